@@ -1,0 +1,48 @@
+# Everything a person types. `make run` and `make test` need only Python 3.11+, make and git.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?=
+WITH_DEMO := $(if $(DEMO),--demo)
+export LANDING WAREHOUSE_URL
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check dev docs stop bench requirements
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(VENV)/installed ## load, build, test, publish, write feeds; LANDING=folder reads the files there, WAREHOUSE_URL=… another server
+	@$(BIN)/warehouse run $(WITH_DEMO)
+
+test: check ## check, then every test
+	@$(BIN)/pytest
+
+check: $(VENV)/installed ## lint, format and conventions: ruff, sqlfluff, dbt-bouncer
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt_project
+	@$(BIN)/dbt --quiet parse --profiles-dir . --target-path .warehouse/target --log-path .warehouse/target
+	@$(BIN)/dbt-bouncer --config-file pyproject.toml
+
+dev: $(VENV)/installed ## Dagster's web page and daemon
+	@$(BIN)/warehouse dev $(WITH_DEMO) $(if $(PORT),--port $(PORT))
+
+docs: $(VENV)/installed ## dbt's documentation
+	@$(BIN)/warehouse docs $(WITH_DEMO) $(if $(PORT),--port $(PORT))
+
+stop: $(VENV)/installed ## end what a run started
+	@$(BIN)/warehouse stop
+
+bench: $(VENV)/installed ## measure; needs no other load on the machine
+	@$(BIN)/warehouse exec $(BIN)/python -m benchmarks.load
+
+requirements: ## pin every dependency again, with hashes, for every platform (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--python-version 3.11 --group dev pyproject.toml -o requirements.txt

@@ -1,0 +1,85 @@
+{# Publishing: a folder models/marts/<domain>/ is a publish set, built in <domain>__next and shown to readers at once.
+   The rules are in docs/decisions.md; the functions, which alone may swap schemas, in warehouse/setup.sql. #}
+
+{# {publish set: [unique ids of its models]} of all models, in a list of node dictionaries. #}
+{% macro publish_set_models(nodes) %}
+  {% set found = {} %}
+  {% for node in nodes if node.resource_type == 'model' and node.fqn[1] == 'marts' %}
+    {% do found.setdefault(node.fqn[2], []).append(node.unique_id) %}
+  {% endfor %}
+  {{ return(found) }}
+{% endmacro %}
+
+{# The raw schemas that the given models rest on, through any number of models. #}
+{% macro raw_schemas_of(unique_ids) %}
+  {% set reached = unique_ids | list %}
+  {% set schemas = [] %}
+  {% for unique_id in reached %}{# grows while it is walked #}
+    {% if unique_id in graph.sources %}
+      {% if graph.sources[unique_id].schema not in schemas %}{% do schemas.append(graph.sources[unique_id].schema) %}{% endif %}
+    {% else %}
+      {% for parent in graph.nodes[unique_id].depends_on.nodes if parent not in reached %}{% do reached.append(parent) %}{% endfor %}
+    {% endif %}
+  {% endfor %}
+  {{ return(schemas) }}
+{% endmacro %}
+
+{# SQL for on-run-start: marks each set that this run builds as having nothing to undo to, and notes its loads. #}
+{% macro open_publish_sets() %}
+  {% if execute and flags.WHICH in ('run', 'build') %}
+    {% set chosen = [] %}
+    {% for node in graph.nodes.values() if node.unique_id in selected_resources %}{% do chosen.append(node) %}{% endfor %}
+    {% for publish_set in publish_set_models(chosen) %}
+      {% set schemas = raw_schemas_of(publish_set_models(graph.nodes.values())[publish_set]) %}
+      select governance.begin_build('{{ publish_set }}', array['{{ schemas | join("', '") }}']::text[]);
+    {% endfor %}
+  {% endif %}
+{% endmacro %}
+
+{# For on-run-end: publishes each set that this run built whole and whose tests all ran and passed; says why of the rest. #}
+{% macro publish_sets(results) %}
+  {% if execute and flags.WHICH in ('run', 'build') %}
+    {% set status = {} %}
+    {% for result in results %}{% do status.update({result.node.unique_id: result.status | string}) %}{% endfor %}
+    {% set refusals = [] %}
+    {% for publish_set, models in publish_set_models(graph.nodes.values()).items() if models | select('in', status) | list %}
+      {% set problems = [] %}
+      {% set tests = {'pass': 0, 'warn': 0, 'fail': 0} %}
+      {% for unique_id in models if status.get(unique_id) != 'success' %}
+        {% do problems.append('model ' ~ graph.nodes[unique_id].name ~ ' was not built') %}
+      {% endfor %}
+      {% set unbuilt = problems | length %}
+      {% for test in graph.nodes.values() if test.resource_type == 'test' and test.depends_on.nodes | select('in', models) | list %}
+        {% set outcome = status.get(test.unique_id, 'not run') %}
+        {% set outcome = 'fail' if outcome == 'error' else outcome %}
+        {% if outcome in tests %}{% do tests.update({outcome: tests[outcome] + 1}) %}{% endif %}
+        {% if outcome not in ('pass', 'warn') and not (unbuilt and outcome in ('skipped', 'not run')) %}
+          {% do problems.append('test ' ~ test.name ~ ' ' ~ ('failed' if outcome == 'fail' else 'was not run')) %}
+        {% endif %}
+      {% endfor %}
+      {% set tables = [] %}
+      {% for unique_id in models %}{% do tables.append(graph.nodes[unique_id].alias) %}{% endfor %}
+      {% set build = {
+          'invocation_id': invocation_id, 'tables': tables,
+          'tests_passed': tests['pass'], 'tests_warned': tests['warn'], 'tests_failed': tests['fail']
+      } %}
+      {% set set_and_build = "'" ~ publish_set ~ "', '" ~ tojson(build) ~ "'::jsonb" %}
+      {% if not problems %}
+        {% for row in run_query("select * from governance.publish(" ~ set_and_build ~ ", '{}')").rows %}
+          {% do problems.append(row[0] ~ ' is dropped or re-typed: `warehouse publish ' ~ publish_set ~ ' --approve ' ~ row[0] ~ '`') %}
+        {% endfor %}
+      {% endif %}
+      {% if problems %}
+        {% do refusals.append(publish_set ~ ' is not published: ' ~ problems | join('; ')) %}
+        {% set listed = "array['" ~ problems | map('replace', "'", "''") | join("', '") ~ "']" %}
+        {% do run_query("select governance.record(" ~ set_and_build.replace("', '", "', 'refuse', '", 1) ~ ", " ~ listed ~ ")") %}
+      {% else %}
+        {{ log(publish_set ~ ': published (' ~ models | length ~ ' models, ' ~ tests['pass'] ~ ' tests passed)', info=true) }}
+      {% endif %}
+      {% do run_query('commit') %}
+    {% endfor %}
+    {% if refusals %}
+      {{ exceptions.raise_compiler_error(refusals | join('\n') ~ '\nReaders still see what was published before.') }}
+    {% endif %}
+  {% endif %}
+{% endmacro %}

@@ -1,0 +1,52 @@
+with
+
+ledger_lines as (
+
+    select * from {{ ref('stg_erp__ledger_lines') }}
+
+),
+
+names as (
+
+    select
+        paying_body_uri,
+        cost_centre_code,
+        paying_body_name,
+        organisational_unit_name,
+        {{ is_redacted('organisational_unit_name') }} as is_redacted,
+        count(*) as line_count,
+        max(payment_date) as last_payment_date
+    from ledger_lines
+    group by
+        paying_body_uri,
+        cost_centre_code,
+        paying_body_name,
+        organisational_unit_name
+
+),
+
+-- the latest name holds, except that a name once withheld stays withheld
+cost_centres as (
+
+    select distinct on (paying_body_uri, cost_centre_code) *
+    from names
+    order by
+        paying_body_uri asc, cost_centre_code asc,
+        is_redacted desc, last_payment_date desc, line_count desc, organisational_unit_name asc
+
+),
+
+final as (
+
+    select
+        {{ surrogate_key(['paying_body_uri', 'cost_centre_code']) }} as cost_centre_key,
+        cost_centre_code,
+        case when cost_centre_code is null then 'No cost centre' else organisational_unit_name end as cost_centre_name,
+        paying_body_name,
+        paying_body_uri,
+        is_redacted
+    from cost_centres
+
+)
+
+select * from final

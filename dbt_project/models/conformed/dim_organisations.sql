@@ -1,0 +1,91 @@
+with
+
+bridge_organisations_suppliers as (
+
+    select * from {{ ref('bridge_organisations_suppliers') }}
+
+),
+
+bridge_organisations_vat_numbers as (
+
+    select * from {{ ref('bridge_organisations_vat_numbers') }}
+
+),
+
+organisations as (
+
+    select
+        organisation_key,
+        min(organisation_name_normalised) as organisation_name_normalised,
+        string_agg(distinct supplier_id, ', ' order by supplier_id) as supplier_ids,
+        count(distinct supplier_id)::integer as supplier_id_count,
+        count(distinct supplier_name)::integer as spelling_count,
+        bool_or(paid_by_code = 'invoice') as is_paid_by_invoice,
+        bool_or(paid_by_code = 'card') as is_paid_by_card,
+        min(first_payment_date) as first_payment_date,
+        max(last_payment_date) as last_payment_date
+    from bridge_organisations_suppliers
+    group by organisation_key
+
+),
+
+spellings as (
+
+    select
+        organisation_key,
+        supplier_name,
+        sum(line_count) as line_count,
+        max(last_payment_date) as last_payment_date
+    from bridge_organisations_suppliers
+    where supplier_name is not null
+    group by
+        organisation_key,
+        supplier_name
+
+),
+
+most_used_spellings as (
+
+    select distinct on (organisation_key)
+        organisation_key,
+        supplier_name
+    from spellings
+    order by organisation_key asc, line_count desc, last_payment_date desc, supplier_name asc
+
+),
+
+vat_numbers as (
+
+    select
+        organisation_key,
+        string_agg(vat_number, ', ' order by vat_number) as vat_numbers
+    from bridge_organisations_vat_numbers
+    group by organisation_key
+
+),
+
+final as (
+
+    select
+        organisations.organisation_key,
+        coalesce(
+            most_used_spellings.supplier_name, organisations.organisation_name_normalised
+        ) as organisation_name,
+        organisations.organisation_name_normalised,
+        organisations.supplier_ids,
+        organisations.supplier_id_count,
+        organisations.spelling_count,
+        vat_numbers.vat_numbers,
+        organisations.is_paid_by_invoice,
+        organisations.is_paid_by_card,
+        organisations.first_payment_date,
+        organisations.last_payment_date
+    from organisations
+    left join most_used_spellings
+        on organisations.organisation_key = most_used_spellings.organisation_key
+    left join vat_numbers
+        on organisations.organisation_key = vat_numbers.organisation_key
+
+)
+
+select * from final

@@ -1,0 +1,88 @@
+with
+
+defects as (
+
+    select * from {{ ref('stg_confirm__defects') }}
+
+),
+
+int_places_located as (
+
+    select * from {{ ref('int_places_located') }}
+
+),
+
+dim_streets as (
+
+    select * from {{ ref('dim_streets') }}
+
+),
+
+-- the warehouse knows nothing later than the last report or completion it was told of
+as_at as (
+
+    select greatest(max(reported_at), max(completed_at)) as as_at
+    from defects
+
+),
+
+conformed as (
+
+    select
+        defects.*,
+        dim_streets.street_key,
+        coalesce(int_places_located.district_code, dim_streets.district_code) as district_code,
+        coalesce(int_places_located.district_name, dim_streets.district_name) as district_name,
+        {{ local_date('defects.reported_at') }} as reported_date,
+        {{ local_date('defects.required_completion_at') }} as required_completion_date,
+        {{ local_date('defects.completed_at') }} as completed_date,
+        as_at.as_at,
+        {{ local_date('as_at.as_at') }} as as_at_date
+    from defects
+    cross join as_at
+    left join int_places_located
+        on
+            defects.easting = int_places_located.easting
+            and defects.northing = int_places_located.northing
+    left join dim_streets
+        on defects.usrn = dim_streets.usrn
+
+),
+
+final as (
+
+    select
+        {{ surrogate_key(['defect_id']) }} as defect_key,
+        job_reference,
+        enquiry_reference,
+        item_category_name,
+        item_type_name,
+        item_detail_name,
+        instruction_type_name,
+        defect_category_name,
+        response_time_name,
+        street_key,
+        usrn,
+        district_code,
+        district_name,
+        required_completion_date - reported_date as allowed_days,
+        completed_date - reported_date as completion_days,
+        completed_at is not null as is_completed,
+        -- unfinished, it is late once its time is up, and neither in time nor late before that
+        case
+            when completed_at is not null then not {{ is_before('required_completion_at', 'completed_at') }}
+            when {{ is_before('required_completion_at', 'as_at') }} then false
+        end as is_completed_in_time,
+        coalesce({{ is_before('completed_at', 'reported_at') }}, false) as is_completed_before_reported,
+        reported_at,
+        required_completion_at,
+        completed_at,
+        reported_date,
+        required_completion_date,
+        completed_date,
+        as_at_date
+    from conformed
+
+)
+
+select * from final

@@ -1,0 +1,26 @@
+with
+
+dim_dates as (
+
+    select * from {{ ref('dim_dates') }}
+
+),
+
+final as (
+
+    select
+        date_day,
+        calendar_year,
+        calendar_month,
+        month_name,
+        month_start_date,
+        financial_year,
+        financial_period,
+        financial_quarter,
+        is_working_day,
+        working_day_number
+    from dim_dates
+
+)
+
+select * from final

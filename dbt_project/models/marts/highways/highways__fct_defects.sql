@@ -1,0 +1,41 @@
+with
+
+int_defects_conformed as (
+
+    select * from {{ ref('int_defects_conformed') }}
+
+),
+
+final as (
+
+    select
+        defect_key,
+        job_reference,
+        enquiry_reference,
+        item_category_name,
+        item_type_name,
+        item_detail_name,
+        instruction_type_name,
+        defect_category_name,
+        response_time_name,
+        street_key,
+        usrn,
+        district_code,
+        district_name,
+        allowed_days,
+        completion_days,
+        is_completed,
+        is_completed_in_time,
+        is_completed_before_reported,
+        reported_at,
+        required_completion_at,
+        completed_at,
+        reported_date,
+        required_completion_date,
+        completed_date,
+        as_at_date
+    from int_defects_conformed
+
+)
+
+select * from final

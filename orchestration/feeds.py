@@ -1,0 +1,102 @@
+"""Report feeds: each exposure with `meta.feed` is an asset that writes its report to the outbox, whole or not."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import xlsxwriter
+from psycopg2 import sql
+
+from orchestration.models import PUBLICATION, node_key, publish_set_of
+from warehouse.environment import dbt_connection
+
+FORMATS = ("csv", "xlsx")
+XLSX_ROWS = 1_048_575
+XLSX_OPTIONS = {
+    "constant_memory": True,
+    "default_date_format": "dd/mm/yyyy",
+    "remove_timezone": True,
+    "strings_to_formulas": False,
+    "strings_to_urls": False,
+}
+
+
+def build_feeds(manifest: dict[str, Any]) -> list[dg.AssetsDefinition]:
+    """One asset per feed, written anew after each publication of the set that its report belongs to."""
+    return [
+        _build_feed(manifest, exposure)
+        for exposure in manifest["exposures"].values()
+        if "feed" in exposure["config"].get("meta", exposure["meta"])
+    ]
+
+
+def _build_feed(manifest: dict[str, Any], exposure: dict[str, Any]) -> dg.AssetsDefinition:
+    feed = exposure["config"].get("meta", exposure["meta"])["feed"]
+    reports = [manifest["nodes"][unique_id] for unique_id in exposure["depends_on"]["nodes"]]
+    if len(reports) != 1 or feed.get("format") not in FORMATS or Path(feed["file"]).name != feed["file"]:
+        raise dg.DagsterInvalidDefinitionError(
+            f"{exposure['original_file_path']}: feed {exposure['name']} needs one model in depends_on, a format "
+            f"({' or '.join(FORMATS)}) and a file name without a folder"
+        )
+    report, publication = node_key(reports[0]), dg.AssetKey([PUBLICATION, publish_set_of(reports[0])])
+
+    @dg.asset(
+        key=["feed", exposure["name"]],
+        deps=[report, publication],
+        group_name=publish_set_of(reports[0]),
+        owners=[exposure["owner"]["email"]],
+        description=exposure["description"],
+        metadata=feed,
+        kinds={feed["format"]},
+        automation_condition=dg.AutomationCondition.asset_matches(
+            publication, dg.AutomationCondition.newly_updated()
+        ).since_last_handled()
+        & ~dg.AutomationCondition.in_progress(),
+    )
+    def write() -> dg.MaterializeResult:
+        file = Path(os.environ["OUTBOX"]) / feed["file"]
+        rows = write_report(*report.path, file, feed["format"])
+        return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(file), "rows": rows})
+
+    return write
+
+
+def write_report(schema: str, table: str, file: Path, form: str) -> int:
+    """Writes a published table to `file` as UTF-8 CSV or XLSX, rows in the order of their columns; returns the rows.
+
+    The file appears whole, by renaming; until then, and after a failure, the one before stays.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    query = sql.SQL("select * from {} as report order by report").format(sql.Identifier(schema, table))
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
+        try:
+            with dbt_connection() as connection, connection.cursor() as cursor:
+                rows = _write_csv(cursor, query, draft) if form == "csv" else _write_xlsx(cursor, query, draft)
+            draft.flush()
+            os.fsync(draft.fileno())
+            Path(draft.name).chmod(0o644)
+            Path(draft.name).replace(file)
+        except BaseException:
+            Path(draft.name).unlink(missing_ok=True)
+            raise
+    return rows
+
+
+def _write_csv(cursor, query: sql.Composed, draft) -> int:
+    cursor.copy_expert(sql.SQL("copy ({}) to stdout (format csv, header)").format(query), draft)
+    return cursor.rowcount
+
+
+def _write_xlsx(cursor, query: sql.Composed, draft) -> int:
+    cursor.execute(query)
+    if cursor.rowcount > XLSX_ROWS:
+        raise dg.Failure(description=f"{cursor.rowcount} rows do not fit on a sheet; make the feed a CSV")
+    with xlsxwriter.Workbook(draft, XLSX_OPTIONS) as book:
+        sheet = book.add_worksheet("Report")
+        sheet.write_row(0, 0, [column.name for column in cursor.description], book.add_format({"bold": True}))
+        sheet.freeze_panes(1, 0)
+        for position, row in enumerate(cursor, start=1):
+            sheet.write_row(position, 0, row)
+    return cursor.rowcount

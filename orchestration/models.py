@@ -1,0 +1,166 @@
+"""dbt's models and tests as assets and checks; a publish set is rebuilt whole when raw tables it rests on change."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import or_
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtCliRuntimeError, DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+
+from ingestion.contracts import ROOT
+from ingestion.pipeline import BUILD_LOCK
+from warehouse.environment import dbt_connection
+
+TARGET = ROOT / ".warehouse" / "target"
+PUBLICATION = "publication"
+
+
+def read_manifest() -> dict[str, Any]:
+    """dbt's manifest, parsed anew (about 6 s, without a secret or a server) when a file of the project is newer."""
+    file = TARGET / "manifest.json"
+    project = [ROOT / "dbt_project.yml", *(ROOT / "dbt_project").rglob("*"), *(ROOT / "seeds").rglob("*")]
+    if not file.exists() or file.stat().st_mtime < max(path.stat().st_mtime for path in project):
+        where = ["--project-dir", ROOT, "--profiles-dir", ROOT, "--target-path", TARGET, "--log-path", TARGET]
+        parse = [Path(sys.executable).with_name("dbt"), "--quiet", "parse", *where]
+        done = subprocess.run(parse, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            raise dg.DagsterInvalidDefinitionError(f"dbt cannot parse the project:\n{done.stdout}{done.stderr}")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def node_key(node: dict[str, Any]) -> dg.AssetKey:
+    """[raw schema, table] of a source, [schema that readers know, table] of everything that dbt makes."""
+    if node["resource_type"] == "source":
+        return dg.AssetKey([node["source_name"], node["name"]])
+    return dg.AssetKey([node["schema"].removesuffix("__next"), node["alias"]])
+
+
+def publish_set_of(node: dict[str, Any]) -> str | None:
+    """The publish set of a mart, None for every other node."""
+    return node["fqn"][2] if node["resource_type"] == "model" and node["fqn"][1] == "marts" else None
+
+
+def sets_and_inputs(manifest: dict[str, Any]) -> dict[str, set[str]]:
+    """{publish set: unique ids of its models and of everything upstream of them}."""
+    sets: dict[str, set[str]] = {}
+    for unique_id, node in manifest["nodes"].items():
+        if name := publish_set_of(node):
+            reached, todo = sets.setdefault(name, set()), [unique_id]
+            while todo:
+                if (current := todo.pop()) not in reached:
+                    reached.add(current)
+                    todo += manifest["parent_map"].get(current, [])
+    return sets
+
+
+class Translator(DagsterDbtTranslator):
+    """Names, owners and conditions of dbt's nodes in Dagster."""
+
+    def __init__(self, manifest: dict[str, Any]):
+        super().__init__()
+        self.manifest, self.sets = manifest, sets_and_inputs(manifest)
+
+    def get_asset_key(self, dbt_resource_props) -> dg.AssetKey:
+        return node_key(dbt_resource_props)
+
+    def get_owners(self, dbt_resource_props) -> list[str] | None:
+        group = self.manifest["groups"].get(
+            f"group.{self.manifest['metadata']['project_name']}.{dbt_resource_props['config'].get('group')}"
+        )
+        return [group["owner"]["email"]] if group else None
+
+    def get_automation_condition(self, dbt_resource_props) -> dg.AutomationCondition | None:
+        """When a raw table's content changed that any of the node's sets rests on: so a set is asked for whole."""
+        unique_id = dbt_resource_props["unique_id"]
+        inputs = set().union(*(members for members in self.sets.values() if unique_id in members))
+        raw = [node_key(node) for unique_id, node in sorted(self.manifest["sources"].items()) if unique_id in inputs]
+        if not raw:
+            return None
+        condition = dg.AutomationCondition
+        return (
+            (_any(raw, condition.data_version_changed()) | condition.newly_missing()).since_last_handled()
+            & ~_any(raw, condition.missing())
+            & ~_any(raw, condition.in_progress())
+            & ~condition.in_progress()
+        )
+
+
+def _any(keys: list[dg.AssetKey], condition: dg.AutomationCondition) -> dg.AutomationCondition:
+    return functools.reduce(or_, (dg.AutomationCondition.asset_matches(key, condition) for key in keys))
+
+
+def build_models(manifest: dict[str, Any]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """All models, seeds and tests as one multi-asset (one dbt call per run), and each set's publication."""
+    translator = Translator(manifest)
+    project = DbtProject(ROOT, target_path=TARGET, profiles_dir=ROOT)
+
+    @dbt_assets(manifest=manifest, project=project, dagster_dbt_translator=translator, name="models")
+    def models(context: dg.AssetExecutionContext, dbt: DbtCliResource):
+        touched = [name for name in translator.sets if any(key.path[0] == name for key in context.selected_asset_keys)]
+        whole = [f"path:dbt_project/models/marts/{name}" for name in touched]
+        selected, failure = context.op_execution_context.selected_output_names, None
+        with _alone_with_raw_tables() as cursor:
+            cursor.execute("select coalesce(max(publication_id), 0) from governance.publications")
+            last = cursor.fetchone()
+            build = dbt.cli(["build", *(["--select", " ".join(whole)] if whole else [])], context=context)
+            try:
+                yield from (e for e in build.stream() if not isinstance(e, dg.Output) or e.output_name in selected)
+            except DagsterDbtCliRuntimeError as error:
+                failure = error
+            cursor.execute(
+                "select publish_set, action, tests_passed, tests_warned, tests_failed, problems, loads::text "
+                "from governance.publications where publication_id > %s order by publication_id",
+                last,
+            )
+            names = [column.name for column in cursor.description]
+            decisions = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        for decision in decisions:
+            if decision["action"] == "publish":
+                yield dg.AssetMaterialization([PUBLICATION, decision["publish_set"]], metadata=decision)
+        refused = [
+            f"{d['publish_set']} is not published: {'; '.join(d['problems'])}" for d in decisions if d["problems"]
+        ]
+        if refused:
+            raise dg.Failure("\n".join(refused)) from None
+        if failure:
+            raise failure
+
+    publications = [
+        dg.AssetSpec(
+            [PUBLICATION, name],
+            deps=[node_key(node) for node in manifest["nodes"].values() if publish_set_of(node) == name],
+            group_name=name,
+            description=f"What readers see in schema {name}: swapped in whole once every test of the set has passed.",
+        )
+        for name in translator.sets
+    ]
+    return [models, *publications]
+
+
+@contextmanager
+def _alone_with_raw_tables() -> Iterator[Any]:
+    """A cursor, while which loads wait with their commit: every model of a set rests on the same loads."""
+    connection = dbt_connection()
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_lock(hashtext(%s))", [BUILD_LOCK])
+            yield cursor
+    finally:
+        connection.close()
+
+
+def dbt_resource() -> DbtCliResource:
+    """dbt's command line, from this Python's own environment."""
+    return DbtCliResource(
+        project_dir=os.fspath(ROOT),
+        profiles_dir=os.fspath(ROOT),
+        dbt_executable=str(Path(sys.executable).with_name("dbt")),
+    )

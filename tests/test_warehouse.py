@@ -1,0 +1,318 @@
+"""The whole run as its users meet it: what lands, what is published, what readers see, and what bad input does."""
+
+import csv
+import re
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg2
+import pytest
+from conftest import REAL_DATA, Warehouse
+
+from ingestion.contracts import read_contracts
+
+SETS = ("finance", "highways")
+EXTRA_LINE = """
+    insert into raw_erp.ledger_lines
+    select (jsonb_populate_record(line, jsonb_build_object(
+        'amount', 1, '_source_file', 'extra', '_source_row', (select count(*) from raw_erp.ledger_lines)
+    ))).*
+    from raw_erp.ledger_lines as line limit 1
+"""
+NO_EXTRA_LINE = "delete from raw_erp.ledger_lines where _source_file = 'extra'"
+TWENTY_BUILDS = f"""
+import os, psycopg2
+from dbt.cli.main import dbtRunner
+for _ in range(20):
+    connection = psycopg2.connect(os.environ["WAREHOUSE_URL"])
+    with connection, connection.cursor() as cursor:
+        cursor.execute({EXTRA_LINE!r})
+    connection.close()
+    build = dbtRunner().invoke(["--quiet", "build", "--select", "+path:dbt_project/models/marts/finance"])
+    assert build.success, build
+"""
+
+
+def test_a_first_run_lands_builds_tests_publishes_and_writes(fresh_run: tuple[Warehouse, str]) -> None:
+    warehouse, printed = fresh_run
+    for name, system in read_contracts().items():
+        counts = dict(re.findall(r"(\w+) ([\d,]+)(?:, |\n)", re.search(rf"^  {name} .*\n", printed, re.M)[0]))
+        for table in system.tables:
+            landed = warehouse.sql(f"select count(*) from {system.name}.{table.name}")[0][0]
+            assert landed == int(counts[table.name].replace(",", "")) > 0, table.label
+    for name in SETS:
+        assert re.search(rf"{name} +published, [1-9]\d* tests passed, 0 failed", printed)
+        last = warehouse.status["publish_sets"][name]
+        assert (last["last"], last["tests_failed"], last["problems"]) == ("publish", 0, [])
+        assert set(last["loads"]) >= {"raw_reference", "raw_erp" if name == "finance" else "raw_confirm"}
+    assert warehouse.status["servers"]["warehouse"]["state"] == "running"
+    assert "make dev" in printed
+
+
+def test_ledger_lines_in_are_ledger_lines_out_to_the_penny(warehouse: Warehouse) -> None:
+    landed = warehouse.sql("select count(*), sum(amount) from raw_erp.ledger_lines")
+    assert landed == warehouse.sql("select count(*), sum(net_amount_gbp) from finance.fct_supplier_payments")
+    repeated = "select count(*) from (select from raw_erp.ledger_lines group by transaction_number, amount, purpose "
+    assert warehouse.sql(repeated + "having count(*) > 1) as r")[0][0] > 0, "the trap is in the data"
+
+
+def test_feeds_hold_what_is_published(warehouse: Warehouse) -> None:
+    with (warehouse.home / "outbox/spend_over_500.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.reader(file))
+    assert len(lines) - 1 == warehouse.sql("select count(*) from finance.rpt_spend_over_500")[0][0]
+    assert (warehouse.home / "outbox/monthly_spend_by_supplier.xlsx").read_bytes()[:2] == b"PK"
+
+
+def test_a_second_run_lands_nothing_and_changes_no_figure(warehouse: Warehouse) -> None:
+    before = warehouse.figures()
+    printed = warehouse("run")
+    assert not re.search(r" [1-9][\d,]*(, |\n)", re.search(r"Rows landed\n(.*?)Publish sets", printed, re.S)[1])
+    assert warehouse.figures() == before
+
+
+@contextmanager
+def changed(warehouse: Warehouse, change: str, back: str) -> Iterator[None]:
+    """A change of raw data while the block lasts."""
+    warehouse.sql(change)
+    try:
+        yield
+    finally:
+        warehouse.sql(back)
+
+
+def test_bad_data_are_never_published_and_the_old_set_stays(warehouse: Warehouse) -> None:
+    before = warehouse.figures()
+    doubled = "insert into raw_confirm.site select * from raw_confirm.site order by site_code limit 1"
+    once = (
+        "delete from raw_confirm.site where ctid in (select max(ctid) from raw_confirm.site "
+        "group by site_code having count(*) > 1)"
+    )
+    with changed(warehouse, doubled, once):
+        printed = warehouse("run", expect=1)
+        assert "highways is not published" in printed
+        assert re.search(r"finance +published", printed)
+        now = warehouse.figures()
+        assert {name: now[name] for name in now if "raw_" not in name} == {
+            name: before[name] for name in before if "raw_" not in name
+        }
+        assert warehouse.status["publish_sets"]["highways"]["last"] == "refuse"
+    assert re.search(r"highways +published", warehouse("run"))
+    assert warehouse.figures() == before
+
+
+def test_a_set_that_was_built_in_part_is_not_published(warehouse: Warehouse) -> None:
+    published = warehouse.sql("select count(*) from governance.publications where action = 'publish'")
+    printed = warehouse.dbt("build", "--select", "finance__fct_card_payments", expect=1)
+    assert "finance is not published: model finance__dim_suppliers was not built" in " ".join(printed.split()).replace(
+        "finance__dim_cost_centres was not built; model ", ""
+    ).replace("finance__dim_dates was not built; model ", "")
+    printed = warehouse.dbt("run", "--select", "path:dbt_project/models/marts/finance", expect=1)
+    assert "was not run" in printed
+    assert warehouse.sql("select count(*) from governance.publications where action = 'publish'") == published
+
+
+def test_a_dropped_or_retyped_column_waits_for_approval_by_name(warehouse: Warehouse) -> None:
+    build = ["build", "--select", "path:dbt_project/models/marts/highways"]
+    warehouse.dbt(*build)
+    warehouse.sql("alter table highways.dim_streets add column parish text")
+    warehouse.sql("alter table highways.dim_dates alter column calendar_year type bigint")
+    printed = warehouse.dbt(*build, expect=1)
+    assert "warehouse publish highways --approve dim_streets.parish" in printed
+    assert "dim_dates.calendar_year" in printed
+    assert "dim_dates.calendar_year" in warehouse("publish", "highways", "--approve", "dim_streets.parish", expect=1)
+    assert warehouse.sql("select count(*) from information_schema.columns where column_name = 'parish'") == [(1,)]
+    warehouse("publish", "highways", "--approve", "dim_streets", "--approve", "dim_dates.calendar_year")
+    assert warehouse.sql(
+        "select count(*) from information_schema.columns where column_name = 'parish' and table_schema = 'highways'"
+    ) == [(0,)]
+    assert "no tested build" in warehouse("publish", "highways", expect=1)
+
+
+def test_undo_shows_the_set_before_until_the_next_build(warehouse: Warehouse) -> None:
+    build = ["build", "--select", "+path:dbt_project/models/marts/finance"]
+    total = "select sum(net_amount_gbp) from finance.fct_supplier_payments"
+    warehouse.dbt(*build)
+    before = warehouse.sql(total)
+    with changed(warehouse, EXTRA_LINE, NO_EXTRA_LINE):
+        warehouse.dbt(*build)
+        assert warehouse.sql(total) != before
+        warehouse("undo", "finance")
+        assert warehouse.sql(total) == before
+        assert warehouse.sql("select has_schema_privilege('read_finance', 'finance', 'usage')") == [(True,)]
+        warehouse.dbt("build", "--select", "finance__dim_dates", expect=1)
+        assert "cannot be undone" in warehouse("undo", "finance", expect=1)
+    warehouse.dbt(*build)
+    assert warehouse.sql(total) == before
+    assert "publish set nonsense cannot be undone" in warehouse("undo", "nonsense", expect=1)
+
+
+def test_a_reader_sees_no_error_and_no_mixture_through_twenty_publications(warehouse: Warehouse) -> None:
+    """Each build has one ledger line more; facts and report have to agree in every answer, prepared or not."""
+    warehouse.sql("drop role if exists reader; create role reader login password 'reader' in role read_finance")
+    url = re.sub(r"//[^@]+@", "//reader:reader@", warehouse.url)
+    agree = (
+        "select (select sum(net_amount_gbp) from finance.fct_supplier_payments) + "
+        "(select sum(net_amount_gbp) from finance.fct_card_payments), "
+        "(select sum(net_amount_gbp) from finance.rpt_monthly_spend_by_supplier)"
+    )
+    stop, answers, errors = threading.Event(), [], []
+
+    def read() -> None:
+        connection = psycopg2.connect(url)
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"prepare agree as {agree}")
+            while not stop.is_set():
+                for query in (agree, "execute agree"):
+                    try:
+                        cursor.execute(query)
+                        answers.append(cursor.fetchone())
+                    except psycopg2.Error as error:
+                        errors.append(str(error))
+        connection.close()
+
+    count = "select count(*) from governance.publications where publish_set = 'finance' and action = 'publish'"
+    before = warehouse.sql(count)[0][0]
+    with changed(warehouse, "select 1", NO_EXTRA_LINE), ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        try:
+            warehouse("exec", "--", "python", "-c", TWENTY_BUILDS)
+        finally:
+            stop.set()
+        for reader in readers:
+            reader.result()
+    assert warehouse.sql(count)[0][0] == before + 20
+    assert errors == []
+    assert [answer for answer in answers if answer[0] != answer[1]] == []
+    assert len({answer[0] for answer in answers}) >= 20, "the readers saw the versions come"
+    warehouse.dbt("build", "--select", "+path:dbt_project/models/marts/finance")
+    warehouse.sql("drop role reader")
+
+
+def test_sources_that_fail_leave_the_others_and_the_marts_alone(warehouse: Warehouse) -> None:
+    before = warehouse.figures()
+    port = warehouse.status["servers"]["warehouse"]["port"]
+    printed = warehouse(
+        "run",
+        expect=1,
+        LANDING="/nonexistent",
+        CONFIRM_URL=f"postgresql+psycopg2://confirm_reader:wrong@127.0.0.1:{port}/confirm",
+        OPEN311_URL="http://127.0.0.1:9",
+        RUNTIME__REQUEST_MAX_ATTEMPTS="1",
+    )
+    for problem in (
+        "raw_erp.ledger_lines: the folder /nonexistent does not exist; LANDING names it",
+        "raw_fixmystreet.reports: the folder /nonexistent does not exist",
+        "raw_confirm: extract failed (CONFIRM_URL says where it is): OperationalError",
+        "raw_open311: extract failed (OPEN311_URL says where it is)",
+    ):
+        assert f"Failed: {problem}" in printed
+    assert "password authentication failed" in printed
+    assert re.search(r"reference +0 +postcodes 0", printed)
+    assert re.search(r"finance +published.*\n +highways +published", printed)
+    assert "Traceback" not in printed
+    assert "wrong@" not in printed
+    assert warehouse.figures() == before
+
+
+def test_a_wrong_password_or_a_port_in_use_is_one_clear_message(warehouse: Warehouse) -> None:
+    wrong = re.sub(r":[^:@]+@", ":wrong@", warehouse.url)
+    printed = warehouse("run", expect=1, WAREHOUSE_URL=wrong)
+    assert len(printed.strip().splitlines()) == 1
+    assert "cannot connect to postgresql://postgres:***@" in printed
+    assert "password authentication failed" in printed
+    port = warehouse.status["servers"]["warehouse"]["port"]
+    for command in ("dev", "docs"):
+        assert f"port {port} is in use" in warehouse(command, "--port", str(port), expect=1)
+
+
+def test_roles_may_do_their_work_and_no_more(warehouse: Warehouse) -> None:
+    allowed = {
+        "svc_loader": ["select 1 from raw_erp.ledger_lines limit 1", "create table raw_erp.x (); drop table raw_erp.x"],
+        "svc_dbt": ["select 1 from raw_erp.ledger_lines limit 1", "create temporary table x ()"],
+        "read_finance": ["select 1 from finance.dim_suppliers limit 1"],
+    }
+    denied = {
+        "svc_loader": [
+            "select 1 from finance.dim_suppliers",
+            "create schema x",
+            "select governance.publish('finance', null, '{}')",
+            "delete from governance.landings",
+        ],
+        "svc_dbt": [
+            "alter schema finance rename to x",
+            "create schema x",
+            "delete from raw_erp.ledger_lines",
+            "select governance.swap('finance')",
+            "insert into governance.publications (publish_set, action) values ('finance', 'publish')",
+            "select governance.publish('raw_erp', '{\"tables\": []}', '{}')",
+            "select governance.publish('governance', '{\"tables\": []}', '{}')",
+        ],
+        "read_finance": [
+            "select 1 from finance__next.dim_suppliers",
+            "select 1 from highways.dim_streets",
+            "select 1 from conformed.dim_dates",
+            "select 1 from staging.stg_erp__ledger_lines",
+            "select 1 from raw_erp.ledger_lines",
+            "select 1 from governance.publications",
+            "delete from finance.dim_suppliers",
+            "create table finance.x ()",
+            "create temporary table x ()",
+            "select governance.undo('finance')",
+        ],
+    }
+    for role, queries in allowed.items():
+        for query in queries:
+            warehouse.sql(query, role=role)
+    for role, queries in denied.items():
+        for query in queries:
+            with pytest.raises((psycopg2.errors.InsufficientPrivilege, psycopg2.errors.RaiseException)):
+                warehouse.sql(query, role=role)
+
+
+def test_comments_say_what_readers_see(warehouse: Warehouse) -> None:
+    bare = warehouse.sql(
+        "select c.oid::regclass::text from pg_class as c inner join pg_namespace as n on c.relnamespace = n.oid "
+        "where n.nspname in ('finance', 'highways') and c.relkind = 'r' and obj_description(c.oid) is null"
+    )
+    assert bare == []
+
+
+def test_rows_that_change_in_the_source_arrive_by_the_next_load(warehouse: Warehouse) -> None:
+    confirm = warehouse.url.rsplit("/", 1)[0] + "/confirm"
+    with psycopg2.connect(confirm) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "update central_enquiry set enquiry_status_code = enquiry_status_code, last_updated_time = "
+            "(select max(last_updated_time) from central_enquiry) + interval '1 minute' "
+            "where enquiry_number = (select min(enquiry_number) from central_enquiry) returning enquiry_number, "
+            "last_updated_time"
+        )
+        number, moment = cursor.fetchone()
+    connection.close()
+    printed = warehouse("run")
+    assert re.search(r"central_enquiry 1,", printed)
+    local = "last_updated_time at time zone 'Europe/London'"
+    landed = f"select {local} from raw_confirm.central_enquiry where enquiry_number = %s"
+    assert warehouse.sql(landed, (number,)) == [(moment,)]
+
+
+@pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the published data are not beside this checkout")
+def test_the_real_ledger_lands_whole(warehouse: Warehouse, home: Path) -> None:
+    real = Warehouse(home / "real", LANDING=str(REAL_DATA))
+    try:
+        printed = real("run")
+        assert "ledger_lines 451,832" in printed
+        assert "reports 1,576" in printed
+        expected = [(451_832, pytest.approx(1_187_133_198.16, abs=0.001))]
+        for total in (
+            "select count(*), sum(amount)::float from raw_erp.ledger_lines",
+            "select count(*), sum(net_amount_gbp)::float from finance.fct_supplier_payments",
+        ):
+            assert real.sql(total) == expected
+        named = "select count(*) from finance.dim_suppliers where supplier_name ilike '%redacted%'"
+        assert real.sql(named) == [(0,)]
+    finally:
+        real("stop")

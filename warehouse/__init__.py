@@ -1,0 +1,1 @@
+"""The command line, the environment that everything runs in, and the database's roles, schemas and functions."""

@@ -1,0 +1,292 @@
+"""The console script `warehouse`: run, status, url, publish, undo, stop, and what a developer needs beside them."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from ingestion.contracts import ROOT, ContractError, SourceError, read_contracts
+from warehouse import environment
+from warehouse.environment import WarehouseError, home
+
+console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+
+
+class _Commands(click.Group):
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (WarehouseError, ContractError, SourceError) as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=_Commands)
+def main() -> None:
+    """Worcestershire's data warehouse."""
+    os.chdir(ROOT)
+
+
+DEMO = click.option("--demo", is_flag=True, help="Let the invented county stand in beside WAREHOUSE_URL too.")
+
+
+@main.command()
+@DEMO
+def run(demo: bool) -> None:
+    """Load every system, build, test and publish every set, write every feed; exit status 1 if any part failed."""
+    began = time.monotonic()
+    with console.status("starting"):
+        environment.prepare(demo=demo)
+        from dagster import DagsterInstance
+
+        from orchestration.definitions import defs, feeds, manifest
+    problems, rows, files = [], {}, {}
+    jobs = {f"load_{name}": (f"load {name}", len(system.tables)) for name, system in read_contracts().items()}
+    jobs |= {
+        "build_models": ("build, test, publish", len(manifest["nodes"])),
+        "write_feeds": ("write feeds", len(feeds)),
+    }
+    log = (home() / "run.log").open("w", encoding="utf-8")
+    with DagsterInstance.get() as instance, _progress() as progress, redirect_stdout(log), redirect_stderr(log):
+        for job, (title, total) in jobs.items():
+            result = _execute(
+                instance, defs.resolve_job_def(job), progress.add_task(title, total=total, note=""), progress
+            )
+            for event in result.all_events:
+                if event.is_step_failure:
+                    problems.append(_reason(event))
+                elif event.is_step_materialization:
+                    metadata = event.step_materialization_data.materialization.metadata
+                    if "rows_landed" in metadata:
+                        rows[tuple(event.asset_key.path)] = metadata["rows_landed"].value
+                    elif "file" in metadata:
+                        files[metadata["file"].path] = metadata["rows"].value
+    _summary(rows, files, problems, time.monotonic() - began)
+    sys.exit(1 if problems else 0)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(as_json: bool) -> None:
+    """The state of every source, publish set and server."""
+    state = _state()
+    if as_json:
+        click.echo(json.dumps(state, indent=2, default=str))
+        return
+    for part, entries in state.items():
+        console.print(f"[bold]{part}[/]")
+        for name, facts in entries.items():
+            console.print(f"  {name:<36} {'  '.join(f'{key}: {value}' for key, value in facts.items() if value)}")
+
+
+@main.command()
+def url() -> None:
+    """Print the warehouse's connection URL (an administrator's: mind where you paste it)."""
+    environment.prepare(start=False)
+    if "WAREHOUSE_URL" not in os.environ:
+        raise WarehouseError("the warehouse is not running: `make run` starts it, or set WAREHOUSE_URL")
+    click.echo(os.environ["WAREHOUSE_URL"])
+
+
+@main.command()
+@click.argument("publish_set")
+@click.option(
+    "--approve", multiple=True, metavar="TABLE[.COLUMN]", help="A column or table that may go or change its type."
+)
+def publish(publish_set: str, approve: tuple[str, ...]) -> None:
+    """Publish a set that was built and tested, and waits because a column is dropped or re-typed."""
+    left = _call("select * from governance.publish(%s, null, %s)", [publish_set, list(approve)])
+    if left:
+        raise WarehouseError(
+            f"{publish_set} is not published; approve each by name: {' '.join(row[0] for row in left)}"
+        )
+    console.print(f"{publish_set}: published")
+
+
+@main.command()
+@click.argument("publish_set")
+def undo(publish_set: str) -> None:
+    """Show readers the set that was published before; possible until the next build of it starts."""
+    _call("select governance.undo(%s)", [publish_set])
+    console.print(f"{publish_set}: readers see the set that was published before")
+
+
+@main.command()
+def stop() -> None:
+    """End the servers that a run started."""
+    from demo import postgres, systems
+
+    systems.stop(home())
+    postgres.stop(home())
+    console.print("stopped")
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@DEMO
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec(demo: bool, command: tuple[str, ...]) -> None:
+    """Run a command (dbt, dagster, psql …) with the warehouse's environment."""
+    environment.prepare(demo=demo)
+    _become(*command)
+
+
+@main.command()
+@DEMO
+@click.option("--port", default=3000, show_default=True)
+def dev(demo: bool, port: int) -> None:
+    """Dagster's web page and daemon: schedules run, sets are rebuilt when what they read has changed."""
+    _free(port)
+    environment.prepare(demo=demo)
+    import orchestration.definitions  # noqa: F401  parses the dbt project once, before several processes need it
+
+    _become("dagster", "dev", "--workspace", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port))
+
+
+@main.command()
+@DEMO
+@click.option("--port", default=8080, show_default=True)
+def docs(demo: bool, port: int) -> None:
+    """dbt's documentation, with the schemas as readers know them."""
+    _free(port)
+    environment.prepare(demo=demo)
+    dbt = str(Path(sys.executable).with_name("dbt"))
+    subprocess.run([dbt, "--quiet", "docs", "generate", "--vars", "published: true"], check=True)
+    _become("dbt", "docs", "serve", "--host", "127.0.0.1", "--port", str(port), "--no-browser")
+
+
+def _become(*command: str) -> None:
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    try:
+        os.execvp(command[0], command)  # noqa: S606  so that signals reach it, and no shell reads it
+    except FileNotFoundError:
+        raise WarehouseError(f"no command {command[0]}") from None
+
+
+def _free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise WarehouseError(f"port {port} is in use: choose another with `PORT=…` (make) or `--port`") from None
+
+
+def _call(query: str, values: list) -> list[tuple]:
+    import psycopg2
+
+    environment.prepare(start=False)
+    connection = environment.dbt_connection()
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchall()
+    except psycopg2.errors.RaiseException as refusal:
+        raise WarehouseError(str(refusal).splitlines()[0]) from None
+    finally:
+        connection.close()
+
+
+def _progress() -> Progress:
+    title, note = TextColumn("{task.description:<22}"), TextColumn("{task.fields[note]}")
+    return Progress(SpinnerColumn(), title, BarColumn(24), note, TimeElapsedColumn(), console=console)
+
+
+def _execute(instance, job, task: TaskID, progress: Progress):
+    """Runs a job in this process; its progress is the assets and checks that are done."""
+    from dagster import DagsterEventType
+
+    counted = {DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_CHECK_EVALUATION}
+    run_id = str(uuid4())
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(
+            job.execute_in_process, run_config=quiet, instance=instance, raise_on_error=False, run_id=run_id
+        )
+        while not work.done():
+            wait([work], timeout=0.5)
+            progress.update(task, completed=len(instance.all_logs(run_id, counted)))
+        result = work.result()
+    progress.update(task, completed=progress.tasks[task].total, note="" if result.success else "[red]failed")
+    return result
+
+
+def _reason(event) -> str:
+    """Why a step failed, in the words of what failed."""
+    failure = event.step_failure_data
+    metadata = failure.user_failure_data
+    return metadata.description if metadata else failure.error.message.strip().splitlines()[0]
+
+
+def _state() -> dict[str, dict[str, dict]]:
+    """{sources | publish sets | servers: {name: facts}}, from the governance tables."""
+    environment.prepare(start=False)
+    state: dict[str, dict[str, dict]] = {"sources": {}, "publish_sets": {}, "servers": _servers()}
+    for system in read_contracts().values():
+        for table in system.tables:
+            state["sources"][table.label] = {"rows_landed": None, "landed_at": None, "cut_off": None}
+    for name in environment.publish_sets():
+        state["publish_sets"][name] = {"last": None, "decided_at": None}
+    if state["servers"]["warehouse"]["state"] != "running":
+        return state
+    connection = environment.dbt_connection()
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select distinct on (system, table_name) system || '.' || table_name, rows_landed, landed_at, cut_off "
+            "from governance.landings order by system, table_name, landing_id desc"
+        )
+        for name, *facts in cursor.fetchall():
+            state["sources"][name] = dict(zip(("rows_landed", "landed_at", "cut_off"), facts, strict=True))
+        cursor.execute(
+            "select distinct on (publish_set) publish_set, action as last, decided_at, tests_passed, tests_failed, "
+            "problems, previous_is_whole as can_undo, publications.loads from governance.publications "
+            "inner join governance.publish_sets using (publish_set) order by publish_set, publication_id desc"
+        )
+        names = [column.name for column in cursor.description]
+        for row in cursor.fetchall():
+            state["publish_sets"][row[0]] = dict(zip(names[1:], row[1:], strict=True))
+    connection.close()
+    return state
+
+
+def _servers() -> dict[str, dict]:
+    servers = {"warehouse": {"state": "stopped"}}
+    if "WAREHOUSE_URL" in os.environ or "DBT_HOST" in os.environ:
+        try:
+            environment.dbt_connection().close()
+            servers["warehouse"] = {"state": "running", "host": os.environ["DBT_HOST"], "port": os.environ["DBT_PORT"]}
+        except WarehouseError as error:
+            servers["warehouse"] = {"state": "unreachable", "reason": str(error)}
+    return servers
+
+
+def _summary(rows: dict[tuple, int], files: dict[str, int], problems: list[str], seconds: float) -> None:
+    state = _state()
+    console.print("\n[bold]Rows landed[/]")
+    for name, system in read_contracts().items():
+        landed = {table.name: rows.get((system.name, table.name)) for table in system.tables}
+        counts = ", ".join(f"{table} {count:,}" for table, count in landed.items() if count is not None)
+        console.print(f"  {name:<12} {sum(filter(None, landed.values())):>9,}   {counts or '[red]not loaded[/]'}")
+    console.print("[bold]Publish sets[/]")
+    words = {"publish": "published", "undo": "undone", "refuse": "[red]not published[/]", None: "[red]never built[/]"}
+    for name, facts in state["publish_sets"].items():
+        tests = f"{facts.get('tests_passed') or 0} tests passed, {facts.get('tests_failed') or 0} failed"
+        console.print(f"  {name:<12} {words[facts['last']]}, {tests}")
+    console.print("[bold]Files written[/]")
+    for file, count in files.items():
+        console.print(f"  {os.path.relpath(file)}  {count:,} rows")
+    for problem in problems:
+        console.print(f"[red]Failed:[/] {problem}")
+    console.print(
+        f"Took {seconds:.0f} s. Next: `make dev` (Dagster's page), `make docs` (documentation), `warehouse url` "
+        "(connect), `make stop`."
+    )

@@ -1,0 +1,152 @@
+"""The environment in which everything runs: where the warehouse is, who logs in, which sets and systems it has."""
+
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import psycopg2
+from dotenv import load_dotenv
+
+from ingestion.contracts import ROOT, read_contracts
+
+SERVICES = ("svc_loader", "svc_dbt", "svc_dagster")
+OLDEST_POSTGRES = 15
+
+
+class WarehouseError(Exception):
+    """What stops a command, in words for the person who gave it."""
+
+
+def home() -> Path:
+    """The working folder (WAREHOUSE_HOME, `.warehouse` by default); nothing in it is kept in git."""
+    return Path(os.environ.get("WAREHOUSE_HOME", ROOT / ".warehouse")).resolve()
+
+
+def publish_sets() -> list[str]:
+    """The publish sets: the folders under models/marts/."""
+    return sorted(path.name for path in (ROOT / "dbt_project/models/marts").iterdir() if path.is_dir())
+
+
+def prepare(demo: bool = False, start: bool = True) -> None:
+    """Puts every variable that a run needs into the environment; what is set already is left as it is.
+
+    With WAREHOUSE_URL (an administrator's) that server's roles and schemas are brought up to date. Without it the
+    embedded server is started and the invented county stands in for each system whose location is not set; beside
+    WAREHOUSE_URL it does so only with `demo`, so that invented data never reach a real warehouse unasked. With
+    `start=False` nothing is started or changed: what runs is found. Raises WarehouseError.
+    """
+    load_dotenv(ROOT / ".env")
+    folder = home()
+    folder.mkdir(parents=True, exist_ok=True)
+    configured = os.environ.get("WAREHOUSE_URL") or os.environ.get("DBT_HOST")
+    if not configured:
+        from demo import postgres
+
+        if running := postgres.start(folder) if start else postgres.url(folder):
+            os.environ["WAREHOUSE_URL"] = running
+    if os.environ.get("WAREHOUSE_URL"):
+        passwords = _passwords()
+        if start:
+            _set_up(os.environ["WAREHOUSE_URL"], passwords)
+        _default(_service_variables(os.environ["WAREHOUSE_URL"], passwords))
+    if start and (demo or not configured):
+        from demo import systems
+
+        _default(systems.start(folder, os.environ["WAREHOUSE_URL"]))
+    os.environ.update(WAREHOUSE_HOME=str(folder), DLT_PROJECT_DIR=str(ROOT), DBT_PROFILES_DIR=str(ROOT))
+    _default({"OUTBOX": folder / "outbox", "DBT_TARGET_PATH": folder / "target", "DBT_LOG_PATH": folder / "logs"})
+    _default({"DAGSTER_HOME": folder / "dagster"})
+    Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "warehouse/dagster.yaml", os.environ["DAGSTER_HOME"])
+
+
+def _default(variables: dict[str, object]) -> None:
+    for name, value in variables.items():
+        os.environ[name] = os.environ.get(name) or str(value)
+
+
+def connect(url: str):
+    """A connection; raises WarehouseError that shows the URL without its password."""
+    try:
+        connection = psycopg2.connect(url)
+    except psycopg2.Error as error:
+        parts = urlsplit(url)
+        shown = urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+        raise WarehouseError(f"cannot connect to {shown}: {str(error).strip().splitlines()[0]}") from None
+    if connection.server_version < OLDEST_POSTGRES * 10000:
+        raise WarehouseError(
+            f"PostgreSQL {OLDEST_POSTGRES} or later is needed; this is {connection.server_version // 10000}"
+        )
+    return connection
+
+
+def _set_up(admin_url: str, passwords: dict[str, str]) -> None:
+    """Roles with the services' passwords, schemas and functions (setup.sql), and Dagster's own database."""
+    database = unquote(urlsplit(admin_url).path.lstrip("/"))
+    connection = connect(admin_url)
+    settings = {f"warehouse.password_{service}": password for service, password in passwords.items()}
+    settings["warehouse.systems"] = ",".join(system.name for system in read_contracts().values())
+    settings["warehouse.publish_sets"] = ",".join(publish_sets())
+    try:
+        with connection, connection.cursor() as cursor:
+            for name, value in settings.items():
+                cursor.execute("select set_config(%s, %s, true)", [name, value])
+            cursor.execute((ROOT / "warehouse/setup.sql").read_text(encoding="utf-8"))
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("select exists (select from pg_database where datname = %s)", [f"{database}_dagster"])
+            if not cursor.fetchone()[0]:
+                cursor.execute(f'create database "{database}_dagster" owner svc_dagster')
+    except psycopg2.errors.InsufficientPrivilege as error:
+        first_line = str(error).splitlines()[0]
+        raise WarehouseError(
+            f"WAREHOUSE_URL's login may not set up roles and schemas ({first_line}); use an administrator's"
+        ) from None
+    finally:
+        connection.close()
+
+
+def _service_variables(admin_url: str, passwords: dict[str, str]) -> dict[str, str]:
+    parts = urlsplit(admin_url)
+
+    def service_url(service: str, path: str) -> str:
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(("postgresql", f"{service}:{quote(passwords[service])}@{host}", path, parts.query, ""))
+
+    return {
+        "LOADER_URL": service_url("svc_loader", parts.path),
+        "DAGSTER_POSTGRES_URL": service_url("svc_dagster", f"{parts.path}_dagster"),
+        "DBT_HOST": parts.hostname or "127.0.0.1",
+        "DBT_PORT": str(parts.port or 5432),
+        "DBT_DATABASE": unquote(parts.path.lstrip("/")),
+        "DBT_USER": "svc_dbt",
+        "DBT_ENV_SECRET_PASSWORD": passwords["svc_dbt"],
+    }
+
+
+def dbt_connection():
+    """A connection with dbt's login, for reading marts and governance; raises WarehouseError."""
+    try:
+        user, password, host, port, database = (
+            quote(os.environ[name], safe="")
+            for name in ("DBT_USER", "DBT_ENV_SECRET_PASSWORD", "DBT_HOST", "DBT_PORT", "DBT_DATABASE")
+        )
+    except KeyError as missing:
+        raise WarehouseError(
+            f"{missing.args[0]} is not set: `make run` first, or set WAREHOUSE_URL (see .env.example)"
+        ) from None
+    return connect(f"postgresql://{user}:{password}@{host}:{port}/{database}")
+
+
+def _passwords() -> dict[str, str]:
+    """Each service's password: generated once and kept, readable by this account only."""
+    file = home() / "passwords.json"
+    if not file.exists():
+        draft = file.with_suffix(".new")
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps({service: secrets.token_urlsafe(24) for service in SERVICES}))
+        draft.replace(file)
+    return json.loads(file.read_text())
