@@ -27,7 +27,7 @@ test: check ## check, then every test
 check: $(VENV)/installed ## lint, format and conventions: ruff, sqlfluff, dbt-bouncer
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt_project
+	@$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt_project/models dbt_project/data_tests
 	@$(BIN)/dbt --quiet parse --profiles-dir . --target-path .warehouse/target --log-path .warehouse/target
 	@$(BIN)/dbt-bouncer --config-file pyproject.toml
 

@@ -84,9 +84,8 @@ def main() -> None:
     ours = median(load["seconds"] for load in loads)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(f"ledger: {landed:,} rows, {size:.0f} MB of CSV; medians of {ROUNDS}")
-    print(
-        f"bare COPY {median(bare):.2f} s; load {ours:.2f} s, {landed / ours:,.0f} rows/s: {ours / median(bare):.1f} x COPY"
-    )
+    ratio = ours / median(bare)
+    print(f"bare COPY {median(bare):.2f} s; load {ours:.2f} s, {landed / ours:,.0f} rows/s: {ratio:.1f} x COPY")
     print(f"peak memory of the load: {max(load['peak_mb'] for load in loads):.0f} MB")
 
 

@@ -75,6 +75,12 @@ def stop(folder: Path) -> None:
     _end(_front_door(folder, _state(folder)))
 
 
+def status(folder: Path) -> dict[str, int] | None:
+    """The `pid` and `port` of the front door, or None where it does not run; nothing is started or changed."""
+    state = _state(folder.resolve())
+    return {key: state["front_door"][key] for key in ("pid", "port")} if _front_door(folder.resolve(), state) else None
+
+
 def _state(folder: Path) -> dict:
     file = folder / "systems.json"
     return json.loads(file.read_text()) if file.exists() else {}

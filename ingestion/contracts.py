@@ -37,7 +37,7 @@ class SourceError(Exception):
 
 
 class _Part(BaseModel):
-    """A part of the contract: what dbt declares and, beside it, what stands under config and config.meta."""
+    """A part of the contract: what dbt declares and, beside it, what stands under config.meta."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,9 +46,8 @@ class _Part(BaseModel):
     def _flatten(cls, part: Any) -> Any:
         if not isinstance(part, dict):
             return part
-        config = part.get("config") or {}
         declared = {key: value for key, value in part.items() if key not in DBT_KEYS}
-        return declared | {key: config[key] for key in ("freshness",) if key in config} | (config.get("meta") or {})
+        return declared | ((part.get("config") or {}).get("meta") or {})
 
 
 class Column(_Part):
@@ -117,7 +116,7 @@ class Table(_Part):
 
 
 class Age(BaseModel):
-    """dbt's way to say how old what landed last may be."""
+    """How old what landed last may be, in dbt's words."""
 
     count: int = Field(gt=0)
     period: Literal["minute", "hour", "day"]

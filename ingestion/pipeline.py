@@ -105,7 +105,8 @@ class _Extract:
     def _note(self, batch: pa.Table) -> pa.Table | None:
         """Counts the rows that go on to the warehouse: with a cursor, those that are not there already."""
         if cursor := self.table.cursor:
-            if self.landed:
+            if self.since is not None:
+                batch = batch.filter(pc.fill_null(pc.greater_equal(batch[cursor], self.since), True))
                 rows = zip(*(batch[name].to_pylist() for name in (*self.table.key, cursor)), strict=True)
                 batch = batch.filter(pa.array([row not in self.landed for row in rows], pa.bool_()))
             latest = pc.max(batch[cursor]).as_py()

@@ -53,9 +53,9 @@ class Warehouse:
     def status(self) -> dict:
         return json.loads(self("status", "--json"))
 
-    def sql(self, query: str, values: tuple = (), role: str | None = None) -> list[tuple]:
+    def sql(self, query: str, values: tuple = (), role: str | None = None, url: str | None = None) -> list[tuple]:
         """Runs a query as the administrator, or with another role's rights; returns its rows."""
-        connection = psycopg2.connect(self._url())
+        connection = psycopg2.connect(url or self._url())
         try:
             with connection, connection.cursor() as cursor:
                 if role:

@@ -13,8 +13,8 @@ sources:
   - name: raw_tolls
     description: Bridge tolls.
     config:
-      freshness: {warn_after: {count: 2, period: day}, error_after: {count: 3, period: day}}
       meta:
+        freshness: {warn_after: {count: 2, period: day}, error_after: {count: 3, period: day}}
         kind: files
         location: LANDING
         schedule: "0 6 * * *"

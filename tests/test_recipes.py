@@ -18,10 +18,10 @@ sources:
   - name: raw_tolls
     description: Bridge tolls, as the bridge company's till exports them each night.
     config:
-      freshness:
-        warn_after: {count: 2, period: day}
-        error_after: {count: 3, period: day}
       meta:
+        freshness:
+          warn_after: {count: 2, period: day}
+          error_after: {count: 3, period: day}
         kind: files
         location: TOLLS
         schedule: "0 6 * * *"
@@ -160,3 +160,13 @@ def test_a_new_system_a_new_mart_and_a_new_feed_need_only_what_the_readme_says(c
     assert copy.sql("select count(*) from highways.fct_crossings") == [(3,)]
     with (copy.home / "outbox/tolls_by_day.csv").open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == [["Day", "Tolls (£)"], ["2026-07-01", "3.00"], ["2026-07-02", "2.00"]]
+
+
+def test_a_contract_error_is_said_by_file_and_line_and_leaves_the_marts(copy: Warehouse) -> None:
+    contract = copy.root / "dbt_project/models/staging/tolls/_tolls__sources.yml"
+    contract.write_text(CONTRACT.replace("load: replace", "load: reprint"), encoding="utf-8")
+    printed = copy("run", expect=1)
+    line = CONTRACT[: CONTRACT.index("load: replace")].count("\n") + 1
+    assert f"_tolls__sources.yml:{line}: raw_tolls.crossings.load: Input should be 'replace' or 'merge'" in printed
+    assert len(printed.strip().splitlines()) == 1
+    assert copy.sql("select count(*) from highways.fct_crossings") == [(3,)]

@@ -99,7 +99,7 @@ def page(url: str, seconds: int = 120) -> str:
 
 def test_dagsters_page_shows_the_graph(warehouse: Warehouse) -> None:
     with served(warehouse, "dev") as address:
-        assert "<title>" in page(address)
+        assert "dagster" in page(address).lower()
         query = "%7BassetNodes%7BassetKey%7Bpath%7D%7D%7D"
         answer = page(f"{address}/graphql?query={query}")
         assert '["raw_erp", "ledger_lines"]' in re.sub(r",\s*", ", ", answer)

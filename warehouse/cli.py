@@ -34,7 +34,6 @@ class _Commands(click.Group):
 @click.group(cls=_Commands)
 def main() -> None:
     """Worcestershire's data warehouse."""
-    os.chdir(ROOT)
 
 
 DEMO = click.option("--demo", is_flag=True, help="Let the invented county stand in beside WAREHOUSE_URL too.")
@@ -149,7 +148,7 @@ def dev(demo: bool, port: int) -> None:
     environment.prepare(demo=demo)
     import orchestration.definitions  # noqa: F401  parses the dbt project once, before several processes need it
 
-    _become("dagster", "dev", "--workspace", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port))
+    _become("dagster", "dev", "--workspace", str(ROOT / "workspace.yaml"), "--host", "127.0.0.1", "--port", str(port))
 
 
 @main.command()
@@ -266,6 +265,11 @@ def _servers() -> dict[str, dict]:
             servers["warehouse"] = {"state": "running", "host": os.environ["DBT_HOST"], "port": os.environ["DBT_PORT"]}
         except WarehouseError as error:
             servers["warehouse"] = {"state": "unreachable", "reason": str(error)}
+    if (home() / "landing").exists():
+        from demo import systems
+
+        door = systems.status(home())
+        servers["demo_open311"] = {"state": "running", **door} if door else {"state": "stopped"}
     return servers
 
 

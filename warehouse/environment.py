@@ -56,7 +56,9 @@ def prepare(demo: bool = False, start: bool = True) -> None:
         from demo import systems
 
         _default(systems.start(folder, os.environ["WAREHOUSE_URL"]))
-    os.environ.update(WAREHOUSE_HOME=str(folder), DLT_PROJECT_DIR=str(ROOT), DBT_PROFILES_DIR=str(ROOT))
+    os.environ.update(
+        WAREHOUSE_HOME=str(folder), DLT_PROJECT_DIR=str(ROOT), DBT_PROFILES_DIR=str(ROOT), DBT_PROJECT_DIR=str(ROOT)
+    )
     _default({"OUTBOX": folder / "outbox", "DBT_TARGET_PATH": folder / "target", "DBT_LOG_PATH": folder / "logs"})
     _default({"DAGSTER_HOME": folder / "dagster"})
     Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)

@@ -10,18 +10,13 @@
   {{ return(found) }}
 {% endmacro %}
 
-{# The raw schemas that the given models rest on, through any number of models. #}
-{% macro raw_schemas_of(unique_ids) %}
+{# The given nodes and all that they are made from, as a list of unique ids. #}
+{% macro with_upstream(unique_ids) %}
   {% set reached = unique_ids | list %}
-  {% set schemas = [] %}
-  {% for unique_id in reached %}{# grows while it is walked #}
-    {% if unique_id in graph.sources %}
-      {% if graph.sources[unique_id].schema not in schemas %}{% do schemas.append(graph.sources[unique_id].schema) %}{% endif %}
-    {% else %}
-      {% for parent in graph.nodes[unique_id].depends_on.nodes if parent not in reached %}{% do reached.append(parent) %}{% endfor %}
-    {% endif %}
+  {% for unique_id in reached if unique_id in graph.nodes %}{# the list grows while it is walked #}
+    {% for parent in graph.nodes[unique_id].depends_on.nodes if parent not in reached %}{% do reached.append(parent) %}{% endfor %}
   {% endfor %}
-  {{ return(schemas) }}
+  {{ return(reached) }}
 {% endmacro %}
 
 {# SQL for on-run-start: marks each set that this run builds as having nothing to undo to, and notes its loads. #}
@@ -30,8 +25,11 @@
     {% set chosen = [] %}
     {% for node in graph.nodes.values() if node.unique_id in selected_resources %}{% do chosen.append(node) %}{% endfor %}
     {% for publish_set in publish_set_models(chosen) %}
-      {% set schemas = raw_schemas_of(publish_set_models(graph.nodes.values())[publish_set]) %}
-      select governance.begin_build('{{ publish_set }}', array['{{ schemas | join("', '") }}']::text[]);
+      {% set schemas = [] %}
+      {% for unique_id in with_upstream(publish_set_models(graph.nodes.values())[publish_set]) if unique_id in graph.sources %}
+        {% do schemas.append(graph.sources[unique_id].schema) %}
+      {% endfor %}
+      select governance.begin_build('{{ publish_set }}', array['{{ schemas | unique | join("', '") }}']::text[]);
     {% endfor %}
   {% endif %}
 {% endmacro %}
@@ -45,16 +43,23 @@
     {% for publish_set, models in publish_set_models(graph.nodes.values()).items() if models | select('in', status) | list %}
       {% set problems = [] %}
       {% set tests = {'pass': 0, 'warn': 0, 'fail': 0} %}
-      {% for unique_id in models if status.get(unique_id) != 'success' %}
+      {% set reached = with_upstream(models) %}
+      {% for result in results if result.status | string in ('fail', 'error') %}
+        {% if result.node.unique_id in reached or result.node.depends_on.nodes | select('in', reached) | list %}
+          {% do problems.append(result.node.resource_type ~ ' ' ~ result.node.name ~ ' failed') %}
+        {% endif %}
+      {% endfor %}
+      {% set after_a_failure = ['skipped'] if problems else [] %}
+      {% for unique_id in models if status.get(unique_id, 'missing') not in ['success', 'error'] + after_a_failure %}
         {% do problems.append('model ' ~ graph.nodes[unique_id].name ~ ' was not built') %}
       {% endfor %}
-      {% set unbuilt = problems | length %}
       {% for test in graph.nodes.values() if test.resource_type == 'test' and test.depends_on.nodes | select('in', models) | list %}
-        {% set outcome = status.get(test.unique_id, 'not run') %}
+        {% set outcome = status.get(test.unique_id, 'missing') %}
         {% set outcome = 'fail' if outcome == 'error' else outcome %}
-        {% if outcome in tests %}{% do tests.update({outcome: tests[outcome] + 1}) %}{% endif %}
-        {% if outcome not in ('pass', 'warn') and not (unbuilt and outcome in ('skipped', 'not run')) %}
-          {% do problems.append('test ' ~ test.name ~ ' ' ~ ('failed' if outcome == 'fail' else 'was not run')) %}
+        {% if outcome in tests %}
+          {% do tests.update({outcome: tests[outcome] + 1}) %}
+        {% elif not problems %}
+          {% do problems.append('test ' ~ test.name ~ ' was not run') %}
         {% endif %}
       {% endfor %}
       {% set tables = [] %}

@@ -1,0 +1,118 @@
+"""Loads into a real warehouse from sources that misbehave: what cannot be had whole does not land at all."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from conftest import Warehouse
+
+PAGES = 4
+LOAD = (
+    "from ingestion.contracts import read_contracts, SourceError\n"
+    "from ingestion.pipeline import load_system\n"
+    "try:\n"
+    "    print([(landing.table, landing.rows) for landing in load_system(read_contracts()['{}'])])\n"
+    "except SourceError as error:\n"
+    "    print('refused:', error)\n"
+)
+
+
+class FrontDoor(BaseHTTPRequestHandler):
+    """Serves four pages of reports newer than the demo's; page `broken` answers 500."""
+
+    broken: int | None = 3
+
+    def do_GET(self) -> None:
+        page = int(parse_qs(urlsplit(self.path).query)["page"][0])
+        self.send_response(500 if page == self.broken else 200)
+        self.end_headers()
+        report = {
+            "service_request_id": f"new-{page}",
+            "service_code": "POT",
+            "service_name": "Pothole",
+            "status": "open",
+            "description": "A hole",
+            "requested_datetime": "2026-11-01T08:00:00Z",
+            "updated_datetime": f"2026-11-01T09:00:0{page}+00:00",
+            "lat": 52.19,
+            "long": -2.22,
+        }
+        if page != self.broken:
+            self.wfile.write(json.dumps({"requests": [report], "page": page, "pages": PAGES}).encode())
+
+    def log_message(self, *words: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def front_door() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FrontDoor)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_api_with_a_failing_page_lands_whole_or_not_at_all(warehouse: Warehouse, front_door: str) -> None:
+    def load() -> str:
+        once = {"RUNTIME__REQUEST_MAX_ATTEMPTS": "1"}
+        return warehouse("exec", "--", "python", "-c", LOAD.format("open311"), OPEN311_URL=front_door, **once)
+
+    count = "select count(*) from raw_open311.service_requests"
+    before = warehouse.sql(count)[0][0]
+    try:
+        assert "refused: raw_open311: extract failed (OPEN311_URL says where it is): HTTPError: 500" in load()
+        assert warehouse.sql(count)[0][0] == before
+        FrontDoor.broken = None
+        assert f"[('service_requests', {PAGES})]" in load()
+        assert warehouse.sql(count)[0][0] == before + PAGES
+        assert "[('service_requests', 0)]" in load(), "what landed does not land again"
+    finally:
+        FrontDoor.broken = 3
+        warehouse.sql("delete from raw_open311.service_requests where service_request_id like 'new-%'")
+
+
+def test_a_system_is_loaded_by_one_run_at_a_time(warehouse: Warehouse) -> None:
+    import psycopg2
+
+    holder = psycopg2.connect(warehouse.url)
+    with holder.cursor() as cursor:
+        cursor.execute("select pg_advisory_lock(hashtext('load raw_reference'))")
+        printed = warehouse("exec", "--", "python", "-c", LOAD.format("reference"))
+    holder.close()
+    assert "refused: raw_reference is being loaded by another run" in printed
+
+
+def test_a_source_that_is_suddenly_empty_does_not_empty_its_table(warehouse: Warehouse) -> None:
+    confirm = warehouse.url.rsplit("/", 1)[0] + "/confirm"
+    before = warehouse.sql("select count(*) from raw_confirm.site")
+    try:
+        warehouse.sql("create table kept as select * from site; delete from site", url=confirm)
+        printed = warehouse("exec", "--", "python", "-c", LOAD.format("confirm"))
+        assert "refused: raw_confirm.site: the source is empty and the warehouse's table is not" in printed
+        assert warehouse.sql("select count(*) from raw_confirm.site") == before
+    finally:
+        warehouse.sql("insert into site select * from kept; drop table kept", url=confirm)
+
+
+def test_rows_that_change_in_the_source_arrive_and_only_they(warehouse: Warehouse) -> None:
+    confirm = warehouse.url.rsplit("/", 1)[0] + "/confirm"
+    latest = "select max(last_updated_time) from central_enquiry"
+    row = "where enquiry_number = (select min(enquiry_number) from central_enquiry) returning"
+    change = f"update central_enquiry set last_updated_time = ({latest}) + interval '1 minute' {row} "
+    before = warehouse.sql("select count(*) from raw_confirm.central_enquiry")
+    ((number, moment),) = warehouse.sql(change + "enquiry_number, last_updated_time", url=confirm)
+    assert "('central_enquiry', 1), ('enquiry_status_log', 0)" in warehouse(
+        "exec", "--", "python", "-c", LOAD.format("confirm")
+    )
+    local = "last_updated_time at time zone 'Europe/London'"
+    landed = f"select {local} from raw_confirm.central_enquiry where enquiry_number = %s"
+    assert warehouse.sql(landed, (number,)) == [(moment,)]
+    assert warehouse.sql("select count(*) from raw_confirm.central_enquiry") == before
+
+
+def test_nothing_of_an_extract_stays_in_the_working_folder(warehouse: Warehouse) -> None:
+    assert [path for path in (warehouse.home / "dlt").rglob("*") if path.is_file()] == []
