@@ -31,7 +31,8 @@ for _ in range(20):
     with connection, connection.cursor() as cursor:
         cursor.execute({EXTRA_LINE!r})
     connection.close()
-    build = dbtRunner().invoke(["--quiet", "build", "--select", "int_supplier_payments_conformed", "path:dbt_project/models/marts/finance"])
+    chosen = ["int_supplier_payments_conformed", "path:dbt_project/models/marts/finance"]
+    build = dbtRunner().invoke(["--quiet", "build", "--select", *chosen])
     assert build.success, build
 """
 
