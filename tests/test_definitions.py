@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
 from ingestion.contracts import read_contracts
 from orchestration.definitions import defs, manifest
@@ -73,6 +74,13 @@ def test_every_system_has_a_schedule_and_every_raw_table_a_freshness_policy() ->
         assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
         for table in system.tables:
             assert GRAPH.get(dg.AssetKey([system.name, table.name])).freshness_policy
+
+
+def test_a_failed_run_is_tried_again_from_what_failed() -> None:
+    for name in ("build_models", "write_feeds", *(f"load_{system}" for system in read_contracts())):
+        assert defs.resolve_job_def(name).tags["dagster/retry_strategy"] == "FROM_ASSET_FAILURE"
+    settings = yaml.safe_load((ROOT / "warehouse/dagster.yaml").read_text(encoding="utf-8"))
+    assert settings["run_retries"] == {"enabled": True, "max_retries": 2}
 
 
 @pytest.fixture

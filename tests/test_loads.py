@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -100,18 +101,24 @@ def test_a_source_that_is_suddenly_empty_does_not_empty_its_table(warehouse: War
 
 def test_rows_that_change_in_the_source_arrive_and_only_they(warehouse: Warehouse) -> None:
     confirm = warehouse.url.rsplit("/", 1)[0] + "/confirm"
-    latest = "select max(last_updated_time) from central_enquiry"
-    row = "where enquiry_number = (select min(enquiry_number) from central_enquiry) returning"
-    change = f"update central_enquiry set last_updated_time = ({latest}) + interval '1 minute' {row} "
-    before = warehouse.sql("select count(*) from raw_confirm.central_enquiry")
-    ((number, moment),) = warehouse.sql(change + "enquiry_number, last_updated_time", url=confirm)
-    assert "('central_enquiry', 1), ('enquiry_status_log', 0)" in warehouse(
-        "exec", "--", "python", "-c", LOAD.format("confirm")
+    ((number, was),) = warehouse.sql(
+        "select enquiry_number, last_updated_time from central_enquiry order by enquiry_number limit 1", url=confirm
     )
+    change = "update central_enquiry set last_updated_time = %s where enquiry_number = %s"
     local = "last_updated_time at time zone 'Europe/London'"
     landed = f"select {local} from raw_confirm.central_enquiry where enquiry_number = %s"
-    assert warehouse.sql(landed, (number,)) == [(moment,)]
-    assert warehouse.sql("select count(*) from raw_confirm.central_enquiry") == before
+    count = "select count(*) from raw_confirm.central_enquiry"
+    before, moment = warehouse.sql(count), datetime(2026, 11, 1, 9, 30)
+    try:
+        warehouse.sql(change, (moment, number), url=confirm)
+        printed = warehouse("exec", "--", "python", "-c", LOAD.format("confirm"))
+        assert "('central_enquiry', 1), ('enquiry_status_log', 0)" in printed
+        assert warehouse.sql(landed, (number,)) == [(moment,)]
+        assert warehouse.sql(count) == before
+    finally:
+        warehouse.sql(change, (was, number), url=confirm)
+        back = "update raw_confirm.central_enquiry set last_updated_time = %s at time zone 'Europe/London'"
+        warehouse.sql(back + " where enquiry_number = %s", (was, number))
 
 
 def test_nothing_of_an_extract_stays_in_the_working_folder(warehouse: Warehouse) -> None:

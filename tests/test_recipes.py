@@ -170,3 +170,16 @@ def test_a_contract_error_is_said_by_file_and_line_and_leaves_the_marts(copy: Wa
     assert f"_tolls__sources.yml:{line}: raw_tolls.crossings.load: Input should be 'replace' or 'merge'" in printed
     assert len(printed.strip().splitlines()) == 1
     assert copy.sql("select count(*) from highways.fct_crossings") == [(3,)]
+
+
+def test_a_column_that_is_declared_later_is_filled_for_every_row(copy: Warehouse) -> None:
+    (copy.root / "dbt_project/models/staging/tolls/_tolls__sources.yml").write_text(CONTRACT, encoding="utf-8")
+    contract = copy.root / "dbt_project/models/staging/confirm/_confirm__sources.yml"
+    contract.write_text(contract.read_text().replace("description: Problems that", "description: All problems that"))
+    copy.sql("alter table raw_confirm.central_enquiry drop column enquiry_log_number cascade")
+    filled = "select count(*) > 0 and count(*) = count(enquiry_log_number) from raw_confirm.central_enquiry"
+    load = (
+        "from ingestion.contracts import *; from ingestion.pipeline import *; load_system(read_contracts()['confirm'])"
+    )
+    copy("exec", "--", "python", "-c", load)
+    assert copy.sql(filled) == [(True,)]

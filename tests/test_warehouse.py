@@ -67,6 +67,17 @@ def test_feeds_hold_what_is_published(warehouse: Warehouse) -> None:
     assert (warehouse.home / "outbox/monthly_spend_by_supplier.xlsx").read_bytes()[:2] == b"PK"
 
 
+def test_a_feed_that_fails_leaves_the_file_before(warehouse: Warehouse) -> None:
+    outbox = warehouse.home / "outbox"
+    before = {file.name: file.read_bytes() for file in outbox.iterdir()}
+    write = (
+        "from pathlib import Path; from orchestration.feeds import write_report\n"
+        f"write_report('finance', 'rpt_none', Path({str(outbox / 'spend_over_500.csv')!r}), 'csv')"
+    )
+    assert "does not exist" in warehouse("exec", "--", "python", "-c", write, expect=1)
+    assert {file.name: file.read_bytes() for file in outbox.iterdir()} == before
+
+
 def test_a_second_run_lands_nothing_and_changes_no_figure(warehouse: Warehouse) -> None:
     before = warehouse.figures()
     printed = warehouse("run")
