@@ -184,7 +184,7 @@ def test_a_reader_sees_no_error_and_no_mixture_through_twenty_publications(wareh
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(f"prepare agree as {agree}")
-            while not stop.is_set():
+            while not stop.wait(0.1):
                 for query in (agree, "execute agree"):
                     try:
                         cursor.execute(query)
