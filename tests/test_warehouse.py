@@ -184,7 +184,7 @@ def test_a_reader_sees_no_error_and_no_mixture_through_twenty_publications(wareh
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(f"prepare agree as {agree}")
-            while not stop.wait(0.1):
+            while not stop.wait(0.02):
                 for query in (agree, "execute agree"):
                     try:
                         cursor.execute(query)
@@ -195,20 +195,22 @@ def test_a_reader_sees_no_error_and_no_mixture_through_twenty_publications(wareh
 
     count = "select count(*) from governance.publications where publish_set = 'finance' and action = 'publish'"
     before = warehouse.sql(count)[0][0]
-    with changed(warehouse, "select 1", NO_EXTRA_LINE), ThreadPoolExecutor(2) as pool:
-        readers = [pool.submit(read) for _ in range(2)]
-        try:
-            warehouse("exec", "--", "python", "-c", TWENTY_BUILDS)
-        finally:
-            stop.set()
-        for reader in readers:
-            reader.result()
-    assert warehouse.sql(count)[0][0] == before + 20
-    assert errors == []
-    assert [answer for answer in answers if answer[0] != answer[1]] == []
-    assert len({answer[0] for answer in answers}) >= 20, "the readers saw the versions come"
-    warehouse.dbt("build", "--select", "+path:dbt_project/models/marts/finance")
-    warehouse.sql("drop role reader")
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            readers = [pool.submit(read) for _ in range(2)]
+            try:
+                warehouse("exec", "--", "python", "-c", TWENTY_BUILDS)
+            finally:
+                stop.set()
+            for reader in readers:
+                reader.result()
+        assert warehouse.sql(count)[0][0] == before + 20
+        assert errors == []
+        assert [answer for answer in answers if answer[0] != answer[1]] == []
+        assert len({answer[0] for answer in answers}) >= 20, "the readers saw the versions come"
+    finally:
+        warehouse.sql(f"{NO_EXTRA_LINE}; drop role reader")
+        warehouse.dbt("build", "--select", "+path:dbt_project/models/marts/finance")
 
 
 def test_sources_that_fail_leave_the_others_and_the_marts_alone(warehouse: Warehouse) -> None:

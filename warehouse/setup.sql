@@ -22,6 +22,7 @@ begin
             execute format('grant %I to current_user', role_name);
         end if;
     end loop;
+    grant svc_dbt to wh_owner; -- so that the swap may lock the tables of a set
     execute format('revoke all on database %I from public', current_database());
     execute format('grant connect, temporary on database %I to svc_loader, svc_dbt', current_database());
     execute format('grant create on database %I to wh_owner', current_database()); -- renaming a schema needs it
@@ -174,10 +175,26 @@ begin
     perform governance.record(set_name, 'undo', '{}', '{}');
 end $$;
 
--- The swap itself: schemas are renamed, which takes no lock on a table; only readers of the set may use it then.
+-- The swap itself: schemas are renamed. A statement looks up its tables one by one, so the old ones are locked for that
+-- moment: a statement sees all of them or none. The lock is asked for without waiting, again and again for five seconds,
+-- so that nobody queues behind a long reader; if there is never a gap, the swap is done without it.
 create or replace function governance.swap(set_name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    old_tables text := (
+        select string_agg(format('%I.%I', set_name, c.relname), ', ') from pg_class as c
+        where c.relnamespace = to_regnamespace(quote_ident(set_name)) and c.relkind in ('r', 'p')
+    );
 begin
+    for attempt in 1..500 loop
+        exit when old_tables is null;
+        begin
+            execute 'lock table ' || old_tables || ' in access exclusive mode nowait';
+            exit;
+        exception when lock_not_available then
+            perform pg_sleep(0.01);
+        end;
+    end loop;
     execute format('alter schema %I rename to %I', set_name, set_name || '__swap');
     execute format('alter schema %I rename to %I', set_name || '__next', set_name);
     execute format('alter schema %I rename to %I', set_name || '__swap', set_name || '__next');
