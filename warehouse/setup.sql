@@ -186,13 +186,13 @@ declare
         where c.relnamespace = to_regnamespace(quote_ident(set_name)) and c.relkind in ('r', 'p')
     );
 begin
-    for attempt in 1..500 loop
+    for attempt in 1..2500 loop
         exit when old_tables is null;
         begin
             execute 'lock table ' || old_tables || ' in access exclusive mode nowait';
             exit;
         exception when lock_not_available then
-            perform pg_sleep(0.01);
+            perform pg_sleep(0.002);
         end;
     end loop;
     execute format('alter schema %I rename to %I', set_name, set_name || '__swap');
