@@ -26,6 +26,7 @@ DBT_KEYS = {"config", "data_tests", "tags", "loader", "quoting"}  # dbt's own, w
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Separator = Annotated[str, StringConstraints(pattern=r'^([^\w\s"]|[\t ])$')]
 
 
 class ContractError(Exception):
@@ -75,10 +76,37 @@ class Column(_Part):
         return pa.decimal128(int(numeric[1]), int(numeric[2])) if numeric else ARROW_TYPES[self.data_type]
 
 
+class Unpivot(_Part):
+    """Columns that stand for rows: every heading that `headings` matches from end to end.
+
+    Its named groups fill the declared columns of these names, the cell fills the column `value`. An empty cell gives
+    no row, as in SQL's UNPIVOT.
+    """
+
+    headings: Text
+    value: Name
+
+    @model_validator(mode="after")
+    def _check(self) -> "Unpivot":
+        try:
+            groups = re.compile(self.headings).groupindex
+        except re.error as error:
+            raise ValueError(f"`headings` is not a regular expression: {error}") from None
+        if not groups or self.value in groups:
+            raise ValueError("`headings` names a column for each part of a heading, (?P<month>…), other than `value`")
+        return self
+
+    @property
+    def filled(self) -> list[str]:
+        """The declared columns that come from headings and cells, and are no columns of the file."""
+        return [*re.compile(self.headings).groupindex, self.value]
+
+
 class Table(_Part):
     """A table, API resource or file pattern of a system. `replace` lands it whole, `merge` what changed, by `key`.
 
     What changed is what the source has at or after the highest `cursor` value landed, less `lag` for late commits.
+    From `files` on, the fields say how a file is laid out; docs/files.md has an example of each.
     """
 
     name: Name
@@ -88,7 +116,16 @@ class Table(_Part):
     cursor: Name | None = None
     lag: timedelta = timedelta(0)
     files: Text | None = None
-    encoding: Text = "utf-8-sig"
+    encoding: Text = "utf-8"  # with or without a byte order mark
+    delimiter: Separator = ","
+    sheet: Text | None = None  # of a workbook that has several; `*` stands for what changes in its name
+    header_rows: int = Field(1, ge=1, le=5)  # several are joined by a space, merged cells count for all they cover
+    headings: list[Text] = []  # of a file that has no header, in the order of its columns
+    left_out: list[Text] = []  # headings, or names in snake case, that are not read; `*` stands for any text
+    unpivot: Unpivot | None = None
+    footer: list[Text] = []  # how the first filled cell of each row after the data begins; a file without is refused
+    row_count_at: int | None = Field(None, ge=1)  # the position (from 1) of the number of rows in the footer
+    control_totals: list[Name] = []
     columns: list[Column] = Field(min_length=1)
     _system: "System" = PrivateAttr()
 
@@ -103,6 +140,27 @@ class Table(_Part):
             raise ValueError("load: merge needs a key and a cursor")
         if "One row per" not in self.description:
             raise ValueError("the description must end in the grain ('One row per …')")
+        return self
+
+    @model_validator(mode="after")
+    def _check_layout(self) -> "Table":
+        layout = {"delimiter", "sheet", "header_rows", "headings", "unpivot", "footer", "row_count_at"}
+        if not self.files and (without := layout & self.model_fields_set):
+            raise ValueError(f"only a table of `files` has {', '.join(sorted(without))}")
+        try:
+            "".encode(self.encoding)
+        except LookupError:
+            raise ValueError(f"encoding {self.encoding} is not known; utf-8, windows-1252 and utf-16 are") from None
+        if self.headings and self.header_rows > 1:
+            raise ValueError("a file has `header_rows`, or none and its `headings` are in the contract")
+        if self.row_count_at and not self.footer:
+            raise ValueError("row_count_at needs a `footer`, which has the number of rows")
+        types = {column.name: column.data_type for column in self.columns}
+        if self.unpivot and (unknown := set(self.unpivot.filled) - set(types)):
+            raise ValueError(f"unpivot fills columns that are not declared: {', '.join(sorted(unknown))}")
+        for name in self.control_totals:
+            if not types.get(name, "").startswith(("numeric", "bigint", "double")):
+                raise ValueError(f"control_totals names {name}, which is not declared as a number")
         return self
 
     @property

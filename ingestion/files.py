@@ -1,131 +1,177 @@
-"""Reads files: CSV, plain or one inside each ZIP, from a landing folder, as Arrow tables."""
+"""Reads files from a landing folder as Arrow tables: CSV, plain, .gz or one in a .zip; Parquet; workbooks."""
 
 import csv
+import gzip
 import hashlib
 import io
-import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet
 
 from ingestion.contracts import SourceError, Table
-from ingestion.tables import conform
+from ingestion.encodings import Utf8
+from ingestion.layouts import HEAD_ROWS, Columns, batches, find_header, land, name_columns, part_footer, place
+from ingestion.spreadsheets import SUFFIXES, read_sheet
 
-BLOCK_BYTES = 8 << 20
-UNREADABLE = "{}: {}: not {} CSV; is it damaged, or in another encoding?"
+BLOCK_BYTES = 2 << 20  # the longest row that is read; larger blocks are no quicker and take more memory
+HEAD_BYTES = 1 << 20
+PARQUET_ROWS = 65_536
 
 
 def matching_files(table: Table, location: str) -> list[Path]:
-    """The landing folder's files that are the table's, sorted by name; raises SourceError where there are none."""
+    """The landing folder's files that are the table's, sorted by name; raises SourceError where there are none.
+
+    Those that an open Excel (`~$`) or a copy under way (`.`) leaves beside them are none.
+    """
     folder = Path(location)
     if not folder.is_dir():
         raise SourceError(f"{table.label}: the folder {folder} does not exist; {table.system.location} names it")
-    if not (paths := sorted(folder.glob(table.files))):
+    found = (path for path in folder.glob(table.files) if path.is_file() and not path.name.startswith(("~$", ".")))
+    if not (paths := sorted(found)):
         raise SourceError(f"{table.label}: no file {table.files} in {folder}, which {table.system.location} names")
     return paths
 
 
-def fingerprint(paths: list[Path]) -> str:
-    """A hash of the files' names and contents: equal if nothing was delivered, renamed or corrected."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()};".encode())
-    return digest.hexdigest()
+def fingerprint(path: Path) -> str:
+    """A hash of the file's content, whatever its name: equal if it was delivered again, or renamed."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_files(table: Table, paths: list[Path]) -> Iterator[pa.Table]:
-    """Arrow tables with the contract's columns, and where each row came from: _source_file, _source_row (from 1).
+def read_file(table: Table, path: Path) -> Iterator[pa.Table]:
+    """Arrow tables, of bounded size, of one file, not yet cast: text, and from Parquet its own types; empty is null.
 
-    Raises SourceError, naming file, row, table and column, for a file that is not as the contract says.
+    Columns: the declared ones, any others under their heading in snake case unless `left_out`, _source_file (its
+    name) and _source_row (int64: the row of data, from 1; blank lines are not counted). A file without rows gives
+    none. Raises SourceError, which names file, row, table and column and no value, for a file that is not as its
+    contract says; this may be at its end, so that nothing of it may be kept before.
     """
-    for path in paths:
-        with _open(table, path) as file:
-            names = _match(table, path, file)
-        first_row = 1
-        with _open(table, path) as file:
-            for batch in _read_csv(table, path, file, names):
-                rows = conform(table, batch, path.name, first_row)
-                rows = rows.append_column("_source_file", pa.repeat(path.name, len(batch)))
-                rows = rows.append_column("_source_row", pa.array(range(first_row, first_row + len(batch)), pa.int64()))
-                first_row += len(batch)
-                yield rows
+    if (suffix := path.suffix.lower()) == ".parquet":
+        columns, source = _read_parquet(table, path)
+    elif suffix in SUFFIXES:
+        columns, source = read_sheet(table, path)
+    else:
+        columns, source = _read_csv(table, path)
+    yield from land(table, path, columns, source)
 
 
-def _read_csv(table: Table, path: Path, file: BinaryIO, names: list[str]) -> Iterator[pa.Table]:
-    """All values as text, empty ones as null."""
-    damaged: list[pyarrow.csv.InvalidRow] = []
-    encoding = "utf8" if table.encoding.lower().startswith(("utf-8", "utf8")) else table.encoding
-    reading = pyarrow.csv.ReadOptions(
-        column_names=names, skip_rows=1, block_size=BLOCK_BYTES, encoding=encoding, use_threads=False
-    )
+def _read_csv(table: Table, path: Path) -> tuple[Columns, Iterator[pa.Table]]:
+    with _open(table, path) as file:
+        text = file.take(HEAD_BYTES).decode(errors="ignore")  # of a character that the limit cuts
+    lines = io.StringIO(text, newline="").readlines()
+    csv.field_size_limit(BLOCK_BYTES)
+    reader = csv.reader(lines, delimiter=table.delimiter)
+    rows, ends = [], [0]  # the lines up to each row's end: a heading may have line ends
+    for row in islice(reader, HEAD_ROWS):
+        rows.append(row)
+        ends.append(reader.line_num)
+    headings, end = find_header(table, path, rows)
+    columns = name_columns(table, path, headings)
+    read = _read_with_footer if table.footer else _read_plain
+    return columns, read(table, path, columns, len("".join(lines[: ends[end]]).encode()))
+
+
+def _read_plain(table: Table, path: Path, columns: Columns, start: int) -> Iterator[pa.Table]:
+    """The rows from byte `start` on. A row of empty values is added, which a quotation mark left open takes in."""
+    names, damaged = columns.names, []
+    reading = pyarrow.csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES, use_threads=False)
     parsing = pyarrow.csv.ParseOptions(
-        newlines_in_values=True, invalid_row_handler=lambda row: damaged.append(row) or "error"
+        delimiter=table.delimiter,
+        newlines_in_values=True,
+        invalid_row_handler=lambda row: damaged.append(row) or "error",
     )
-    text = dict.fromkeys(names, pa.string())
-    converting = pyarrow.csv.ConvertOptions(column_types=text, strings_can_be_null=True, null_values=[""])
+    converting = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""], check_utf8=False
+    )
+    last = None
+    with _open(table, path, tail="\n" + table.delimiter.join(['""'] * len(names)) + "\n") as file:
+        file.take(start)
+        try:
+            for batch in pyarrow.csv.open_csv(file, reading, parsing, converting):
+                last = batch.slice(len(batch) - 1) if len(batch) else last
+                yield pa.Table.from_batches([batch])
+        except pa.ArrowInvalid as error:
+            if damaged:
+                row, found = damaged[0].number, damaged[0].actual_columns
+                words = f"{found} values, {len(names)} headings; it is damaged, ask for it again"
+                raise SourceError(f"{place(table, path, f', row {row}')}: {words}") from None
+            why = "a row is longer than 2 MB: is a quotation mark not closed?" if "straddl" in str(error) else "not CSV"
+            raise SourceError(f"{place(table, path)}: {why}") from None
+    if any(column.null_count == 0 for column in last.columns):
+        raise SourceError(f"{place(table, path)}: it ends within quotation marks; it is cut off, ask for it again")
+
+
+def _read_with_footer(table: Table, path: Path, columns: Columns, start: int) -> Iterator[pa.Table]:
+    """The rows from byte `start` on, by Python, because a footer may have fewer values than a row."""
+    with _open(table, path) as file:
+        above = file.take(start).count(b"\n")
+        reader = csv.reader(
+            io.TextIOWrapper(io.BufferedReader(file), "utf-8", newline=""), delimiter=table.delimiter, strict=True
+        )
+        rows = ([cell or None for cell in row] for row in reader if row)
+        try:
+            yield from batches(part_footer(table, path, rows, columns), columns.names)
+        except csv.Error as error:
+            line = above + reader.line_num
+            raise SourceError(f"{place(table, path, f', line {line}')}: not CSV ({error})") from None
+
+
+def _read_parquet(table: Table, path: Path) -> tuple[Columns, Iterator[pa.Table]]:
+    if table.footer:
+        raise SourceError(f"{place(table, path)}: a Parquet file has no footer, and the contract names one")
+
+    def read() -> Iterator[pa.Table]:
+        try:
+            for batch in file.iter_batches(PARQUET_ROWS):
+                yield pa.Table.from_batches([batch]).rename_columns(columns.names)
+        except (pa.ArrowException, OSError):
+            raise damaged from None
+
+    damaged = SourceError(f"{place(table, path)}: not a whole Parquet file; ask for it again")
     try:
-        for batch in pyarrow.csv.open_csv(file, reading, parsing, converting):
-            yield pa.Table.from_batches([batch])
-    except pa.ArrowInvalid as error:
-        if damaged:
-            row, found, expected = damaged[0].number - 1, damaged[0].actual_columns, damaged[0].expected_columns
-            where = f"{path.name}, row {row}: {table.label}"
-            raise SourceError(f"{where}: {found} values where the header has {expected}; ask for it again") from None
-        if "Empty CSV" not in str(error):  # a header without rows is an empty delivery, not a damaged one
-            raise SourceError(UNREADABLE.format(path.name, table.label, table.encoding)) from None
+        file = pyarrow.parquet.ParquetFile(path)
+    except (pa.ArrowException, OSError):
+        raise damaged from None
+    headings, _ = find_header(table, path, [file.schema_arrow.names])
+    columns = name_columns(table, path, headings)
+    return columns, read()
 
 
 @contextmanager
-def _open(table: Table, path: Path) -> Iterator[BinaryIO]:
-    """The CSV's bytes; the one CSV of a ZIP is unpacked as it is read."""
-    if path.suffix.lower() != ".zip":
-        with path.open("rb") as file:
+def _open(table: Table, path: Path, tail: str = "") -> Iterator[Utf8]:
+    """The CSV as UTF-8, unpacked and decoded as it is read, and `tail` after it."""
+    try:
+        with _unpacked(table, path) as file:
+            yield Utf8(file, table.encoding, place(table, path), tail.encode())
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError):
+        raise SourceError(f"{place(table, path)}: not a whole {path.suffix[1:]} file; ask for it again") from None
+
+
+@contextmanager
+def _unpacked(table: Table, path: Path) -> Iterator[BinaryIO]:
+    if path.suffix.lower() == ".gz":
+        with gzip.open(path) as file:
             yield file
-        return
-    try:
+    elif path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive:
-            members = [name for name in archive.namelist() if name.lower().endswith(".csv")]
-            if len(members) != 1:
-                raise SourceError(f"{path.name}: {table.label}: holds {len(members)} CSV files; one is expected")
-            with archive.open(members[0]) as file:
+            names = [n for n in archive.namelist() if n.lower().endswith(".csv") and not n.startswith("__MACOSX/")]
+            if len(names) != 1:
+                raise SourceError(f"{place(table, path)}: holds {len(names)} CSV files; one is expected")
+            try:
+                member = archive.open(names[0])
+            except RuntimeError:  # NotImplementedError is one
+                words = "has a password, or is packed as only its own program can unpack it"
+                raise SourceError(f"{place(table, path)}: {words}") from None
+            with member as file:
                 yield file
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise SourceError(f"{path.name}: {table.label}: not a whole ZIP file ({error})") from None
-
-
-def _match(table: Table, path: Path, file: BinaryIO) -> list[str]:
-    """A name for each of the file's columns, in its order: the declared column's, or `<heading> (undeclared n)`.
-
-    A declared column that is missing or there twice is refused.
-    """
-    where = f"{path.name}, line 1: {table.label}"
-    try:
-        headers = next(csv.reader(io.TextIOWrapper(file, table.encoding, newline="")), [])
-    except UnicodeDecodeError:
-        raise SourceError(UNREADABLE.format(path.name, table.label, table.encoding)) from None
-    if not any(headers):
-        raise SourceError(f"{where}: the file is empty; a header is expected")
-    names = [f"{header} (undeclared {position})" for position, header in enumerate(headers)]
-    for column in table.columns:
-        found = [p for p, header in enumerate(headers) if column.name == snake_case(header) and not column.header]
-        found += [p for p, header in enumerate(headers) if header == column.header]
-        if not found:
-            raise SourceError(f"{where}: no column {column.header or column.name}; there are {', '.join(headers)}")
-        if len(found) > 1:
-            raise SourceError(
-                f"{where}.{column.name}: {len(found)} columns have this name; there are {', '.join(headers)}"
-            )
-        names[found[0]] = column.name
-    return names
-
-
-def snake_case(header: str) -> str:
-    """A heading as a column name: `BeneficiaryOtherID` and `Beneficiary other ID` both give beneficiary_other_id."""
-    words = re.sub(r"([a-z0-9])([A-Z])|([A-Z])(?=[A-Z][a-z])", r"\1\3_\2", header.strip())
-    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    else:
+        with path.open("rb", buffering=0) as file:
+            yield file

@@ -21,7 +21,7 @@ from psycopg2 import sql
 
 from ingestion.contracts import ROOT, SourceError, System, Table
 from ingestion.databases import database_resource
-from ingestion.files import fingerprint, matching_files, read_files
+from ingestion.files import fingerprint, matching_files, read_file
 from ingestion.tables import conform
 
 BUILD_LOCK = "build"  # taken shared while a load commits, and alone while a build reads the raw tables
@@ -75,7 +75,7 @@ class _Extract:
         known = ""
         if self.kind == "files":
             self.paths = matching_files(table, self.location)
-            known = fingerprint(self.paths)
+            known = ";".join(f"{path.name}:{fingerprint(path)}" for path in self.paths)
             newest = max(path.stat().st_mtime for path in self.paths)
             self.landing.cut_off = datetime.fromtimestamp(newest, UTC).isoformat(timespec="seconds")
         elif self.kind == "api":
@@ -96,7 +96,7 @@ class _Extract:
         if self.kind == "database":
             resource = database_resource(self.table, self.location, self.since)
         elif self.kind == "files":
-            resource = dlt.resource(read_files, name=self.table.name)(self.table, self.paths)
+            resource = dlt.resource(_rows, name=self.table.name)(self.table, self.paths)
         else:
             resource = dlt.resource(_pages, name=self.table.name)(self.table, self.api, self.location, self.since)
         merge = {"disposition": "merge", "strategy": "upsert"}
@@ -128,6 +128,15 @@ class _Extract:
         elif not self.landing.version:
             self.landing.version = self.digest.hexdigest()
             self.landing.cut_off = datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _rows(table: Table, paths: list[Path]) -> Iterator[pa.Table]:
+    for path in paths:
+        for batch in read_file(table, path):
+            rows = conform(table, batch, path.name, batch["_source_row"][0].as_py())
+            for name in ("_source_file", "_source_row"):
+                rows = rows.append_column(name, batch[name])
+            yield rows
 
 
 def _pages(table: Table, api: ModuleType, location: str | None, since: datetime | None) -> Iterator[pa.Table]:

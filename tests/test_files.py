@@ -1,83 +1,124 @@
-"""Files on their way in: what lands, and that a damaged or unexpected file is refused by file, row and column."""
+"""Files on their way in: every form of a file lands the same rows, and one that is not as declared is refused whole."""
 
+import csv
 import gzip
 import zipfile
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import openpyxl
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
+import xlsxwriter
+from conftest import REAL_DATA
+from pydantic import ValidationError
 
-from ingestion.contracts import SourceError, System
-from ingestion.files import fingerprint, matching_files, read_files, snake_case
+from ingestion import files
+from ingestion.contracts import SourceError, System, Table, read_contracts
+from ingestion.files import fingerprint, matching_files, read_file
+from ingestion.layouts import snake_case
+from ingestion.tables import conform
 
 HEADER = "CrossingID,Crossed,PaidOn,Fee,Note\r\n"
 ROWS = '0007,2026-07-01 12:00:00,01/07/2026,1.50,"two\r\nlines, £"\r\n8,2026-01-01 12:00:00,31/12/2026, -0.10 ,\r\n'
 PERSON = "Jane-Doe-1948"
+COLUMNS = {
+    "crossing_id": {"data_type": "text"},
+    "crossed": {"data_type": "timestamptz"},
+    "paid_on": {"data_type": "date", "format": "%d/%m/%Y"},
+    "fee": {"data_type": "numeric(18,2)"},
+    "note": {"data_type": "text"},
+}
 
 
-def system(**changes: object) -> System:
-    columns = [
-        {"name": "crossing_id", "data_type": "text"},
-        {"name": "crossed", "data_type": "timestamptz"},
-        {"name": "paid_on", "data_type": "date", "format": "%d/%m/%Y"},
-        {"name": "fee", "data_type": "numeric(18,2)"},
-        {"name": "note", "data_type": "text"},
-    ]
-    for column in columns:
-        column |= {"description": "A column.", "privacy": "none"}
-    table = {
-        "name": "crossings",
-        "description": "One row per crossing.",
-        "load": "replace",
-        "files": "tolls/*",
-    } | changes
-    return System.model_validate(
-        {
-            "name": "raw_tolls",
-            "description": "Bridge tolls.",
-            "kind": "files",
-            "location": "LANDING",
-            "schedule": "0 6 * * *",
-            "time_zone": "Europe/London",
-            "information_asset_owner": "Head of Highways",
-            "data_owner": "Network Manager",
-            "purpose": "Income",
-            "lawful_basis": "Article 6(1)(e)",
-            "retention": "P7Y",
-            "sharing": "none",
-            "freshness": {
-                "warn_after": {"count": 2, "period": "day"},
-                "error_after": {"count": 3, "period": "day"},
-            },
-            "tables": [table | {"columns": columns}],
-        }
-    )
+def declare(columns: dict[str, dict] = COLUMNS, **layout: object) -> Table:
+    about = {"description": "A column.", "privacy": "none"}
+    table = {"name": "crossings", "description": "One row per crossing.", "load": "replace", "files": "tolls/*"}
+    columns = [{"name": name} | about | column for name, column in columns.items()]
+    system = {
+        "name": "raw_tolls",
+        "description": "Bridge tolls.",
+        "kind": "files",
+        "location": "LANDING",
+        "schedule": "0 6 * * *",
+        "time_zone": "Europe/London",
+        "information_asset_owner": "Head of Highways",
+        "data_owner": "Network Manager",
+        "purpose": "Income",
+        "lawful_basis": "Article 6(1)(e)",
+        "retention": "P7Y",
+        "sharing": "none",
+        "freshness": {"warn_after": {"count": 2, "period": "day"}, "error_after": {"count": 3, "period": "day"}},
+        "tables": [table | {"columns": columns} | layout],
+    }
+    return System.model_validate(system).tables[0]
 
 
-def read(folder: Path, **changes: object) -> pa.Table:
-    table = system(**changes).tables[0]
-    return pa.concat_tables(read_files(table, matching_files(table, str(folder))))
+def texts(*names: str) -> dict[str, dict]:
+    return {name: {"data_type": "text"} for name in names}
 
 
-def deliver(folder: Path, name: str, content: bytes) -> Path:
-    (folder / "tolls").mkdir(exist_ok=True)
-    (folder / "tolls" / name).write_bytes(content)
-    return folder
+def write(folder: Path, name: str, content: bytes | str) -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def zipped(folder: Path, members: dict[str, bytes]) -> bytes:
+    with zipfile.ZipFile(folder / "draft", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return (folder / "draft").read_bytes()
+
+
+def workbook(path: Path, rows: list[list], sheet: str = "Data", merged: tuple = ()) -> Path:
+    """A workbook of one sheet; `merged` are (first row, first column, last row, last column, value)."""
+    with xlsxwriter.Workbook(path, {"default_date_format": "dd/mm/yyyy"}) as book:
+        page = book.add_worksheet(sheet)
+        for number, row in enumerate(rows):
+            for position, value in enumerate(row):
+                page.write(number, position, value)
+        for cells in merged:
+            page.merge_range(*cells)
+    return path
+
+
+def conformed(table: Table, path: Path) -> Iterator[pa.Table]:
+    for batch in read_file(table, path):
+        yield conform(table, batch, path.name, batch["_source_row"][0].as_py())
+
+
+def rows(table: Table, path: Path) -> list[dict]:
+    """The file's rows with the contract's types, as the warehouse will have them."""
+    return [row for batch in conformed(table, path) for row in batch.to_pylist()]
+
+
+def read(table: Table, path: Path) -> list[dict]:
+    """The file's rows as `read_file` gives them, less the name of the file."""
+    return [row for batch in read_file(table, path) for row in batch.drop_columns("_source_file").to_pylist()]
+
+
+def refusal(table: Table, path: Path) -> str:
+    with pytest.raises(SourceError) as refused:
+        list(conformed(table, path))
+    assert PERSON not in str(refused.value)
+    return str(refused.value)
 
 
 def test_values_land_with_their_types_and_their_place(tmp_path: Path) -> None:
-    rows = read(deliver(tmp_path, "july.csv", (HEADER + ROWS).encode())).to_pylist()
-    assert rows == [
+    path = write(tmp_path, "july.csv", HEADER + ROWS)
+    assert rows(declare(), path) == [
         {
             "crossing_id": "0007",
             "crossed": datetime(2026, 7, 1, 11, tzinfo=UTC),  # British Summer Time in the file
             "paid_on": date(2026, 7, 1),
             "fee": Decimal("1.50"),
             "note": "two\r\nlines, £",
-            "_source_file": "july.csv",
-            "_source_row": 1,
         },
         {
             "crossing_id": "8",
@@ -85,107 +126,450 @@ def test_values_land_with_their_types_and_their_place(tmp_path: Path) -> None:
             "paid_on": date(2026, 12, 31),
             "fee": Decimal("-0.10"),
             "note": None,
-            "_source_file": "july.csv",
-            "_source_row": 2,
         },
+    ]
+    (batch,) = read_file(declare(), path)
+    assert batch["_source_row"].type == pa.int64()
+    assert batch.select(["_source_file", "_source_row"]).to_pylist() == [
+        {"_source_file": "july.csv", "_source_row": number} for number in (1, 2)
     ]
 
 
-def test_a_zip_an_encoding_and_another_order_of_columns_change_nothing(tmp_path: Path) -> None:
-    plain = read(deliver(tmp_path, "july.csv", (HEADER + ROWS).encode()))
-    (tmp_path / "tolls/july.csv").unlink()
-    with zipfile.ZipFile(deliver(tmp_path, "july.zip", b"") / "tolls/july.zip", "w") as archive:
-        archive.writestr("july.csv", (HEADER + ROWS).encode("utf-8-sig"))
-    assert read(tmp_path).drop_columns("_source_file") == plain.drop_columns("_source_file")
-    (tmp_path / "tolls/july.zip").unlink()
-    deliver(tmp_path, "july.csv", (HEADER + ROWS).encode("cp1252"))
-    assert read(tmp_path, encoding="cp1252") == plain
-    swapped = "Extra,Fee,Note,CrossingID,Crossed,PaidOn\r\nx,1.50,n,7,2026-07-01 12:00:00,01/07/2026\r\n"
-    deliver(tmp_path, "july.csv", swapped.encode())
-    assert read(tmp_path).to_pylist()[0]["fee"] == Decimal("1.50")
+PLAIN = (HEADER + ROWS).encode()
+TITLES = 'Tolls of July\r\n\r\n"Printed\r\non, a Monday",x\r\n'
+FORMS = {
+    "a byte order mark": ("july.csv", PLAIN.decode().encode("utf-8-sig"), {}),
+    "gzip": ("july.csv.gz", gzip.compress(PLAIN), {}),
+    "an upper-case name, a blank last line": ("JULY.CSV", PLAIN + b"\r\n\r\n", {}),
+    "no last line end": ("july.csv", PLAIN + b"9,,,,z", {}),
+    "windows-1252": ("july.csv", PLAIN.decode().encode("cp1252"), {"encoding": "windows-1252"}),
+    "utf-16": ("july.csv", PLAIN.decode().encode("utf-16"), {"encoding": "utf-16"}),
+    "utf-16, big end first": ("july.csv", PLAIN.decode().encode("utf-16-be"), {"encoding": "utf-16-be"}),
+    "utf-16-le with its mark": ("july.csv", PLAIN.decode().encode("utf-16"), {"encoding": "utf-16-le"}),
+    "other line ends": ("july.csv", (HEADER + ROWS).replace(",\r\n", ",\n").replace("te\r\n", "te\n").encode(), {}),
+    "CR": ("july.csv", PLAIN.replace(b"\r\n", b"\r").replace(b"two\r", b"two\r\n"), {}),
+    "titles": ("july.csv", TITLES.encode() + PLAIN, {}),
+    "titles in windows-1252": ("july.csv", ("£\r" + TITLES + HEADER + ROWS).encode("cp1252"), {"encoding": "cp1252"}),
+    "no header": ("july.csv", ROWS.encode(), {"headings": [*COLUMNS]}),
+    "a footer": ("july.csv", PLAIN + b",,,,\r\nTotal,,,1.40\r\nEnd of report\r\n", {"footer": ["Total", "End of"]}),
+    "a column in front, an empty one behind": (
+        "july.csv",
+        b"X," + PLAIN.replace(b"\r\n0007", b",\r\nx,0007").replace(b"\r\n8", b",\r\ny,8").rstrip() + b",\r\n",
+        {"left_out": ["X"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_form_of_a_file_changes_nothing(tmp_path: Path, form: str) -> None:
+    name, content, layout = FORMS[form]
+    expected = read(declare(), write(tmp_path, "plain.csv", PLAIN))
+    found = read(declare(**layout), write(tmp_path, name, content))
+    assert found[:2] == expected
+    assert [row["crossing_id"] for row in found[2:]] == ["9"] * (form == "no last line end")
+
+
+def test_a_zip_a_workbook_and_parquet_land_the_same_rows(tmp_path: Path) -> None:
+    expected = rows(declare(), write(tmp_path, "july.csv", PLAIN))
+    members = {"july.csv": PLAIN, "__MACOSX/._july.csv": b"", "readme.txt": b""}
+    assert rows(declare(), write(tmp_path, "july.zip", zipped(tmp_path, members))) == expected
+    table = pa.table(
+        {
+            "CrossingID": ["0007", "8"],
+            "Crossed": [row["crossed"] for row in expected],
+            "PaidOn": [row["paid_on"] for row in expected],
+            "Fee": [Decimal("1.50"), Decimal("-0.10")],
+            "Note": ["two\r\nlines, £", None],
+        }
+    )
+    pyarrow.parquet.write_table(table, tmp_path / "july.parquet")
+    assert rows(declare(), tmp_path / "july.parquet") == expected
+    cells = [
+        ["CrossingID", "Crossed", "PaidOn", "Fee", "Note"],
+        ["0007", datetime(2026, 7, 1, 12), date(2026, 7, 1), 1.5, "two\r\nlines, £"],
+        [8, "2026-01-01 12:00:00", "31/12/2026", -0.1],
+    ]
+    assert rows(declare(), workbook(tmp_path / "july.xlsx", cells)) == expected
+
+
+def test_blocks_of_a_file_follow_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "BLOCK_BYTES", 1000)
+    content = "No,Text\r\n" + "".join(f'{number},"£{"é" * (number % 300)}\r\n,"\r\n' for number in range(1, 2001))
+    for encoding in ("utf-8", "cp1252", "utf-16"):
+        table = declare(texts("no", "text"), encoding=encoding)
+        found = read(table, write(tmp_path, "july.csv", content.encode(encoding)))
+        assert [(row["no"], row["_source_row"], len(row["text"])) for row in found] == [
+            (str(number), number, number % 300 + 4) for number in range(1, 2001)
+        ]
+
+
+def test_new_columns_land_as_text_and_those_left_out_do_not(tmp_path: Path) -> None:
+    content = "Added On,Ward,UPN,Note,ward\n1,A,2,n,b\n,,,,\n3,A,4,n,\n"
+    table = declare(texts("note", "ward"), left_out=["UPN", "Ward"])
+    assert read(table, write(tmp_path, "july.csv", content)) == [
+        {"added_on": "1", "note": "n", "ward": "b", "_source_row": 1},
+        {"added_on": "3", "note": "n", "ward": None, "_source_row": 3},  # an empty row is none, and is counted
+    ]
+    table = declare(texts("note"), left_out=["added_on", "W*", "w*", "*P*", "*ote"])  # a form spares what is declared
+    assert [*read(table, tmp_path / "july.csv")[0]] == ["note", "_source_row"]
 
 
 def test_a_header_without_rows_is_an_empty_delivery(tmp_path: Path) -> None:
-    table = system().tables[0]
-    assert list(read_files(table, matching_files(table, str(deliver(tmp_path, "july.csv", HEADER.encode()))))) == []
+    assert list(read_file(declare(), write(tmp_path, "july.csv", HEADER))) == []
 
 
-def _zip(tmp_path: Path, members: dict[str, str]) -> bytes:
-    with zipfile.ZipFile(tmp_path / "draft", "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return (tmp_path / "draft").read_bytes()
+def test_a_nul_is_passed_on(tmp_path: Path) -> None:
+    assert read(declare(texts("a", "b")), write(tmp_path, "july.csv", "a,b\nx\0y,2\n"))[0]["a"] == "x\0y"
+
+
+AS_SENT = "july.csv, row 3: raw_tolls.crossings"
+REFUSED = {
+    b"": "july.csv: raw_tolls.crossings: the file is empty",
+    b"\r\n\r\n": "the file is empty",
+    HEADER.replace("Fee,", "") + "1,2,3,4\r\n": "july.csv, line 1: raw_tolls.crossings: no column fee",
+    "x\n"
+    + HEADER.replace("Fee", "Charge")
+    + "1,2,3,4,5\r\n": "line 2: raw_tolls.crossings: no column fee; Charge is new: was",
+    f"1,{PERSON},3,4,Note\r\n": "no header: none of the first 50 rows has the headings crossing_id, crossed",
+    "x\n" * 50 + HEADER: "no header: none of the first 50 rows",
+    HEADER.replace(
+        "Note", "Note,fee"
+    ): "raw_tolls.crossings.fee: 'Fee' and 'fee' both give fee; `header` or `left_out`",
+    HEADER.replace("Note", "Note,Case No,CaseNo"): "'Case No' and 'CaseNo' both give case_no",
+    HEADER.replace("Note", "Note,") + f"1,,,,n,{PERSON}\r\n": "column 6 has values and no heading",
+    HEADER + ROWS + f"9,2026-01-01,01/01/2026,{PERSON},n\r\n": f"{AS_SENT}.fee: not numeric",
+    HEADER + f"9,2026-01-01,{PERSON},1,n\r\n": "july.csv, row 1: raw_tolls.crossings.paid_on: not date in the form",
+    HEADER + f"9,{PERSON},01/01/2026,1,n\r\n": "july.csv, row 1: raw_tolls.crossings.crossed: not timestamptz",
+    HEADER + "9,2026-01-01,01/01/2026,1.234,n\r\n": "raw_tolls.crossings.fee: not numeric(18,2)",
+    "title\n" + HEADER + ROWS + f"9,{PERSON}\r\n": f"{AS_SENT}: 2 values, 5 headings",
+    HEADER + ROWS + f"9,,,,{PERSON},1\r\n": f"{AS_SENT}: 6 values, 5 headings",
+    HEADER + ROWS + f'9,,,,"{PERSON}': "it ends within quotation marks; it is cut off",
+    HEADER
+    + f'9,,,,"{PERSON}\r\n'
+    + "8,,,,\r\n" * 700_000: "a row is longer than 2 MB: is a quotation mark not closed?",
+    gzip.compress(PLAIN): "raw_tolls.crossings: line 1 has bytes that are not in it; the contract says utf-8",
+}
+
+
+@pytest.mark.parametrize("content", REFUSED, ids=REFUSED.values())
+def test_a_file_that_is_not_as_declared_is_refused_without_its_values(tmp_path: Path, content: bytes | str) -> None:
+    assert REFUSED[content] in refusal(declare(), write(tmp_path, "july.csv", content))
+
+
+MARKED = "its byte order mark is that of "
+OTHERWISE = {
+    "windows-1252 as utf-8": ("cp1252", "utf-8", "line 2 has bytes that are not in it; the contract says utf-8"),
+    "utf-8 as windows-1252": ("utf-8", "windows-1252", "it is UTF-8; the contract says windows-1252"),
+    "utf-8 as latin-1": ("utf-8", "latin-1", "it has bytes that windows-1252 has; the contract says latin-1"),
+    "marked utf-8 as windows-1252": ("utf-8-sig", "windows-1252", MARKED + "utf-8; the contract says windows-1252"),
+    "utf-16 as utf-8": ("utf-16", "utf-8", MARKED + "utf-16-le; the contract says utf-8"),
+    "unmarked utf-16 as utf-8": ("utf-16-be", "utf-8", "it looks like utf-16; the contract says utf-8"),
+    "unmarked utf-16 as windows-1252": ("utf-16-le", "windows-1252", "it looks like utf-16"),
+    "utf-16 with the other's mark": ("utf-16", "utf-16-be", MARKED + "utf-16-le; the contract says utf-16-be"),
+    "unmarked utf-16": ("utf-16-le", "utf-16", "it has no byte order mark"),
+    "utf-16 the wrong way round": ("utf-16-le", "utf-16-be", "no header"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERWISE)
+@pytest.mark.parametrize("layout", [{}, {"footer": ["Total"]}], ids=["plain", "footer"])
+def test_no_file_is_read_in_an_encoding_that_is_not_its_own(tmp_path: Path, case: str, layout: dict) -> None:
+    written, declared, says = OTHERWISE[case]
+    path = write(tmp_path, "july.csv", f"Name,City\n{PERSON} Ñuñez £À,Ñ\nTotal,\n".encode(written))
+    refused = refusal(declare(texts("name", "city"), encoding=declared, **layout), path)
+    assert refused.startswith("july.csv: raw_tolls.crossings: ")
+    assert says in refused
+
+
+def test_bytes_that_windows_1252_lacks_and_late_ones_are_refused_by_their_line(tmp_path: Path) -> None:
+    lines = f"Name,City\r{PERSON},a\r".encode() * 60_000
+    table = declare(texts("name", "city"), encoding="windows-1252")
+    assert "line 120001 has bytes" in refusal(table, write(tmp_path, "july.csv", lines + b"\x81,b\r"))
+    assert "it is UTF-8" in refusal(table, write(tmp_path, "july.csv", lines + "Ñ,b\r".encode()))
+    assert len(read(table, write(tmp_path, "july.csv", lines + "Ñ,£\r".encode("cp1252")))) == 120_000
+
+
+def test_a_packed_file_is_whole_and_holds_one_csv(tmp_path: Path) -> None:
+    many = (HEADER + ROWS * 500).encode()
+    whole, packed = zipped(tmp_path, {"july.csv": many}), gzip.compress(many)
+    broken = bytearray(whole)
+    broken[200] ^= 255
+    locked = bytearray(whole)
+    locked[6] |= 1
+    locked[locked.rindex(b"PK\1\2") + 8] |= 1
+    for name, content, says in (
+        ("july.zip", zipped(tmp_path, {}), "july.zip: raw_tolls.crossings: holds 0 CSV files"),
+        ("july.zip", zipped(tmp_path, {"a.csv": PLAIN, "b.CSV": PLAIN}), "holds 2 CSV files"),
+        ("july.zip", whole[: len(whole) // 2], "july.zip: raw_tolls.crossings: not a whole zip file"),
+        ("july.zip", bytes(broken), "not a whole zip file"),
+        ("july.zip", bytes(locked), "has a password"),
+        ("july.zip", b"", "not a whole zip file"),
+        ("july.csv.gz", packed[:-4], "july.csv.gz: raw_tolls.crossings: not a whole gz file"),
+        ("july.csv.gz", packed[: len(packed) // 2], "not a whole gz file"),
+        ("july.csv.gz", PLAIN, "not a whole gz file"),
+        ("july.csv.gz", b"", "the file is empty"),
+        ("july.parquet", PLAIN, "july.parquet: raw_tolls.crossings: not a whole Parquet file"),
+        ("july.xlsx", whole, "july.xlsx: raw_tolls.crossings: not a whole workbook"),
+        ("july.xlsx", b"", "not a whole workbook"),
+    ):
+        assert says in refusal(declare(), write(tmp_path, name, content))
+
+
+def test_headings_that_give_one_name_are_told_apart_by_the_contract(tmp_path: Path) -> None:
+    path = write(tmp_path, "july.csv", "Case No,case_no,CaseNo\n1,2,3\n")
+    assert "'Case No' and 'case_no' and 'CaseNo' both give case_no" in refusal(declare(texts("case_no")), path)
+    columns = {"case_no": {"data_type": "text"}, "old_case": {"data_type": "text", "header": "CaseNo"}}
+    told = declare(columns, left_out=["Case No"])
+    assert read(told, path) == [{"case_no": "2", "old_case": "3", "_source_row": 1}]
+    swapped = write(tmp_path, "july.csv", "CaseNo,Case No,case_no\n3,1,2\n")
+    assert read(told, swapped)[0]["old_case"] == "3"
+
+
+FOOTED = {
+    "whole": ("1,2.50\n2,-1\nTotal,1.50,2 rows\n", None),
+    "thousands, an empty row, words": ('1,2000\n2,-1\n,\nTotal,"1,999.00",Rows: 2\n', None),
+    "a subtotal above": ("Total of a,1\nTotal of b,0.5\nx,1\nTotal,2.5,3\n", None),
+    "no footer": ("1,2.50\n2,-1\n", "no footer (Total or End); it is cut off"),
+    "another sum": ("1,2.50\n2,-1\nTotal,1.51,2\n", "raw_tolls.crossings.fee: column 2: the footer's total is not"),
+    "no sum": ("1,2.50\n2,-1\nTotal,,2\n", "the footer's total is not the sum"),
+    "two sums": ("1,2.50\n2,-1\nTotal,1.50,2\nTotal,1.50\n", "the footer's total is not the sum"),
+    "a row missing": ("1,2.50\n2,-1\nTotal,1.50,3\n", "2 rows, which is not what the footer says"),
+    "no number of rows": ("1,2.50\n2,-1\nTotal,1.50\nEnd\n", "2 rows, which is not what the footer says"),
+    "a word in the sum": (
+        f"1,2.50\n2,{PERSON}\nTotal,2.50,2\n",
+        "july.csv, row 2: raw_tolls.crossings.fee: not a number",
+    ),
+    "a short row": (f"1,2.50\n{PERSON}\nTotal,2.50,2\n", "july.csv, row 2: raw_tolls.crossings: 1 values, 2 headings"),
+    "an open quotation mark": (f'1,2.50\n2,"{PERSON}\nTotal,1,1\n', "july.csv, line 4: raw_tolls.crossings: not CSV"),
+}
+
+
+@pytest.mark.parametrize("case", FOOTED)
+def test_a_footer_proves_that_the_file_is_whole(tmp_path: Path, case: str) -> None:
+    content, says = FOOTED[case]
+    columns = {"no": {"data_type": "text"}, "fee": {"data_type": "numeric(18,2)"}}
+    table = declare(columns, footer=["Total", "End"], control_totals=["fee"], row_count_at=3)
+    path = write(tmp_path, "july.csv", "No,Fee\n" + content)
+    if says:
+        assert says in refusal(table, path)
+    else:
+        total = Decimal(content.split("\n")[-2].split(",", 1)[1].replace('"1,', "1").replace('"', "").split(",")[0])
+        assert sum(row["fee"] for row in rows(table, path)) == total
+
+
+def test_a_sheet_with_titles_merged_headers_footnotes_and_months_across(tmp_path: Path) -> None:
+    cells = [
+        ["Loans by library"],
+        [],
+        ["", "", "Spring", "", "Summer", ""],  # ids and seasons are merged, below
+        ["", "", "Adult", "Child", "Adult", "Child"],
+        ["007", "Bath", 12345, 0.1 + 0.2, "", 1],
+        [],
+        [8, "", 10, 20, 30, "n/a"],
+        ["Total", "", 12355, 20.3, 30, 1],
+        ["* Adults are 18 or over"],
+    ]
+    merged = ((2, 0, 3, 0, "Branch"), (2, 1, 3, 1, "Name"), (2, 2, 2, 3, "Spring"), (2, 4, 2, 5, "Summer"))
+    path = workbook(tmp_path / "loans.xlsx", cells, "Loans 2026", (*merged, (4, 1, 6, 1, "Bath")))
+    columns = texts("branch", "name", "season", "age", "loans")
+    table = declare(
+        columns,
+        sheet="Loans 20*",
+        header_rows=2,
+        footer=["Total", "*"],
+        unpivot={"headings": r"(?P<season>\w+) (?P<age>\w+)", "value": "loans"},
+    )
+    found = {(row["branch"], row["season"], row["age"]): row["loans"] for row in read(table, path)}
+    assert found == {
+        ("007", "Spring", "Adult"): "12345",
+        ("007", "Spring", "Child"): "0.3",
+        ("007", "Summer", "Child"): "1",
+        ("8", "Spring", "Adult"): "10",
+        ("8", "Spring", "Child"): "20",
+        ("8", "Summer", "Adult"): "30",
+        ("8", "Summer", "Child"): "n/a",
+    }
+    assert {(row["branch"], row["_source_row"], row["name"]) for row in read(table, path)} == {
+        ("007", 1, "Bath"),
+        ("8", 3, "Bath"),  # a merged text counts for each row that it spans
+    }
+    assert "0 sheets are named Visits" in refusal(declare(columns, sheet="Visits"), path)
+    assert "no footer" in refusal(table.model_copy(update={"footer": ["Source"]}), path)
+
+
+def test_cells_of_a_sheet_are_text_as_a_csv_of_it_would_have(tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "cells.xlsx") as book:
+        page = book.add_worksheet()
+        for position, heading in enumerate(["A", "B", "C", "D", "E"]):
+            page.write(0, position, heading)
+        page.write_number(1, 0, 10000000000000000)
+        page.write_datetime(1, 1, datetime(2026, 7, 1, 13, 5), book.add_format({"num_format": "dd/mm/yy hh:mm"}))
+        page.write_formula(1, 2, "=NA()", None, "#N/A")
+        page.write_boolean(1, 3, True)
+        page.write_datetime(1, 4, date(2026, 7, 1), book.add_format({"num_format": "dd/mm/yyyy"}))
+    (row,) = read(declare(texts("a")), tmp_path / "cells.xlsx")
+    assert [*row.values()] == ["10000000000000000", "2026-07-01 13:05:00", None, "true", "2026-07-01", 1]
+    with xlsxwriter.Workbook(tmp_path / "cells.xlsx") as book:
+        book.add_worksheet("A"), book.add_worksheet("B")
+    assert "2 sheets are in it, and the contract names none" in refusal(declare(), tmp_path / "cells.xlsx")
+
+
+def test_a_csv_has_header_rows_and_months_across_too(tmp_path: Path) -> None:
+    content = "Visits;;\n;2026;\nLibrary;Jan;Feb\nBath ;1;\nPaulton;2;3\n\nTotal;3;{}\n"
+    columns = texts("library") | {"month": {"data_type": "date", "format": "%Y %b"}, "visits": {"data_type": "bigint"}}
+    table = declare(
+        columns,
+        delimiter=";",
+        header_rows=2,
+        unpivot={"headings": r"(?P<month>\d{4} [A-Z][a-z]{2})", "value": "visits"},
+        footer=["Total"],
+        control_totals=["visits"],
+    )
+    assert rows(table, write(tmp_path, "visits.csv", content.format(3))) == [
+        {"library": "Bath ", "month": date(2026, 1, 1), "visits": 1},
+        {"library": "Paulton", "month": date(2026, 1, 1), "visits": 2},
+        {"library": "Paulton", "month": date(2026, 2, 1), "visits": 3},
+    ]
+    refused = refusal(table, write(tmp_path, "visits.csv", content.format(4)))
+    assert "visits.csv: raw_tolls.crossings.visits: column 3: the footer's total" in refused
+    twice = content.replace("Feb", "Jan").format(3)
+    assert "'2026 Jan' and '2026 Jan' both give" in refusal(table, write(tmp_path, "visits.csv", twice))
+    none = content.replace("2026", "26").format(3)
+    assert "no heading is as unpivot.headings says" in refusal(table, write(tmp_path, "visits.csv", none))
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("layout", "says"),
     [
-        (b"", "july.csv, line 1: raw_tolls.crossings: the file is empty"),
-        (HEADER.replace("Fee,", "") + "1,2,3,4\r\n", "july.csv, line 1: raw_tolls.crossings: no column fee"),
-        (HEADER.replace("Note", "fee"), "july.csv, line 1: raw_tolls.crossings.fee: 2 columns have this name"),
+        ({"encoding": "ansi-ish"}, "encoding ansi-ish is not known"),
+        ({"delimiter": "ab"}, "should match pattern"),
+        ({"headings": ["A"], "header_rows": 2}, "a file has `header_rows`, or none"),
+        ({"row_count_at": 2}, "row_count_at needs a `footer`"),
+        ({"control_totals": ["note"]}, "control_totals names note, which is not declared as a number"),
+        ({"unpivot": {"headings": "(?P<month", "value": "fee"}}, "not a regular expression"),
+        ({"unpivot": {"headings": "[A-Z]+", "value": "fee"}}, "names a column for each part of a heading"),
         (
-            HEADER + ROWS + f"9,2026-01-01,01/01/2026,{PERSON},n\r\n",
-            "july.csv, row 3: raw_tolls.crossings.fee: not numeric",
+            {"unpivot": {"headings": "(?P<month>.+)", "value": "fee"}},
+            "unpivot fills columns that are not declared: month",
         ),
-        (
-            HEADER + f"9,2026-01-01,{PERSON},1,n\r\n",
-            "july.csv, row 1: raw_tolls.crossings.paid_on: not date in the form",
-        ),
-        (HEADER + f"9,{PERSON},01/01/2026,1,n\r\n", "july.csv, row 1: raw_tolls.crossings.crossed: not timestamptz"),
-        (HEADER + "9,2026-01-01,01/01/2026,1.234,n\r\n", "july.csv, row 1: raw_tolls.crossings.fee: not numeric(18,2)"),
-        (HEADER + ROWS + f"9,{PERSON}\r\n", "july.csv, row 3: raw_tolls.crossings: 2 values where the header has 5"),
-        ((HEADER + ROWS).encode("cp1252"), "not utf-8-sig CSV; is it damaged, or in another encoding?"),
-        ((HEADER + ROWS).encode("utf-16"), "july.csv: raw_tolls.crossings: not utf-8-sig CSV; is it damaged"),
-        (gzip.compress((HEADER + ROWS).encode()), "july.csv: raw_tolls.crossings: not utf-8-sig CSV; is it damaged"),
+        ({"files": None, "footer": ["Total"]}, "only a table of `files` has footer"),
     ],
 )
-def test_a_file_that_is_not_as_declared_is_refused_without_its_values(tmp_path: Path, content, says: str) -> None:
-    deliver(tmp_path, "july.csv", content.encode() if isinstance(content, str) else content)
-    with pytest.raises(SourceError) as refusal:
-        read(tmp_path)
-    assert says in str(refusal.value)
-    assert PERSON not in str(refusal.value)
-
-
-def test_a_zip_holds_one_csv_and_is_whole(tmp_path: Path) -> None:
-    whole = _zip(tmp_path, {"july.csv": HEADER + ROWS})
-    for content, says in (
-        (_zip(tmp_path, {}), "july.zip: raw_tolls.crossings: holds 0 CSV files"),
-        (_zip(tmp_path, {"a.csv": HEADER, "b.csv": HEADER}), "holds 2 CSV files"),
-        (whole[: len(whole) // 2], "july.zip: raw_tolls.crossings: not a whole ZIP file"),
-        (b"", "not a whole ZIP file"),
-    ):
-        with pytest.raises(SourceError, match=says):
-            read(deliver(tmp_path, "july.zip", content))
+def test_a_layout_that_cannot_be_is_refused_in_the_contract(layout: dict, says: str) -> None:
+    with pytest.raises(ValidationError, match=says.replace("(", r"\(")):
+        declare(**layout)
 
 
 def test_a_missing_folder_or_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=f"folder {tmp_path}/none .*LANDING"):
-        read(tmp_path / "none")
+        matching_files(declare(), str(tmp_path / "none"))
+    (tmp_path / "tolls").mkdir()
+    for name in ("~$july.xlsx", ".july.csv"):  # what an open workbook and a copy under way leave
+        write(tmp_path / "tolls", name, "")
     with pytest.raises(SourceError, match=r"raw_tolls.crossings: no file tolls/\* in .*LANDING"):
-        read(tmp_path)
+        matching_files(declare(), str(tmp_path))
+    july = write(tmp_path / "tolls", "july.csv", "")
+    assert matching_files(declare(), str(tmp_path)) == [july]
 
 
-def test_the_fingerprint_changes_with_name_and_content_only(tmp_path: Path) -> None:
-    file = deliver(tmp_path, "july.csv", b"a") / "tolls/july.csv"
-    first = fingerprint([file])
-    file.touch()
-    assert fingerprint([file]) == first
-    file.write_bytes(b"b")
-    assert fingerprint([file]) != first
-    file.write_bytes(b"a")
-    assert fingerprint([file.rename(file.with_name("august.csv"))]) != first
+def test_the_fingerprint_is_the_contents(tmp_path: Path) -> None:
+    path = write(tmp_path, "july.csv", "a")
+    first = fingerprint(path)
+    path = path.rename(tmp_path / "august.csv")
+    path.touch()
+    assert fingerprint(path) == first
+    path.write_bytes(b"b")
+    assert fingerprint(path) != first
 
 
 @pytest.mark.parametrize(
-    ("header", "column"),
+    ("heading", "column"),
     [
         ("OrganisationURI", "organisation_uri"),
         ("IrrecoverableVATAmount", "irrecoverable_vat_amount"),
         ("Output Areas (OA)", "output_areas_oa"),
         (" title ", "title"),
         ("Case No.", "case_no"),
+        ("2013 total", "column_2013_total"),
+        ("Please tell us why " * 5, "please_tell_us_why_please_tell_us_why_please_tell_us_why_please"),
     ],
 )
-def test_headings_become_column_names(header: str, column: str) -> None:
-    assert snake_case(header) == column
+def test_headings_become_column_names(heading: str, column: str) -> None:
+    assert snake_case(heading) == column
+
+
+published = pytest.mark.skipif(not REAL_DATA.is_dir(), reason=f"the published files are not in {REAL_DATA}")
+BOOKS = "Total Number Of Physical Book Issues - April 2023"
+CONTRACTS = Path(__file__).parent / "contracts"
+
+
+def landed(system: str, name: str) -> list[dict]:
+    (table,) = [table for table in read_contracts(CONTRACTS)[system].tables if table.name == name]
+    return [row for path in matching_files(table, str(REAL_DATA)) for row in rows(table, path)]
+
+
+def by_hand(name: str) -> list[dict[str, str]]:
+    with (REAL_DATA / name).open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@published
+def test_the_arts_council_workbook_gives_a_row_per_authority_measure_and_month() -> None:
+    (path,) = (REAL_DATA / "libraries").glob("*.xlsx")
+    heading, *authorities = openpyxl.load_workbook(path)["Activity Data 2024"].values
+    monthly = [p for p, words in enumerate(heading) if words.removesuffix("_digital")[-5:] in (" 2023", " 2024")]
+    figures = landed("libraries", "activity")
+    assert len(monthly) == 492
+    assert len(figures) == sum(row[p] is not None for row in authorities for p in monthly)
+    keys = ("authority", "library_service", "measure", "variant", "month")
+    assert len({tuple(row[key] for key in keys) for row in figures}) == len(figures)
+    (own,) = [row for row in authorities if row[1] == "Worcestershire"]
+    ours, theirs = Counter(), Counter()
+    for row in figures:
+        ours[f"{row['measure']}{row['variant'] or ''}"] += row["figure"] * (row["authority"] == "Worcestershire")
+    for p in monthly:
+        measure, month = heading[p].split(" - ")
+        theirs[measure + month[len(month.removesuffix("_digital")) :]] += own[p] or 0
+    assert ours == theirs
+    assert ours["Total Number Of Physical Book Issues"] == sum(own[heading.index(BOOKS) :][:12]) == 1_545_273
+    (members,) = [row for row in landed("libraries", "members") if row["authority"] == "Worcestershire"]
+    parts = members["child_members"] + members["adult_members"] + members["teenage_members"]
+    assert parts == members["total_active_members"] == own[2]
+
+
+@published
+def test_visits_and_loans_of_libraries() -> None:
+    visits, wide = landed("libraries", "visits"), by_hand("libraries/Library_Visitors_All_Libraries_2013_14.csv")
+    cells = [value for row in wide for heading, value in row.items() if heading != "Library" and value]
+    assert (len(visits), sum(row["visits"] for row in visits)) == (len(cells), sum(map(int, cells)))
+    assert {"library": "Bath Central", "month": date(2014, 9, 1), "visits": 41271} in visits
+    loans = landed("libraries", "loans")
+    sent = by_hand("libraries/Library_Lending_Transactions_Apr_2012-Jan_2014.csv")
+    assert len(loans) == len(sent)
+    assert sum(row["issue_date"] == date(2013, 4, 1) for row in loans) == 1306
+
+
+@published
+def test_requests_and_contacts_of_customers() -> None:
+    requests = landed("customer", "requests")
+    sent = {row["Ref"]: row for row in by_hand("customer/BANES_Environmental_Protection_Service_Requests.csv")}
+    assert len(requests) == 5000
+    for row in requests:
+        clock = row["received_date"].astimezone(ZoneInfo("Europe/London"))
+        assert f"{clock:%d/%m/%Y %I:%M:%S %p}" == sent[row["ref"]]["ReceivedDate"]
+    contacts, counted = landed("customer", "contacts"), by_hand("customer/BANES_Contact_to_the_Council.csv")
+    assert sum(row["count"] for row in contacts) == sum(int(row["Count"]) for row in counted)
+    assert {row["month_number"] for row in contacts} == {int(row["MonthNumber"]) for row in counted}
+
+
+@published
+def test_the_ssda903_return_lands_without_its_identifiers() -> None:
+    for table in read_contracts(CONTRACTS)["children"].tables:
+        found, sent = landed("children", table.name), by_hand(f"children/{table.name}.csv")
+        assert len(found) == len(sent)
+        assert "upn" not in found[0]
+        for column in table.columns:
+            values = [row[column.name.upper()] for row in sent if row[column.name.upper()]]
+            assert sum(row[column.name] is not None for row in found) == len(values)
+            if column.data_type == "date":
+                assert {f"{row[column.name]:%d/%m/%Y}" for row in found if row[column.name]} == set(values)

@@ -1,0 +1,91 @@
+"""The cells of a workbook (.xlsx, .xls, .ods) as rows of text, as a CSV of the sheet would have them."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
+
+from ingestion.contracts import SourceError, Table
+from ingestion.layouts import HEAD_ROWS, Columns, batches, find_header, name_columns, part_footer, place
+
+SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
+
+
+def read_sheet(table: Table, path: Path) -> tuple[Columns, Iterator[pa.Table]]:
+    """The columns of the contract's sheet, and its rows as text: see `as_text`.
+
+    The sheet is in memory as a whole, which Excel bounds at 1,048,576 rows. Raises SourceError.
+    """
+    sheet = _sheet(table, path)
+    head = [[as_text(cell) for cell in row] for row in islice(_rows(sheet, header=True), HEAD_ROWS)]
+    headings, end = find_header(table, path, head)
+    columns = name_columns(table, path, headings)
+    formats = {column.name: column.format for column in table.columns}
+    forms = [formats.get(name) for name in columns.names]
+    rows = ([as_text(*cell) for cell in zip(row, forms, strict=True)] for row in islice(_rows(sheet), end, None))
+    return columns, batches(part_footer(table, path, rows, columns), columns.names)
+
+
+def as_text(cell: Any, form: str | None = None) -> str | None:
+    """A cell as text, from which the contract's type is cast as from a CSV's.
+
+    A number has the 15 digits that Excel shows, and no `.0`; a date the column's format, else ISO 8601, with a time
+    only if it has one. An empty cell is null, and so is an error (#N/A), which the reader gives as empty.
+    """
+    match cell:
+        case str():
+            return cell or None
+        case bool():
+            return str(cell).lower()
+        case int():
+            return str(cell)
+        case float():
+            return format(Decimal(f"{cell:.15g}"), "f")
+        case date() if form:
+            return cell.strftime(form)
+        case datetime():
+            return cell.isoformat(" ")
+        case date() | time():
+            return cell.isoformat()
+        case timedelta():
+            minutes, seconds = divmod(round(cell.total_seconds()), 60)
+            return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+        case _:
+            return None
+
+
+def _sheet(table: Table, path: Path) -> CalamineSheet:
+    where = place(table, path)
+    try:
+        book = CalamineWorkbook.from_path(path)
+        names = [name for name in book.sheet_names if fnmatchcase(name, table.sheet or "*")]
+        if len(names) != 1:
+            wanted = f"named {table.sheet}" if table.sheet else "in it, and the contract names none (`sheet`)"
+            raise SourceError(f"{where}: {len(names)} sheets are {wanted}; one is expected")
+        return book.get_sheet_by_name(names[0])
+    except (CalamineError, OSError) as error:
+        raise SourceError(f"{where}: not a whole workbook, or a protected one ({type(error).__name__})") from None
+
+
+def _rows(sheet: CalamineSheet, header: bool = False) -> Iterator[list[Any]]:
+    """The sheet's rows. A merged cell counts for all it covers in a header; in data for the rows it spans, if text."""
+    left = sheet.start[1] if sheet.start else 0
+    origins = {
+        (row, column - left): (top, first - left)
+        for (top, first), (bottom, last) in sheet.merged_cell_ranges or []
+        for row in range(top, bottom + 1)
+        for column in range(first, (last if header else first) + 1)
+    }
+    values: dict[tuple[int, int], Any] = {}
+    for number, row in enumerate(sheet.iter_rows()):
+        for column in range(len(row)) if origins else ():
+            if origin := origins.get((number, column)):
+                value = values.setdefault(origin, row[column])
+                row[column] = value if header or isinstance(value, str) else row[column]
+        yield row
