@@ -131,14 +131,15 @@ def _read_parquet(table: Table, path: Path) -> tuple[Columns, Iterator[pa.Table]
     def read() -> Iterator[pa.Table]:
         try:
             for batch in file.iter_batches(PARQUET_ROWS):
+                batch.validate(full=True)
                 yield pa.Table.from_batches([batch]).rename_columns(columns.names)
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowException, UnicodeDecodeError, OSError):
             raise damaged from None
 
     damaged = SourceError(f"{place(table, path)}: not a whole Parquet file; ask for it again")
     try:
-        file = pyarrow.parquet.ParquetFile(path)
-    except (pa.ArrowException, OSError):
+        file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
+    except (pa.ArrowException, UnicodeDecodeError, OSError):
         raise damaged from None
     headings, _ = find_header(table, path, [file.schema_arrow.names])
     columns = name_columns(table, path, headings)

@@ -94,7 +94,8 @@ def name_columns(table: Table, path: Path, headings: list[str]) -> Columns:
     """
     places, left_out = _places(table, headings), _left_out(table, headings)
     declared = {position: name for name, found in places.items() for position in found}
-    columns, meanings = Columns([]), {name: ["unpivot in the contract"] for name in _filled(table)}
+    columns = Columns([])
+    meanings: dict[str | tuple, list[str]] = {name: ["unpivot in the contract"] for name in _filled(table)}
     for position, heading in enumerate(headings):
         name = declared.get(position) or snake_case(heading)
         groups = None if position in declared else _pivot(table, heading)
@@ -102,7 +103,7 @@ def name_columns(table: Table, path: Path, headings: list[str]) -> Columns:
             columns.left_out.append(name := f"left out {position + 1}")
         elif groups is not None:
             columns.pivoted[name := f"unpivot {position + 1}"] = groups
-            meanings.setdefault(", ".join(filter(None, groups.values())), []).append(heading)
+            meanings.setdefault(tuple(groups.values()), []).append(heading)
         elif not name:
             columns.unnamed.append(name := f"column {position + 1}")
         else:
@@ -110,8 +111,8 @@ def name_columns(table: Table, path: Path, headings: list[str]) -> Columns:
         columns.names.append(name)
     for name, same in meanings.items():
         if len(same) > 1:
-            what = f"{' and '.join(map(repr, same))} both give {name}"
-            raise SourceError(f"{place(table, path)}.{name}: {what}; `header` or `left_out` tells them apart")
+            what = f"{' and '.join(map(repr, same))} both give {name if isinstance(name, str) else 'the same rows'}"
+            raise SourceError(f"{place(table, path)}: {what}; `header` or `left_out` tells them apart")
     if table.unpivot and not columns.pivoted:
         raise SourceError(f"{place(table, path)}: no heading is as unpivot.headings says")
     return columns
@@ -140,8 +141,8 @@ def part_footer(table: Table, path: Path, rows: Iterable[Row], columns: Columns)
     position = count = 0
     for row in rows:
         held.append(row)
-        first = next((cell.strip() for cell in row if cell and cell.strip()), "")
-        if not first or first.startswith(tuple(table.footer)):
+        first = next(filter(None, row), None)
+        if first is None or first.strip().startswith(tuple(table.footer)):
             continue
         for data in held:
             position += 1
@@ -171,10 +172,13 @@ def part_footer(table: Table, path: Path, rows: Iterable[Row], columns: Columns)
 
 def _number(table: Table, path: Path, position: int, name: str, cell: str | None) -> Decimal:
     try:
-        return Decimal(cell.strip()) if cell else Decimal(0)
+        number = Decimal(cell.strip()) if cell else Decimal(0)
     except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite():
         where = place(table, path, f", row {position}")
-        raise SourceError(f"{where}.{name}: not a number, in a column with a control total") from None
+        raise SourceError(f"{where}.{name}: not a number, in a column with a control total")
+    return number
 
 
 def _figure(footer: list[Row], position: int) -> Decimal | None:
@@ -195,7 +199,7 @@ def land(table: Table, path: Path, columns: Columns, source: Iterable[pa.Table])
         first_row += len(batch)
         for name in columns.unnamed:
             if batch[name].null_count < len(batch):
-                raise SourceError(f"{place(table, path)}: {name} has values and no heading")
+                raise SourceError(f"{place(table, path)}: {name} has values and no heading; left_out can name it")
         is_empty = _is_empty(batch)
         batch = batch.drop_columns(columns.left_out + columns.unnamed)
         batch = batch.append_column("_source_file", pa.repeat(path.name, len(batch)))
@@ -230,7 +234,7 @@ def _unpivot(batch: pa.Table, pivoted: dict[str, dict[str, str | None]], value: 
 
 
 def _join(rows: list[Row]) -> list[str]:
-    """The headings of header rows over each other; one that spans columns stands, in a CSV, over the first of them."""
+    """The headings of header rows over each other: an empty one above the last row is that on its left."""
     width = max(len(row) for row in rows)
     levels = []
     for row in rows:
@@ -262,9 +266,11 @@ def _meanings(table: Table, headings: list[str]) -> list[str]:
 def _left_out(table: Table, headings: list[str]) -> set[int]:
     """Where the headings are that the contract leaves out.
 
-    A heading that it names exactly is the only one meant; a form with `*` leaves no declared column out.
+    A heading that it names exactly is the only one meant; a form with `*` leaves no declared column out. A column
+    without a heading is `column_<position>`.
     """
     meanings, positions = _meanings(table, headings), set()
+    headings = [heading or f"column {position + 1}" for position, heading in enumerate(headings)]
     for words in map(_tidy, table.left_out):
         form = re.compile(".*".join(map(re.escape, words.split("*"))))
         exact = {position for position, heading in enumerate(headings) if heading == words}

@@ -1,5 +1,7 @@
 """The cells of a workbook (.xlsx, .xls, .ods) as rows of text, as a CSV of the sheet would have them."""
 
+import zipfile
+import zlib
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -63,13 +65,17 @@ def as_text(cell: Any, form: str | None = None) -> str | None:
 def _sheet(table: Table, path: Path) -> CalamineSheet:
     where = place(table, path)
     try:
+        if zipfile.is_zipfile(path):  # all but .xls; the reader does not look at its checksums
+            with zipfile.ZipFile(path) as packed:
+                if packed.testzip():
+                    raise zipfile.BadZipFile
         book = CalamineWorkbook.from_path(path)
         names = [name for name in book.sheet_names if fnmatchcase(name, table.sheet or "*")]
         if len(names) != 1:
             wanted = f"named {table.sheet}" if table.sheet else "in it, and the contract names none (`sheet`)"
             raise SourceError(f"{where}: {len(names)} sheets are {wanted}; one is expected")
         return book.get_sheet_by_name(names[0])
-    except (CalamineError, OSError) as error:
+    except (CalamineError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise SourceError(f"{where}: not a whole workbook, or a protected one ({type(error).__name__})") from None
 
 

@@ -138,7 +138,7 @@ def test_values_land_with_their_types_and_their_place(tmp_path: Path) -> None:
 PLAIN = (HEADER + ROWS).encode()
 TITLES = 'Tolls of July\r\n\r\n"Printed\r\non, a Monday",x\r\n'
 FORMS = {
-    "a byte order mark": ("july.csv", PLAIN.decode().encode("utf-8-sig"), {}),
+    "a byte order mark": ("july.csv", b'\xef\xbb\xbf"CrossingID"' + PLAIN.removeprefix(b"CrossingID"), {}),
     "gzip": ("july.csv.gz", gzip.compress(PLAIN), {}),
     "an upper-case name, a blank last line": ("JULY.CSV", PLAIN + b"\r\n\r\n", {}),
     "no last line end": ("july.csv", PLAIN + b"9,,,,z", {}),
@@ -156,6 +156,11 @@ FORMS = {
         "july.csv",
         b"X," + PLAIN.replace(b"\r\n0007", b",\r\nx,0007").replace(b"\r\n8", b",\r\ny,8").rstrip() + b",\r\n",
         {"left_out": ["X"]},
+    ),
+    "a remark without a heading": (
+        "july.csv",
+        PLAIN.replace(b"\r\n0007", b",\r\n0007").replace(b"\r\n8", b",x\r\n8").rstrip() + b",\r\n",
+        {"left_out": ["column_6"]},
     ),
 }
 
@@ -218,6 +223,12 @@ def test_a_header_without_rows_is_an_empty_delivery(tmp_path: Path) -> None:
     assert list(read_file(declare(), write(tmp_path, "july.csv", HEADER))) == []
 
 
+def test_a_row_that_repeats_the_heading_is_a_row(tmp_path: Path) -> None:
+    assert read(declare(texts("ward")), write(tmp_path, "july.csv", "ward\nWard\n")) == [
+        {"ward": "Ward", "_source_row": 1}
+    ]
+
+
 def test_a_nul_is_passed_on(tmp_path: Path) -> None:
     assert read(declare(texts("a", "b")), write(tmp_path, "july.csv", "a,b\nx\0y,2\n"))[0]["a"] == "x\0y"
 
@@ -232,9 +243,7 @@ REFUSED = {
     + "1,2,3,4,5\r\n": "line 2: raw_tolls.crossings: no column fee; Charge is new: was",
     f"1,{PERSON},3,4,Note\r\n": "no header: none of the first 50 rows has the headings crossing_id, crossed",
     "x\n" * 50 + HEADER: "no header: none of the first 50 rows",
-    HEADER.replace(
-        "Note", "Note,fee"
-    ): "raw_tolls.crossings.fee: 'Fee' and 'fee' both give fee; `header` or `left_out`",
+    HEADER.replace("Note", "Note,fee"): "raw_tolls.crossings: 'Fee' and 'fee' both give fee; `header` or `left_out`",
     HEADER.replace("Note", "Note,Case No,CaseNo"): "'Case No' and 'CaseNo' both give case_no",
     HEADER.replace("Note", "Note,") + f"1,,,,n,{PERSON}\r\n": "column 6 has values and no heading",
     HEADER + ROWS + f"9,2026-01-01,01/01/2026,{PERSON},n\r\n": f"{AS_SENT}.fee: not numeric",
@@ -247,6 +256,7 @@ REFUSED = {
     HEADER
     + f'9,,,,"{PERSON}\r\n'
     + "8,,,,\r\n" * 700_000: "a row is longer than 2 MB: is a quotation mark not closed?",
+    (HEADER + "9,,,,£").encode()[:-1]: "line 2 has bytes that are not in it",
     gzip.compress(PLAIN): "raw_tolls.crossings: line 1 has bytes that are not in it; the contract says utf-8",
 }
 
@@ -287,6 +297,7 @@ def test_bytes_that_windows_1252_lacks_and_late_ones_are_refused_by_their_line(t
     assert "line 120001 has bytes" in refusal(table, write(tmp_path, "july.csv", lines + b"\x81,b\r"))
     assert "it is UTF-8" in refusal(table, write(tmp_path, "july.csv", lines + "Ñ,b\r".encode()))
     assert len(read(table, write(tmp_path, "july.csv", lines + "Ñ,£\r".encode("cp1252")))) == 120_000
+    assert len(read(table, write(tmp_path, "july.csv", lines))) == 119_999  # ASCII is both
 
 
 def test_a_packed_file_is_whole_and_holds_one_csv(tmp_path: Path) -> None:
@@ -327,7 +338,7 @@ def test_headings_that_give_one_name_are_told_apart_by_the_contract(tmp_path: Pa
 
 FOOTED = {
     "whole": ("1,2.50\n2,-1\nTotal,1.50,2 rows\n", None),
-    "thousands, an empty row, words": ('1,2000\n2,-1\n,\nTotal,"1,999.00",Rows: 2\n', None),
+    "thousands, an empty row, words": ('1,2000\n,\n2,-1\n,\nTotal,"1,999.00",Rows: 2\n', None),
     "a subtotal above": ("Total of a,1\nTotal of b,0.5\nx,1\nTotal,2.5,3\n", None),
     "no footer": ("1,2.50\n2,-1\n", "no footer (Total or End); it is cut off"),
     "another sum": ("1,2.50\n2,-1\nTotal,1.51,2\n", "raw_tolls.crossings.fee: column 2: the footer's total is not"),
@@ -339,6 +350,7 @@ FOOTED = {
         f"1,2.50\n2,{PERSON}\nTotal,2.50,2\n",
         "july.csv, row 2: raw_tolls.crossings.fee: not a number",
     ),
+    "no number in the sum": ("1,2.50\n2,sNaN\nTotal,2.50,2\n", "row 2: raw_tolls.crossings.fee: not a number"),
     "a short row": (f"1,2.50\n{PERSON}\nTotal,2.50,2\n", "july.csv, row 2: raw_tolls.crossings: 1 values, 2 headings"),
     "an open quotation mark": (f'1,2.50\n2,"{PERSON}\nTotal,1,1\n', "july.csv, line 4: raw_tolls.crossings: not CSV"),
 }
@@ -415,7 +427,7 @@ def test_cells_of_a_sheet_are_text_as_a_csv_of_it_would_have(tmp_path: Path) -> 
 
 
 def test_a_csv_has_header_rows_and_months_across_too(tmp_path: Path) -> None:
-    content = "Visits;;\n;2026;\nLibrary;Jan;Feb\nBath ;1;\nPaulton;2;3\n\nTotal;3;{}\n"
+    content = ";Visits;\nLibrary;2026;\n;Jan;Feb\nBath ;1;\nPaulton;2;3\n\nTotal;3;{}\n"
     columns = texts("library") | {"month": {"data_type": "date", "format": "%Y %b"}, "visits": {"data_type": "bigint"}}
     table = declare(
         columns,
@@ -433,7 +445,7 @@ def test_a_csv_has_header_rows_and_months_across_too(tmp_path: Path) -> None:
     refused = refusal(table, write(tmp_path, "visits.csv", content.format(4)))
     assert "visits.csv: raw_tolls.crossings.visits: column 3: the footer's total" in refused
     twice = content.replace("Feb", "Jan").format(3)
-    assert "'2026 Jan' and '2026 Jan' both give" in refusal(table, write(tmp_path, "visits.csv", twice))
+    assert "'2026 Jan' and '2026 Jan' both give the same rows" in refusal(table, write(tmp_path, "visits.csv", twice))
     none = content.replace("2026", "26").format(3)
     assert "no heading is as unpivot.headings says" in refusal(table, write(tmp_path, "visits.csv", none))
 
