@@ -152,7 +152,7 @@ def _open(table: Table, path: Path, tail: str = "") -> Iterator[Utf8]:
     try:
         with _unpacked(table, path) as file:
             yield Utf8(file, table.encoding, place(table, path), tail.encode())
-    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError):
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError):
         raise SourceError(f"{place(table, path)}: not a whole {path.suffix[1:]} file; ask for it again") from None
 
 

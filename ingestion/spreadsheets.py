@@ -75,17 +75,17 @@ def _sheet(table: Table, path: Path) -> CalamineSheet:
             wanted = f"named {table.sheet}" if table.sheet else "in it, and the contract names none (`sheet`)"
             raise SourceError(f"{where}: {len(names)} sheets are {wanted}; one is expected")
         return book.get_sheet_by_name(names[0])
-    except (CalamineError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+    except (CalamineError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
         raise SourceError(f"{where}: not a whole workbook, or a protected one ({type(error).__name__})") from None
 
 
 def _rows(sheet: CalamineSheet, header: bool = False) -> Iterator[list[Any]]:
     """The sheet's rows. A merged cell counts for all it covers in a header; in data for the rows it spans, if text."""
-    left = sheet.start[1] if sheet.start else 0
+    (_, left), (end, _) = sheet.start or (0, 0), sheet.end or (0, 0)
     origins = {
         (row, column - left): (top, first - left)
         for (top, first), (bottom, last) in sheet.merged_cell_ranges or []
-        for row in range(top, bottom + 1)
+        for row in range(top, min(bottom, end) + 1)
         for column in range(first, (last if header else first) + 1)
     }
     values: dict[tuple[int, int], Any] = {}

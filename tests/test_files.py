@@ -138,7 +138,11 @@ def test_values_land_with_their_types_and_their_place(tmp_path: Path) -> None:
 PLAIN = (HEADER + ROWS).encode()
 TITLES = 'Tolls of July\r\n\r\n"Printed\r\non, a Monday",x\r\n'
 FORMS = {
-    "a byte order mark": ("july.csv", b'\xef\xbb\xbf"CrossingID"' + PLAIN.removeprefix(b"CrossingID"), {}),
+    "a byte order mark": (
+        "july.csv",
+        (ROWS + "Total\r\n").encode("utf-8-sig"),
+        {"headings": [*COLUMNS], "footer": ["Total"]},
+    ),
     "gzip": ("july.csv.gz", gzip.compress(PLAIN), {}),
     "an upper-case name, a blank last line": ("JULY.CSV", PLAIN + b"\r\n\r\n", {}),
     "no last line end": ("july.csv", PLAIN + b"9,,,,z", {}),
@@ -150,6 +154,7 @@ FORMS = {
     "CR": ("july.csv", PLAIN.replace(b"\r\n", b"\r").replace(b"two\r", b"two\r\n"), {}),
     "titles": ("july.csv", TITLES.encode() + PLAIN, {}),
     "titles in windows-1252": ("july.csv", ("£\r" + TITLES + HEADER + ROWS).encode("cp1252"), {"encoding": "cp1252"}),
+    "semicolons": ("july.csv", PLAIN.replace(b",", b";").replace(b"lines;", b"lines,"), {"delimiter": ";"}),
     "no header": ("july.csv", ROWS.encode(), {"headings": [*COLUMNS]}),
     "a footer": ("july.csv", PLAIN + b",,,,\r\nTotal,,,1.40\r\nEnd of report\r\n", {"footer": ["Total", "End of"]}),
     "a column in front, an empty one behind": (
@@ -306,6 +311,8 @@ def test_a_packed_file_is_whole_and_holds_one_csv(tmp_path: Path) -> None:
     broken = bytearray(whole)
     broken[200] ^= 255
     locked = bytearray(whole)
+    page = bytearray(workbook(tmp_path / "whole.xlsx", [[*COLUMNS], ["007", "", "", 1234]]).read_bytes())
+    page[page.rindex(b"PK\1\2") + 16] ^= 255  # a checksum
     locked[6] |= 1
     locked[locked.rindex(b"PK\1\2") + 8] |= 1
     for name, content, says in (
@@ -317,10 +324,12 @@ def test_a_packed_file_is_whole_and_holds_one_csv(tmp_path: Path) -> None:
         ("july.zip", b"", "not a whole zip file"),
         ("july.csv.gz", packed[:-4], "july.csv.gz: raw_tolls.crossings: not a whole gz file"),
         ("july.csv.gz", packed[: len(packed) // 2], "not a whole gz file"),
+        ("july.csv.gz", packed[:20] + b"\xff" * 9 + packed[29:], "not a whole gz file"),
         ("july.csv.gz", PLAIN, "not a whole gz file"),
         ("july.csv.gz", b"", "the file is empty"),
         ("july.parquet", PLAIN, "july.parquet: raw_tolls.crossings: not a whole Parquet file"),
         ("july.xlsx", whole, "july.xlsx: raw_tolls.crossings: not a whole workbook"),
+        ("july.xlsx", bytes(page), "not a whole workbook"),
         ("july.xlsx", b"", "not a whole workbook"),
     ):
         assert says in refusal(declare(), write(tmp_path, name, content))
