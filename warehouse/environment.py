@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -30,13 +31,14 @@ def publish_sets() -> list[str]:
     return sorted(path.name for path in (ROOT / "dbt_project/models/marts").iterdir() if path.is_dir())
 
 
-def prepare(demo: bool = False, start: bool = True) -> None:
+def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = ()) -> None:
     """Puts every variable that a run needs into the environment; what is set already is left as it is.
 
     With WAREHOUSE_URL (an administrator's) that server's roles and schemas are brought up to date. Without it the
     embedded server is started and the invented county stands in for each system whose location is not set; beside
     WAREHOUSE_URL it does so only with `demo`, so that invented data never reach a real warehouse unasked. With
-    `start=False` nothing is started or changed: what runs is found. Raises WarehouseError.
+    `start=False` nothing is started or changed: what runs is found. `systems` (raw_…) get their schemas beside those
+    of the contracts. Raises WarehouseError.
     """
     load_dotenv(ROOT / ".env")
     folder = home()
@@ -50,7 +52,7 @@ def prepare(demo: bool = False, start: bool = True) -> None:
     if os.environ.get("WAREHOUSE_URL"):
         passwords = _passwords()
         if start:
-            _set_up(os.environ["WAREHOUSE_URL"], passwords)
+            _set_up(os.environ["WAREHOUSE_URL"], passwords, systems)
         _default(_service_variables(os.environ["WAREHOUSE_URL"], passwords))
     if start and (demo or not configured):
         from demo import systems
@@ -85,12 +87,12 @@ def connect(url: str):
     return connection
 
 
-def _set_up(admin_url: str, passwords: dict[str, str]) -> None:
+def _set_up(admin_url: str, passwords: dict[str, str], systems: Iterable[str] = ()) -> None:
     """Roles with the services' passwords, schemas and functions (setup.sql), and Dagster's own database."""
     database = unquote(urlsplit(admin_url).path.lstrip("/"))
     connection = connect(admin_url)
     settings = {f"warehouse.password_{service}": password for service, password in passwords.items()}
-    settings["warehouse.systems"] = ",".join(system.name for system in read_contracts().values())
+    settings["warehouse.systems"] = ",".join([*(system.name for system in read_contracts().values()), *systems])
     settings["warehouse.publish_sets"] = ",".join(publish_sets())
     try:
         with connection, connection.cursor() as cursor:
