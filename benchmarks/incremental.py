@@ -70,14 +70,16 @@ def main() -> None:
             cursor.execute(f"create schema {peers.SCHEMA}")
         (folder / "peers").mkdir()
         cases = [case for case in _cases(folder, tools, sizes, options.timeout) if options.only in case.way]
+        expected = {size: _fingerprint(size) for size in sizes}
         for case in cases:
-            case.first = _run(case, "first load")
+            case.first = _run(case, "first load", expected[case.size])
         for repeat in range(1, options.repeats + 1):
             for size in sizes:
-                changed = _change(size, repeat)
+                changed = f"{_change(size, repeat):,} changed rows"
+                expected[size] = _fingerprint(size)
                 for case in cases:
                     if case.size == size and not case.wrong:
-                        case.runs.append(_run(case, f"{changed:,} changed rows"))
+                        case.runs.append(_run(case, changed, expected[size]))
         _save(cases, sizes, facts, options)
     if any(case.wrong for case in cases if case.way.startswith(OURS)):
         sys.exit("this warehouse is not what the source is; see above")
@@ -126,7 +128,12 @@ def _change(size: int, repeat: int) -> int:
         return cursor.rowcount
 
 
-def _run(case: Case, what: str) -> Run:
+def _fingerprint(size: int) -> tuple[int, int]:
+    with database("bench_source") as connection:
+        return rows.fingerprint(connection, _table(size))
+
+
+def _run(case: Case, what: str, expected: tuple[int, int]) -> Run:
     """One load, then whether the warehouse has what the source has, row for row."""
     with database("warehouse") as connection, connection.cursor() as cursor:
         connection.autocommit = True
@@ -136,12 +143,11 @@ def _run(case: Case, what: str) -> Run:
     if run.failure:
         case.wrong = [run.failure]
         return run
-    with database("warehouse") as there, database("bench_source") as here:
-        found, expected = rows.fingerprint(there, case.current), rows.fingerprint(here, _table(case.size))
-        if found != expected:
-            number = rows.count(there, case.current)
-            case.wrong = [f"{number:,} rows of {case.size:,}" if number != case.size else "other values"]
-            case.wrong[0] += f", after the load of {what}"
+    with database("warehouse") as connection:
+        if rows.fingerprint(connection, case.current) != expected:
+            number = rows.count(connection, case.current)
+            found = f"{number:,} rows of {case.size:,}" if number != case.size else "other values"
+            case.wrong = [f"{found} after: {what}"]
     return run
 
 

@@ -23,7 +23,7 @@ COLUMNS = {  # name: (type, what makes it of the row's number i)
     ),
     "amount": (
         "numeric(18,2)",
-        "(i * 7919 % 10000000) / 100.0 + case when i % 1000 = 0 then 9007199254740000 else 0 end",
+        "(i * 7919 % 10000000) / 100.0 + case when i % 1000 = 7 then 9007199254740000 else 0 end",
     ),
     "vat": ("numeric(18,2)", "case when i % 5 > 0 then -(i * 31 % 100000) / 100.0 end"),
     "score": ("double precision", "sqrt(i::double precision) / 3"),
