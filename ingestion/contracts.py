@@ -106,6 +106,8 @@ class Table(_Part):
     """A table, API resource or file pattern of a system. `replace` lands it whole, `merge` what changed, by `key`.
 
     What changed is what the source has at or after the highest `cursor` value landed, less `lag` for late commits.
+    A table with a `parent` holds the elements of the list `items` in each row that the API gives for that table. It is
+    loaded with its parent; its key is the parent's and, of its own, an id or the column `item_position`.
     From `files` on, the fields say how a file is laid out; docs/files.md has an example of each.
     """
 
@@ -115,6 +117,8 @@ class Table(_Part):
     key: list[Name] = []
     cursor: Name | None = None
     lag: timedelta = timedelta(0)
+    parent: Name | None = None
+    items: Text | None = None
     files: Text | None = None
     encoding: Text = "utf-8"  # with or without a byte order mark
     delimiter: Separator = ","
@@ -136,7 +140,11 @@ class Table(_Part):
             raise ValueError(f"declared twice: {', '.join(sorted(doubled))}")
         if unknown := {*self.key, *filter(None, [self.cursor])} - set(names):
             raise ValueError(f"key or cursor names a column that is not declared: {', '.join(sorted(unknown))}")
-        if self.load == "merge" and not (self.key and self.cursor):
+        if bool(self.parent) != bool(self.items):
+            raise ValueError("`parent` (a table) and `items` (its list) need each other")
+        if self.parent and self.cursor:
+            raise ValueError("a table with a parent has no cursor: it is read with its parent")
+        if self.load == "merge" and not (self.key and (self.cursor or self.parent)):
             raise ValueError("load: merge needs a key and a cursor")
         if "One row per" not in self.description:
             raise ValueError("the description must end in the grain ('One row per …')")
@@ -212,7 +220,21 @@ class System(_Part):
             table._system = self
             if (self.kind == "files") != bool(table.files):
                 raise ValueError(f"{table.name}: `files` is for kind: files, and required there")
+            if table.parent:
+                self._check_child(table)
         return self
+
+    def _check_child(self, table: Table) -> None:
+        parent = next((other for other in self.tables if other.name == table.parent), None)
+        if self.kind != "api" or parent is None or parent.parent:
+            raise ValueError(f"{table.name}: `parent` must be a table of this system, of kind: api, without a parent")
+        if not parent.key or not set(table.key) > set(parent.key):
+            raise ValueError(f"{table.name}: the key must be the parent's and at least one column of its own")
+        if table.load != parent.load:
+            raise ValueError(f"{table.name}: load must be its parent's, {parent.load}")
+        types = [{column.name: column.data_type for column in each.columns} for each in (parent, table)]
+        if unlike := [name for name in parent.key if types[0][name] != types[1][name]]:
+            raise ValueError(f"{table.name}: not of the parent's data_type: {', '.join(unlike)}")
 
     @property
     def short_name(self) -> str:
