@@ -3,14 +3,14 @@
 import json
 import threading
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from conftest import Warehouse
 
-PAGES = 4
+REPORTS = 4
 LOAD = (
     "from ingestion.contracts import read_contracts, SourceError\n"
     "from ingestion.pipeline import load_system\n"
@@ -22,27 +22,35 @@ LOAD = (
 
 
 class FrontDoor(BaseHTTPRequestHandler):
-    """Serves four pages of reports newer than the demo's; page `broken` answers 500."""
+    """Serves four reports newer than the demo's, one on a page; the page with report `broken` answers 500."""
 
     broken: int | None = 3
 
     def do_GET(self) -> None:
-        page = int(parse_qs(urlsplit(self.path).query)["page"][0])
-        self.send_response(500 if page == self.broken else 200)
+        asked = parse_qs(urlsplit(self.path).query)
+        since = datetime.fromisoformat(asked["updated_after"][0])
+        reports = [
+            {
+                "service_request_id": f"new-{number}",
+                "service_code": "POT",
+                "service_name": "Pothole",
+                "status": "open",
+                "description": "A hole",
+                "requested_datetime": "2026-11-01T08:00:00Z",
+                "updated_datetime": f"2026-11-01T09:00:0{number}+00:00",
+                "lat": 52.19,
+                "long": -2.22,
+            }
+            for number in range(1, REPORTS + 1)
+            if datetime(2026, 11, 1, 9, 0, number, tzinfo=UTC) >= since
+        ]
+        number = int(asked["page"][0])
+        page = reports[number - 1 : number]
+        fails = any(report["service_request_id"] == f"new-{self.broken}" for report in page)
+        self.send_response(500 if fails else 200)
         self.end_headers()
-        report = {
-            "service_request_id": f"new-{page}",
-            "service_code": "POT",
-            "service_name": "Pothole",
-            "status": "open",
-            "description": "A hole",
-            "requested_datetime": "2026-11-01T08:00:00Z",
-            "updated_datetime": f"2026-11-01T09:00:0{page}+00:00",
-            "lat": 52.19,
-            "long": -2.22,
-        }
-        if page != self.broken:
-            self.wfile.write(json.dumps({"requests": [report], "page": page, "pages": PAGES}).encode())
+        if not fails:
+            self.wfile.write(json.dumps({"requests": page, "page": number, "pages": len(reports)}).encode())
 
     def log_message(self, *words: object) -> None:
         """Says nothing."""
@@ -65,11 +73,13 @@ def test_an_api_with_a_failing_page_lands_whole_or_not_at_all(warehouse: Warehou
     count = "select count(*) from raw_open311.service_requests"
     before = warehouse.sql(count)[0][0]
     try:
-        assert "refused: raw_open311: extract failed (OPEN311_URL says where it is): HTTPError: 500" in load()
+        assert (
+            "refused: raw_open311: extract failed (OPEN311_URL says where it is): requests.json answered 500" in load()
+        )
         assert warehouse.sql(count)[0][0] == before
         FrontDoor.broken = None
-        assert f"[('service_requests', {PAGES})]" in load()
-        assert warehouse.sql(count)[0][0] == before + PAGES
+        assert f"[('service_requests', {REPORTS})]" in load()
+        assert warehouse.sql(count)[0][0] == before + REPORTS
         assert "[('service_requests', 0)]" in load(), "what landed does not land again"
     finally:
         FrontDoor.broken = 3

@@ -1,0 +1,697 @@
+"""HTTP APIs that change while they are read, refuse, break off, lie and answer nonsense: nothing is lost in silence."""
+
+import json
+import random
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pyarrow as pa
+import pytest
+
+from demo.open311 import FrontDoor
+from ingestion.apis import _http, children, open311, parse_json, rows_to_arrow
+from ingestion.contracts import ContractError, SourceError, System, Table, read_contracts
+from ingestion.tables import conform
+
+PERSONAL, SECRET, TOKEN, PASSWORD = "Mrs Marigold", "s3cret-of-client", "t0ken", "passw0rd"
+
+
+class Door(ThreadingHTTPServer):
+    """Reports in the order of their last change, at most `cap` on a page.
+
+    `faults` are done instead of answering, one for each request; `meanwhile` happens after each answer is made up.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.reports: dict[str, dict] = {}
+        self.now = datetime(2026, 11, 1, 9, tzinfo=UTC)
+        self.cap = 3
+        self.asked: list[tuple[float, dict, str | None]] = []
+        self.faults: list[Callable[[Handler], None]] = []
+        self.forever: Callable[[Handler], None] | None = None
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.at_the_end: dict[str, str] = {}  # names and times when the last empty page was given
+        self.ended = threading.Event()
+        self.lifetime: int | None = None  # requests for which a token is good; None: no token is asked for
+        self.says_expiry: int = 3600
+        self.tokens = self.left = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def change(self, *names: str, **fields: object) -> None:
+        """Adds or changes reports, all at one new time."""
+        self.now += timedelta(seconds=1)
+        for name in names:
+            fixed = {"service_request_id": name, "description": PERSONAL, "lat": 52.19, "long": -2.22}
+            self.reports[name] = fixed | {"updated_datetime": self.now.isoformat()} | fields
+
+    def answer(self, asked: dict[str, str]) -> dict:
+        since = datetime.fromisoformat(asked.get("updated_after", "1970-01-01T00:00:00+00:00"))
+        rows = [row for row in self.reports.values() if datetime.fromisoformat(row["updated_datetime"]) >= since]
+        rows.sort(key=lambda row: (row["updated_datetime"], row["service_request_id"]))
+        size = min(self.cap, int(asked["page_size"]))
+        first = size * (int(asked["page"]) - 1)
+        if first >= len(rows):
+            self.at_the_end = {name: row["updated_datetime"] for name, row in self.reports.items()}
+        return {"requests": rows[first : first + size], "pages": -(-len(rows) // size), "total": len(rows)}
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    server: Door
+
+    def do_GET(self) -> None:
+        door, asked = self.server, dict(parse_qsl(urlsplit(self.path).query))
+        door.asked.append((time.monotonic(), asked, self.headers.get("Authorization")))
+        if door.faults:
+            door.faults.pop(0)(self)
+        elif door.forever:
+            door.forever(self)
+        elif door.lifetime is not None and (
+            self.headers.get("Authorization") != f"Bearer {TOKEN}{door.tokens}" or not door.left
+        ):
+            self.send(401, b"{}")
+        else:
+            door.left -= 1
+            body = json.dumps(door.answer(asked)).encode()
+            door.meanwhile()
+            self.send(200, body)
+
+    def do_POST(self) -> None:
+        given = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+        door = self.server
+        if door.faults:
+            door.faults.pop(0)(self)
+        elif (given["client_id"], given["client_secret"]) != ("county", SECRET):
+            self.send(401, json.dumps({"error": "invalid_client", "secret": given["client_secret"]}).encode())
+        else:
+            door.tokens, door.left = door.tokens + 1, door.lifetime
+            said = {"access_token": f"{TOKEN}{door.tokens}", "expires_in": door.says_expiry}
+            self.send(200, json.dumps(said).encode())
+
+    def send(self, status: int, body: bytes, length: int | None = None, **headers: str) -> None:
+        """Answers; with a `length` that is not the body's, or -1 for none, the connection ends after the body."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        if length != -1:
+            self.send_header("Content-Length", str(len(body) if length is None else length))
+        if length is not None:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words: object) -> None:
+        """Says nothing."""
+
+
+def answers(status: int, body: bytes = b"{}", length: int | None = None, **headers: str) -> Callable[[Handler], None]:
+    return lambda handler: handler.send(status, body, length, **headers)
+
+
+def silence(handler: Handler) -> None:
+    handler.server.ended.wait(5)
+    handler.close_connection = True
+
+
+def dripping(handler: Handler) -> None:
+    handler.send(200, b"{", -1)
+    while not handler.server.ended.wait(0.05):
+        handler.wfile.write(b" ")
+        handler.wfile.flush()
+
+
+def stopping(handler: Handler) -> None:
+    handler.send(200, b'{"requests"', -1)
+    handler.wfile.flush()
+    silence(handler)
+
+
+HTML = answers(200, f"<html>Sign in, {PERSONAL}</html>".encode())
+DROPPED = answers(200, b'{"requests": [', 5000)
+TRUNCATED = answers(200, f'{{"requests": [{{"description": "{PERSONAL}'.encode(), -1)
+
+
+@pytest.fixture
+def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    for name in ("TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET"):
+        monkeypatch.delenv(f"OPEN311_{name}", raising=False)
+    for name, value in {"MAX_ATTEMPTS": "3", "BACKOFF_FACTOR": "0.01", "TIMEOUT": "0.3"}.items():
+        monkeypatch.setenv(f"RUNTIME__REQUEST_{name}", value)
+    with Door() as door:
+        thread = threading.Thread(target=partial(door.serve_forever, 0.02))
+        thread.start()
+        for number in range(10):
+            door.change(f"r{number}")
+        yield door
+        door.ended.set()
+        door.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def login(door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
+    """The door, which wants a token."""
+    door.lifetime = 1000
+    monkeypatch.setenv("OPEN311_TOKEN_URL", f"{door.url}/token")
+    monkeypatch.setenv("OPEN311_CLIENT_ID", "county")
+    monkeypatch.setenv("OPEN311_CLIENT_SECRET", SECRET)
+    return door
+
+
+def read(door: Door, since: datetime | None = None) -> list[dict]:
+    return [row for page in open311.service_requests(door.url, since) for row in page]
+
+
+def names(rows: list[dict]) -> list[str]:
+    return sorted(row["service_request_id"] for row in rows)
+
+
+def refusal(call: Callable[[], object]) -> str:
+    """What the refusal says: one line, of the system, without anything that nobody may read."""
+    with pytest.raises(SourceError) as refused:
+        call()
+    printed = "".join(traceback.format_exception(refused.value))
+    for hidden in (PERSONAL, SECRET, TOKEN, PASSWORD, "page_size=", "updated_after=", "127.0.0.1"):
+        assert hidden not in printed
+    assert "\n" not in str(refused.value)
+    words = str(refused.value)
+    assert words.startswith("raw_open311: extract failed (OPEN311_URL says where it is): ")
+    return words.split(": ", 2)[2]
+
+
+def read_by_page_numbers(door: Door) -> list[dict]:
+    """What is usually done."""
+    rows, number, pages = [], 1, 1
+    while number <= pages:
+        path = {"page": number, "page_size": 500}
+        answer = _http.HttpApi("open311", door.url).get("requests.json", path)
+        rows, number, pages = rows + answer["requests"], number + 1, int(answer["pages"])
+    return rows
+
+
+def once(change: Callable[[], object], after: int = 1) -> Callable[[], None]:
+    """Does the change after so many answers."""
+    left = [after]
+
+    def meanwhile() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            change()
+
+    return meanwhile
+
+
+def update_insert_delete(door: Door) -> None:
+    door.change("r0", status="closed")
+    door.change("r98")
+    del door.reports["r1"], door.reports["r2"]
+
+
+@pytest.mark.parametrize("cap", [1, 2, 3, 7, 500])
+def test_no_row_is_lost_when_rows_change_come_and_go_between_two_pages(door: Door, cap: int) -> None:
+    door.cap = cap
+    door.meanwhile = once(lambda: update_insert_delete(door))
+    rows = read(door)
+    assert set(door.reports) <= set(names(rows))
+    assert len({json.dumps(row) for row in rows}) == len(rows), "a row comes twice only as it has become"
+    latest = {row["service_request_id"]: row for row in rows}
+    assert latest["r0"]["updated_datetime"] == door.reports["r0"]["updated_datetime"]
+
+
+def test_page_numbers_would_lose_a_row(door: Door) -> None:
+    door.meanwhile = once(lambda: update_insert_delete(door))
+    assert {"r3", "r4", "r5"} & (set(door.reports) - set(names(read_by_page_numbers(door)))), "else this proves nothing"
+
+
+@pytest.mark.parametrize("after", range(1, 7))
+def test_rows_of_one_time_on_many_pages_are_not_lost_when_one_leaves(door: Door, after: int) -> None:
+    everything = [f"r{number}" for number in range(10)]
+    door.change(*everything)  # as a bulk update does
+    door.meanwhile = once(lambda: door.reports.pop("r0"), after)
+    assert set(names(read(door))) >= set(everything[1:])
+
+
+def test_nothing_is_lost_whatever_happens_between_pages(door: Door) -> None:
+    for seed in range(40):
+        chance = random.Random(seed)
+        door.reports.clear()
+        door.cap = chance.choice([1, 2, 3, 5])
+        for number in range(chance.randrange(12)):
+            door.change(*(f"r{number}-{twin}" for twin in range(chance.choice([1, 1, 2, 6]))))
+        left = [8]
+
+        def meanwhile(chance: random.Random = chance, left: list[int] = left) -> None:
+            left[0] -= 1
+            some = chance.sample(sorted(door.reports), min(len(door.reports), chance.randrange(4)))
+            if left[0] >= 0 and some:
+                door.change(*some[1:], f"new-{left[0]}", status=str(left[0]))
+                del door.reports[some[0]]
+
+        door.meanwhile = meanwhile
+        rows = read(door)
+        held = {row["service_request_id"]: row["updated_datetime"] for row in rows}  # as an upsert leaves it
+        now = {name: row["updated_datetime"] for name, row in door.reports.items()}
+        assert now.items() & door.at_the_end.items() <= held.items(), seed
+        assert len({json.dumps(row) for row in rows}) == len(rows), seed
+
+
+def test_only_what_changed_at_or_after_since_is_read(door: Door) -> None:
+    since = datetime.fromisoformat(door.reports["r6"]["updated_datetime"])
+    assert names(read(door, since)) == ["r6", "r7", "r8", "r9"]
+    assert names(read(door, since - timedelta(microseconds=1))) == ["r6", "r7", "r8", "r9"]
+    assert read(door, door.now + timedelta(seconds=1)) == []
+
+
+def test_the_demo_front_door_is_read_whole(door: Door) -> None:
+    door.change(*(f"bulk-{number}" for number in range(1200)))
+    requests = [door.reports[name] for name in sorted(door.reports, key=lambda name: (len(name), name))]
+    updated = [datetime.fromisoformat(row["updated_datetime"]) for row in requests]
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(FrontDoor, requests, updated)) as server:
+        threading.Thread(target=partial(server.serve_forever, 0.02), daemon=True).start()
+        location = f"http://127.0.0.1:{server.server_port}"
+        rows = [row for page in open311.service_requests(location, None) for row in page]
+        assert open311.count("service_requests", location) == 1210
+        server.shutdown()
+    assert names(rows) == sorted(door.reports)
+
+
+def test_wrong_pages_and_total_lead_nobody_astray(door: Door) -> None:
+    for pages, total in ((1, 0), (0, -3), (10**9, 10**9), ("?", None)):
+        right = door.answer
+        door.answer = lambda asked, right=right, lie=(pages, total): (
+            right(asked) | dict(zip(("pages", "total"), lie, strict=True))
+        )
+        assert len(read(door)) == 10
+
+
+def test_the_source_says_how_many_rows_it_has(door: Door) -> None:
+    assert open311.count("service_requests", door.url) == 10
+    del door.reports["r3"]
+    assert open311.count("service_requests", door.url) == 9
+    for lie in (
+        b"{}",
+        b"[]",
+        b'{"total": -1}',
+        b'{"total": "9"}',
+        b'{"total": 9.5}',
+        b'{"total": true}',
+        b'{"total": ' + b"9" * 5000 + b"}",
+    ):
+        door.faults = [answers(200, lie)]
+        assert "no whole number `total`" in refusal(lambda: open311.count("service_requests", door.url))
+
+
+def test_retry_after_is_honoured(door: Door) -> None:
+    door.faults = [answers(429, Retry_After="1")]
+    assert len(read(door)) == 10
+    assert 1 <= door.asked[1][0] - door.asked[0][0] < 2
+
+
+@pytest.mark.parametrize(
+    "fault", [answers(500), answers(503), answers(429), DROPPED, TRUNCATED, HTML, silence, dripping]
+)
+def test_what_is_mended_in_time_costs_nothing(door: Door, fault: Callable[[Handler], None]) -> None:
+    def meanwhile() -> None:
+        door.faults = [fault] if len(door.asked) == 3 else []
+
+    door.faults, door.meanwhile = [fault, fault], meanwhile
+    assert names(read(door)) == sorted(door.reports)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (answers(500, PERSONAL.encode()), "requests.json answered 500"),
+        (answers(404, PERSONAL.encode()), "requests.json answered 404"),
+        (answers(401, PERSONAL.encode()), "requests.json answered 401"),
+        (answers(429, Retry_After="0"), "requests.json answered 429"),
+        (HTML, "requests.json answered 200, but not with whole JSON"),
+        (TRUNCATED, "requests.json answered 200, but not with whole JSON"),
+        (answers(204, b""), "requests.json answered 204, but not with whole JSON"),
+        (answers(200, b"\xe9"), "requests.json answered 200, but not with whole JSON"),
+        (answers(200, b"[" * 100_000), "requests.json answered 200, but not with whole JSON"),
+        (answers(302, b"", Location="/requests.json?page_size=1"), "requests.json: TooManyRedirects"),
+        (DROPPED, "requests.json: ChunkedEncodingError"),
+        (answers(200, b"no gzip", Content_Encoding="gzip"), "requests.json: ChunkedEncodingError"),
+        (silence, "requests.json: ReadTimeout"),
+        (stopping, "requests.json: ReadTimeout"),
+        (dripping, "requests.json: ReadTimeout"),
+        (answers(200, b'{"reports": []}'), "requests.json has no list `requests` of objects"),
+        (answers(200, b'{"requests": ["r0"]}'), "requests.json has no list `requests` of objects"),
+        (answers(200, b'{"requests": {}}'), "requests.json has no list `requests` of objects"),
+        (answers(200, b"null"), "requests.json has no list `requests` of objects"),
+        (answers(200, b'{"requests": [{}]}'), "requests.json has no `updated_datetime` that is an ISO 8601 time"),
+        (
+            answers(200, b'{"requests": [{"updated_datetime": "2026-11-01T09:00:00"}]}'),
+            "requests.json has no `updated_datetime` that is an ISO 8601 time with its offset",
+        ),
+        (
+            answers(200, b'{"requests": [{"updated_datetime": "2026-11-02Z"}, {"updated_datetime": "2026-11-01Z"}]}'),
+            "requests.json has no `updated_datetime`",
+        ),
+    ],
+)
+def test_what_is_not_mended_is_one_clear_line(
+    door: Door, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Handler], None], says: str
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "2")
+    door.meanwhile = lambda: setattr(door, "forever", fault)
+    assert says in refusal(lambda: read(door))
+
+
+def test_rows_out_of_order_are_refused(door: Door) -> None:
+    right = door.answer
+    door.answer = lambda asked: {"requests": right(asked)["requests"][::-1]}
+    assert "requests.json is not in the order of `updated_datetime`" in refusal(lambda: read(door))
+
+
+def test_one_report_without_a_time_does_not_stop_the_others(door: Door) -> None:
+    right, broken = door.answer, {"service_request_id": "broken", "updated_datetime": "yesterday"}
+    door.answer = lambda asked: {"requests": [broken, *right(asked)["requests"]]}
+    right_then_nothing = door.answer
+
+    def answer(asked: dict) -> dict:
+        found = right_then_nothing(asked)["requests"]
+        return {"requests": found if len(found) > 1 else []}
+
+    door.answer = answer
+    assert set(names(read(door))) == {*door.reports, "broken"}
+
+
+def test_no_connection_and_no_address_are_one_clear_line(door: Door) -> None:
+    closed = door.url.replace(str(door.server_port), "9")
+    for location, says in (
+        (closed, "ConnectionError"),
+        (f"http://user:{PASSWORD}@127.0.0.1:9", "ConnectionError"),
+        ("somewhere", "MissingSchema"),
+        ("http://[", "InvalidURL"),
+    ):
+        said = refusal(lambda location=location: list(open311.service_requests(location, None)))
+        assert said == f"requests.json: {says}"
+
+
+def test_an_answer_without_end_is_refused(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_http, "BIGGEST_ANSWER", 1000)
+    door.faults = [answers(200, b" " * 2000)]
+    assert refusal(lambda: read(door)) == "requests.json: AnswerTooBig"
+
+
+@pytest.mark.parametrize("always_new", [False, True])
+def test_a_server_that_gives_the_same_page_for_ever_is_refused(door: Door, always_new: bool) -> None:
+    door.answer = lambda _: {"requests": list(door.reports.values())[:3]}
+    if always_new:
+        door.meanwhile = lambda: door.change("r0", "r1", "r2")
+    assert "requests.json gave the same rows 10 times in a row" in refusal(lambda: read(door))
+    assert len(door.asked) <= 12
+
+
+def test_without_its_variables_there_is_no_token(door: Door) -> None:
+    read(door)
+    assert {authorization for _, _, authorization in door.asked} == {None}
+
+
+@pytest.mark.parametrize(("lifetime", "says_expiry"), [(2, 3600), (1, 3600), (1000, 0)])
+def test_a_token_that_expires_between_pages_is_renewed(login: Door, lifetime: int, says_expiry: int) -> None:
+    login.lifetime, login.says_expiry = lifetime, says_expiry
+    assert names(read(login)) == sorted(login.reports), "nothing lost, nothing doubled"
+    assert login.tokens > 2
+    assert open311.count("service_requests", login.url) == 10
+
+
+def test_one_token_serves_many_pages_and_its_server_may_falter(login: Door) -> None:
+    login.faults = [answers(503), HTML]
+    assert len(read(login)) == 10
+    assert login.tokens == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (
+            answers(400, SECRET.encode()),
+            "OPEN311_TOKEN_URL answered 400; are OPEN311_CLIENT_ID and OPEN311_CLIENT_SECRET",
+        ),
+        (answers(503), "OPEN311_TOKEN_URL answered 503"),
+        (HTML, "OPEN311_TOKEN_URL gave no token: JSONDecodeError"),
+        (answers(200, b"{}"), "OPEN311_TOKEN_URL gave no token: KeyError"),
+        (answers(200, f'["{TOKEN}"]'.encode()), "OPEN311_TOKEN_URL gave no token"),
+        (answers(200, f'{{"access_token": ["{TOKEN}"]}}'.encode()), "OPEN311_TOKEN_URL gave no token"),
+        (answers(200, f'{{"access_token": "{TOKEN}", "expires_in": "soon"}}'.encode()), "gave no token: ValueError"),
+        (answers(200, f'{{"access_token": "{TOKEN}", "expires_in": null}}'.encode()), "gave no token: TypeError"),
+        (DROPPED, "OPEN311_TOKEN_URL gave no token: ChunkedEncodingError"),
+    ],
+)
+def test_a_refused_token_is_one_clear_line(login: Door, fault: Callable[[Handler], None], says: str) -> None:
+    login.faults = [fault] * 3
+    assert says in refusal(lambda: read(login))
+
+
+def test_a_token_that_cannot_be_renewed_is_one_clear_line(login: Door) -> None:
+    login.says_expiry = 0
+    login.meanwhile = lambda: login.faults.extend([answers(403)])
+    assert "OPEN311_TOKEN_URL answered 403" in refusal(lambda: read(login))
+
+
+def test_a_wrong_secret_or_half_a_login_is_one_clear_line(login: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    login.lifetime = 0
+    assert refusal(lambda: read(login)) == "requests.json answered 401", "a new token did not help"
+    monkeypatch.setenv("OPEN311_CLIENT_SECRET", f"{SECRET}-of-last-year")
+    assert "OPEN311_TOKEN_URL answered 401" in refusal(lambda: read(login))
+    monkeypatch.delenv("OPEN311_CLIENT_SECRET")
+    assert "OPEN311_CLIENT_SECRET not set" in refusal(lambda: read(login))
+
+
+def column(data_type: str) -> dict:
+    return {"data_type": data_type, "description": "x", "privacy": "none"}
+
+
+def table(**columns: str) -> Table:
+    system = System.model_validate(
+        {
+            "name": "raw_open311",
+            "description": "x",
+            "kind": "api",
+            "schedule": "0 6 * * *",
+            "time_zone": "Europe/London",
+            "freshness": {level: {"count": 1, "period": "day"} for level in ("warn_after", "error_after")},
+            **dict.fromkeys(("information_asset_owner", "data_owner", "purpose", "lawful_basis", "sharing"), "x"),
+            "retention": "P2Y",
+            "tables": [
+                {
+                    "name": "things",
+                    "description": "One row per thing.",
+                    "load": "replace",
+                    "columns": [{"name": name, **column(data_type)} for name, data_type in columns.items()],
+                }
+            ],
+        }
+    )
+    return system.tables[0]
+
+
+def test_values_of_every_shape_become_text_that_the_contract_can_cast(door: Door) -> None:
+    door.faults = [
+        answers(
+            200,
+            b"""{"requests": [
+            {"lat": 52.19, "n": 7, "text": "caf\\u00e9", "sure": true,
+             "at": "2026-11-01T09:00:00Z", "day": "2026-11-01"},
+            {"lat": 0.1234567890123456789, "n": 123456789012345678901234567890,
+             "text": {"lat": 52.190, "\\u00e9": ["caf\\u00e9", null, "\\""]}},
+            {"lat": NaN, "n": "7", "text": "\\ud83d cut \\u0000", "sure": "perhaps", "\\ud83d": 1},
+            {"lat": -Infinity, "n": 1.0, "text": ["\\ud83d\\ude00", 1e3, true, "\\ud83d", NaN],
+             "at": 5, "other": ["x"]},
+            {}
+            ]}""",
+        )
+    ]
+    page = _http.HttpApi("open311", door.url).rows("requests.json", "requests", {})
+    batch = rows_to_arrow(page)
+    assert set(batch.schema.types) == {pa.string()}
+    assert batch["lat"].to_pylist() == ["52.19", "0.1234567890123456789", "NaN", "-Infinity", None]
+    assert batch["n"].to_pylist() == ["7", "123456789012345678901234567890", "7", "1.0", None]
+    assert batch["text"].to_pylist() == [
+        "café",
+        '{"lat": 52.190, "é": ["café", null, "\\""]}',
+        "\\ud83d cut \\u0000",
+        '["😀", 1e3, true, "\\ud83d", "NaN"]',
+        None,
+    ]
+    assert json.loads(batch["text"][3].as_py())[3] == "\ud83d", "still JSON"
+    assert batch["sure"].to_pylist() == ["true", None, "perhaps", None, None]
+    assert batch["\\ud83d"].to_pylist() == [None, None, "1", None, None]
+
+    contract = table(
+        lat="numeric(12,9)", n="bigint", text="text", sure="boolean", at="timestamptz", day="date", other="text"
+    )
+    good = conform(contract, batch.slice(0, 1), "open311").to_pylist()[0]
+    assert good == {
+        "lat": Decimal("52.19"),
+        "n": 7,
+        "text": "café",
+        "sure": True,
+        "at": datetime(2026, 11, 1, 9, tzinfo=UTC),
+        "day": date(2026, 11, 1),
+        "other": None,
+    }
+    for row, named in ((1, "lat"), (2, "lat"), (3, "lat")):
+        with pytest.raises(SourceError, match=rf"row 1: raw_open311.things.{named}: not numeric"):
+            conform(contract, batch.slice(row, 1), "open311")
+
+
+def test_digits_reach_a_numeric_column_as_they_were_sent() -> None:
+    for digits in ("52.19", "-2.2", "0.1", "1e-7", "999.123456789", "100"):
+        batch = rows_to_arrow([{"lat": parse_json(digits.encode())}])
+        assert conform(table(lat="numeric(12,9)"), batch, "x")["lat"][0].as_py() == Decimal(digits)
+
+
+def test_nothing_stops_rows_to_arrow() -> None:
+    deep: list = []
+    for _ in range(5000):
+        deep = [deep]
+    long = parse_json(b"9" * 10_000)
+    moment = datetime(2026, 11, 1, 9, tzinfo=UTC)
+    odd = [
+        deep,
+        long,
+        0.1,
+        float("nan"),
+        Decimal("1.10"),
+        2**70,
+        date(2026, 11, 1),
+        moment,
+        b"\xff",
+        {1: None},
+        (),
+        "\ud83d\ude00",
+    ]
+    batch = rows_to_arrow([{"odd": value} for value in odd])
+    assert batch["odd"].to_pylist() == [
+        "(nested too deeply)",
+        "9" * 10_000,
+        "0.1",
+        "nan",
+        "1.10",
+        str(2**70),
+        "2026-11-01",
+        "2026-11-01 09:00:00+00:00",
+        "b'\\xff'",
+        '{"1": null}',
+        "[]",
+        "\\ud83d\\ude00",
+    ]
+    assert conform(table(odd="timestamptz"), batch.slice(7, 1), "x")["odd"][0].as_py() == moment
+    assert rows_to_arrow([]).num_rows == 0
+
+
+CONTRACT = """\
+sources:
+  - name: raw_desk
+    description: The help desk.
+    config:
+      meta:
+        freshness: {warn_after: {count: 2, period: day}, error_after: {count: 3, period: day}}
+        kind: api
+        location: DESK_URL
+        schedule: "0 6 * * *"
+        time_zone: Europe/London
+        information_asset_owner: Head of Service
+        data_owner: Manager
+        purpose: Help
+        lawful_basis: Article 6(1)(e)
+        retention: P7Y
+        sharing: none
+    tables:
+      - name: tickets
+        description: One row per ticket.
+        config: {meta: {load: merge, key: [ticket_id], cursor: updated}}
+        columns:
+          - {name: ticket_id, data_type: bigint, description: Ticket, config: {meta: {privacy: none}}}
+          - {name: updated, data_type: timestamptz, description: Changed, config: {meta: {privacy: none}}}
+      - name: notes
+        description: One row per note on a ticket.
+        config: {meta: {load: merge, key: [ticket_id, item_position], parent: tickets, items: Notes}}
+        columns:
+          - {name: ticket_id, data_type: bigint, description: Ticket, config: {meta: {privacy: none}}}
+          - {name: item_position, data_type: bigint, description: Place from 0, config: {meta: {privacy: none}}}
+          - {name: words, data_type: text, description: What was noted, config: {meta: {privacy: personal}}}
+"""
+
+
+def tables(folder: Path, text: str = CONTRACT) -> list[Table]:
+    (folder / "desk").mkdir(exist_ok=True)
+    (folder / "desk" / "_desk__sources.yml").write_text(text)
+    return read_contracts(folder)["desk"].tables
+
+
+def test_the_items_of_a_list_are_rows_with_their_parents_key(tmp_path: Path) -> None:
+    tickets, notes = tables(tmp_path)
+    page = [
+        {"ticket_id": 1, "Notes": [{"words": "a", "ticket_id": "own"}, {"words": "b", "item_position": 9}]},
+        {"ticket_id": 2, "Notes": []},
+        {"ticket_id": 3, "Notes": None},
+        {"ticket_id": 4},
+        {"ticket_id": 5, "Notes": {"words": "alone"}},
+        {"ticket_id": 6, "Notes": ["only words"]},
+    ]
+    assert children(tickets, notes, page) == [
+        {"ticket_id": 1, "item_position": 0, "words": "a"},
+        {"ticket_id": 1, "item_position": 1, "words": "b"},
+        {"ticket_id": 5, "item_position": 0, "words": "alone"},
+        {"ticket_id": 6, "item_position": 0, "Notes": "only words"},
+    ]
+    assert children(tickets, notes, []) == []
+    numberless = notes.model_copy(update={"columns": notes.columns[::2]})
+    assert "item_position" not in children(tickets, numberless, page)[0]
+    assert conform(notes, rows_to_arrow(children(tickets, notes, page[:1])), "x")["ticket_id"].to_pylist() == [1, 1]
+
+
+def test_a_list_that_no_row_has_is_refused_and_not_taken_for_empty(tmp_path: Path) -> None:
+    tickets, notes = tables(tmp_path)
+    with pytest.raises(SourceError, match=r"raw_desk.notes: no list Notes in raw_desk.tickets; was it renamed"):
+        children(tickets, notes, [{"ticket_id": 1, "Remarks": []}])
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "says"),
+    [
+        (", items: Notes", "", "`parent` (a table) and `items` (its list) need each other"),
+        ("parent: tickets, ", "", "`parent` (a table) and `items` (its list) need each other"),
+        ("parent: tickets", "parent: ticket", "notes: `parent` must be a table of this system"),
+        ("parent: tickets", "parent: notes", "notes: `parent` must be a table of this system"),
+        ("kind: api", "kind: database", "of kind: api"),
+        ("[ticket_id, item_position]", "[item_position]", "notes: the key must be the parent's and"),
+        ("[ticket_id, item_position]", "[ticket_id]", "notes: the key must be the parent's and"),
+        (
+            "load: merge, key: [ticket_id, ",
+            "load: replace, key: [ticket_id, ",
+            "notes: load must be its parent's, merge",
+        ),
+        ("item_position], ", "item_position], cursor: words, ", "a table with a parent has no cursor"),
+        (
+            "ticket_id, data_type: bigint, description: Ticket",
+            "ticket_id, data_type: text, description: T",
+            "ticket_id",
+        ),
+    ],
+)
+def test_a_wrong_parent_is_refused(tmp_path: Path, was: str, becomes: str, says: str) -> None:
+    assert was in CONTRACT
+    with pytest.raises(ContractError) as refused:
+        tables(tmp_path, CONTRACT.replace(was, becomes, 1))
+    assert says in str(refused.value)
