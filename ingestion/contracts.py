@@ -1,5 +1,6 @@
 """Source contracts: reads the dbt source YAML of each system, and refuses a bad one by file and line."""
 
+import hashlib
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +25,8 @@ ARROW_TYPES = {
 NUMERIC = re.compile(r"numeric\((\d{1,2}),(\d{1,2})\)")
 DBT_KEYS = {"config", "data_tests", "tags", "loader", "quoting"}  # dbt's own, which ingestion does not read
 
+BESIDE = {"description", "privacy"}  # parts of a column's contract that do not change what lands
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Separator = Annotated[str, StringConstraints(pattern=r'^([^\w\s"]|[\t ])$')]
@@ -34,7 +37,14 @@ class ContractError(Exception):
 
 
 class SourceError(Exception):
-    """A source that cannot be loaded as its contract says; the message carries no value from the data."""
+    """A source that cannot be loaded as its contract says; the message carries no value from the data.
+
+    `table` is the raw table concerned (raw_<system>.<table>), where it is one.
+    """
+
+    def __init__(self, message: str, table: "Table | None" = None):
+        super().__init__(message)
+        self.table = table
 
 
 class _Part(BaseModel):
@@ -103,49 +113,70 @@ class Unpivot(_Part):
 
 
 class Table(_Part):
-    """A table, API resource or file pattern of a system. `replace` lands it whole, `merge` what changed, by `key`.
+    """A table, API resource or file pattern of a system, and how it lands.
 
-    What changed is what the source has at or after the highest `cursor` value landed, less `lag` for late commits.
+    `replace` lands the whole extract in the place of the last one; `append` adds what is new; `merge` keeps one row per
+    `key`; `history` keeps every version of it, with valid_from and valid_to. With a `cursor` only what changed is read:
+    rows at or after the highest cursor value landed, less `lag` for late commits; without one, the whole source.
+
+    A whole extract that has lost more than `shrink` of its rows, or a load with more than `rejects` of its rows unfit
+    (both shares, 0 to 1), is refused. `control_totals` are summed at source and compared. `left_out` names what the
+    source has and is deliberately not read; any other undeclared column lands as text, closed to readers.
     A table with a `parent` holds the elements of the list `items` in each row that the API gives for that table. It is
     loaded with its parent; its key is the parent's and, of its own, an id or the column `item_position`.
-    From `files` on, the fields say how a file is laid out; docs/files.md has an example of each.
+
+    From `files` on, the fields say how a file is laid out; docs/files.md has an example of each. With `corrections` a
+    file of a name that has landed replaces its rows (load: append).
     """
 
     name: Name
     description: Text
-    load: Literal["replace", "merge"]
+    load: Literal["replace", "append", "merge", "history"]
     key: list[Name] = []
     cursor: Name | None = None
     lag: timedelta = timedelta(0)
+    shrink: float = Field(default=0.1, ge=0, le=1)
+    rejects: float = Field(default=0.01, ge=0, le=1)
+    control_totals: list[Name] = []
+    left_out: list[Text] = []  # columns, by heading or name in snake case; `*` stands for any text
     parent: Name | None = None
     items: Text | None = None
     files: Text | None = None
+    corrections: bool = False
     encoding: Text = "utf-8"  # with or without a byte order mark
     delimiter: Separator = ","
     sheet: Text | None = None  # of a workbook that has several; `*` stands for what changes in its name
     header_rows: int = Field(1, ge=1, le=5)  # several are joined by a space, merged cells count for all they cover
     headings: list[Text] = []  # of a file that has no header, in the order of its columns
-    left_out: list[Text] = []  # headings, or names in snake case, that are not read; `*` stands for any text
     unpivot: Unpivot | None = None
     footer: list[Text] = []  # how the first filled cell of each row after the data begins; a file without is refused
     row_count_at: int | None = Field(None, ge=1)  # the position (from 1) of the number of rows in the footer
-    control_totals: list[Name] = []
     columns: list[Column] = Field(min_length=1)
     _system: "System" = PrivateAttr()
 
     @model_validator(mode="after")
     def _check(self) -> "Table":
-        names = [column.name for column in self.columns]
+        names = self.column_names
         if doubled := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"declared twice: {', '.join(sorted(doubled))}")
-        if unknown := {*self.key, *filter(None, [self.cursor])} - set(names):
-            raise ValueError(f"key or cursor names a column that is not declared: {', '.join(sorted(unknown))}")
+        if unknown := {*self.key, *self.control_totals, *filter(None, [self.cursor])} - set(names):
+            raise ValueError(f"key, cursor or control total is not a declared column: {', '.join(sorted(unknown))}")
         if bool(self.parent) != bool(self.items):
             raise ValueError("`parent` (a table) and `items` (its list) need each other")
-        if self.parent and self.cursor:
-            raise ValueError("a table with a parent has no cursor: it is read with its parent")
-        if self.load == "merge" and not (self.key and (self.cursor or self.parent)):
-            raise ValueError("load: merge needs a key and a cursor")
+        if self.parent and (self.cursor or self.load not in ("replace", "merge")):
+            raise ValueError("a table with a parent is read with it: load replace or merge, without a cursor")
+        if self.load in ("merge", "history") and not self.key:
+            raise ValueError(f"load: {self.load} needs a key")
+        if self.load == "append" and not self.files and not (self.key and self.cursor):
+            raise ValueError("load: append needs a key and a cursor, except from files")
+        if self.cursor and self.load == "replace":
+            raise ValueError("load: replace reads the whole source; a cursor says otherwise")
+        if self.cursor and self.column(self.cursor).data_type not in ("timestamptz", "date", "bigint"):
+            raise ValueError("a cursor is a timestamptz, date or bigint")
+        if self.load == "history" and self.cursor and self.column(self.cursor).data_type == "bigint":
+            raise ValueError("load: history takes valid_from from the cursor, which is a timestamptz or date then")
+        if self.load == "history" and {"valid_from", "valid_to"}.intersection(names):
+            raise ValueError("load: history makes valid_from and valid_to itself")
         if "One row per" not in self.description:
             raise ValueError("the description must end in the grain ('One row per …')")
         return self
@@ -172,6 +203,27 @@ class Table(_Part):
         return self
 
     @property
+    def digest(self) -> str:
+        """A hash of what the contract says of the table's content: where it changes, everything is read again."""
+        beside = {"description", "shrink", "rejects", "control_totals", "lag", "corrections"}
+        content = self.model_dump_json(exclude={**dict.fromkeys(beside, True), "columns": {"__all__": BESIDE}})
+        return hashlib.sha256(f"{self._system.time_zone} {content}".encode()).hexdigest()[:12]
+
+    @property
+    def column_names(self) -> list[str]:
+        """The declared columns' names, in their order."""
+        return [column.name for column in self.columns]
+
+    def column(self, name: str) -> Column:
+        """The declared column of that name."""
+        return next(column for column in self.columns if column.name == name)
+
+    @property
+    def kept_by_key(self) -> bool:
+        """Whether the raw table holds one row, or one row in force, per key."""
+        return self.load in ("merge", "history")
+
+    @property
     def system(self) -> "System":
         return self._system
 
@@ -191,7 +243,8 @@ class Age(BaseModel):
 class System(_Part):
     """A line-of-business system: a dbt source, a Postgres schema and a dlt dataset of the same name.
 
-    `location` names the environment variable that says where it is.
+    `location` names the environment variable that says where it is. At most `connections` of its tables are read at a
+    time. With `poll` (seconds) it is also looked at between its scheduled loads, and loaded when something has changed.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^raw_[a-z][a-z0-9]{0,40}$")]
@@ -200,6 +253,8 @@ class System(_Part):
     location: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
     source_schema: Text | None = None
     schedule: Text
+    poll: Annotated[int, Field(ge=5, le=3600)] | None = None
+    connections: Annotated[int, Field(ge=1, le=16)] = 2
     time_zone: Text
     freshness: dict[Literal["warn_after", "error_after"], Age] = Field(min_length=2)
     information_asset_owner: Text
@@ -216,6 +271,8 @@ class System(_Part):
             raise ValueError("time_zone is not in the IANA time zone database")
         if self.kind != "api" and not self.location:
             raise ValueError(f"kind: {self.kind} needs a location (the environment variable that says where it is)")
+        if self.poll and self.kind == "api":
+            raise ValueError("poll is for databases and files: an API is loaded by its schedule")
         for table in self.tables:
             table._system = self
             if (self.kind == "files") != bool(table.files):

@@ -1,45 +1,157 @@
 """Reads relational databases by SQLAlchemy URL: SQL Server, Oracle, MariaDB and Postgres alike."""
 
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import sqlalchemy as sa
 from dlt.extract import DltResource
 from dlt.sources.sql_database import sql_table
+from sqlalchemy.dialects import mssql
 
-from ingestion.contracts import Table
-from ingestion.tables import conform
+from ingestion.contracts import Column, SourceError, System, Table
+from ingestion.layouts import snake_case
 
 CHUNK_ROWS = 50_000
+ARROW_SCHEMES = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql", "mssql": "mssql"}  # by connectorx
+Cursor = date | datetime | int
 
 
-def database_resource(table: Table, location: str, since: datetime | None) -> DltResource:
-    """The table's declared columns, in chunks; with `since`, only rows whose cursor is at or after it, or is not set.
+@dataclass
+class Database:
+    """A source database. `before` are statements that put another connection into its snapshot, where there is one."""
 
-    Columns that the contract does not declare are never read.
-    """
-    names = {column.header or column.name: column.name for column in table.columns}
-    cursor = next((header for header, name in names.items() if name == table.cursor), None)
+    engine: sa.Engine
+    connection: sa.Connection
+    before: list[str] = field(default_factory=list)
 
-    def changed(query: sa.Select, source: sa.Table, *_: object) -> sa.Select:
-        if since is None:
-            return query
-        column, moment = source.c[cursor], since
-        if not getattr(column.type, "timezone", False):  # the source's own clock
-            moment = since.astimezone(ZoneInfo(table.system.time_zone)).replace(tzinfo=None)
-        return query.where((column >= moment) | column.is_(None))
+    def resource(self, table: Table, since: Cursor | None) -> DltResource:
+        """The table's rows as Arrow, in chunks; with `since`, those whose cursor is at or after it, or is not set."""
 
-    def to_contract(batch: pa.Table) -> pa.Table:
-        return conform(table, batch.rename_columns([names[name] for name in batch.column_names]), table.system.name)
+        def rows(source: sa.Table) -> sa.Subquery:
+            return select_rows(table, source, self.engine.dialect, since).subquery("extract")
 
-    return sql_table(
-        location,
-        table.name,
-        table.system.source_schema,
-        chunk_size=CHUNK_ROWS,
-        backend="pyarrow",
-        included_columns=list(names),
-        query_adapter_callback=changed,
-        defer_table_reflect=True,
-    ).add_map(to_contract)
+        options: dict[str, object] = {}
+        if scheme := ARROW_SCHEMES.get(self.engine.dialect.name):
+            url = self.engine.url.set(drivername=scheme).render_as_string(hide_password=False)
+            options = {"conn": url, "return_type": "arrow_stream", "pre_execution_query": self.before or None}
+        return sql_table(
+            self.engine,
+            table.name,
+            schema=table.system.source_schema,
+            chunk_size=CHUNK_ROWS,
+            backend="connectorx" if scheme else "pyarrow",
+            backend_kwargs=options,
+            table_adapter_callback=rows,
+            reflection_level="minimal",
+            defer_table_reflect=True,
+        )
+
+    def count(self, table: Table, since: Cursor | None) -> tuple[int, dict[str, object]]:
+        """Rows at or after `since` and the sums of their control totals, as the database itself has them."""
+        source = self._reflect(table)
+        names = _declared(table, source)
+        totals = {
+            column.name: sa.func.sum(source.c[name])
+            for name, column in names.items()
+            if column.name in table.control_totals and not pa.types.is_floating(column.arrow_type)
+        }
+        query = sa.select(sa.func.count(), *totals.values()).select_from(source)
+        rows, *found = self.connection.execute(_changed(query, table, source, self.engine.dialect, since)).one()
+        return rows, dict(zip(totals, found, strict=True))
+
+    def state(self, table: Table) -> str:
+        """How many rows the table has, and its highest cursor value where it has a cursor."""
+        source = self._reflect(table)
+        cursors = [source.c[name] for name, column in _declared(table, source).items() if column.name == table.cursor]
+        query = sa.select(sa.func.count(), *(sa.func.max(column) for column in cursors)).select_from(source)
+        return " ".join(map(str, self.connection.execute(query).one()))
+
+    def _reflect(self, table: Table) -> sa.Table:
+        try:
+            return sa.Table(table.name, sa.MetaData(schema=table.system.source_schema), autoload_with=self.connection)
+        except sa.exc.NoSuchTableError:
+            where = table.system.location
+            raise SourceError(f"{table.label}: {where} has no table {table.name}; was it renamed?", table) from None
+
+
+@contextmanager
+def open_database(system: System, location: str) -> Iterator[Database]:
+    """The database, all tables as of one moment where its engine lets connections share a snapshot (Postgres)."""
+    try:
+        engine = sa.create_engine(location)
+        connection = engine.connect()
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise SourceError(f"{system.name}: cannot reach the database that {system.location} names: {cause}") from None
+    try:
+        database = Database(engine, connection)
+        if engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            snapshot = connection.scalar(sa.text("select pg_export_snapshot()"))
+            database.before = [
+                "begin isolation level repeatable read read only",
+                f"set transaction snapshot '{snapshot}'",
+            ]
+        else:
+            connection.execution_options(isolation_level="AUTOCOMMIT")  # each count is of its own moment
+        yield database
+    finally:
+        connection.close()
+        engine.dispose()
+
+
+def select_rows(table: Table, source: sa.Table, dialect: sa.Dialect, since: Cursor | None) -> sa.Select:
+    """The query for a table's rows: declared columns by the contract's names, others in snake case, none left out."""
+    declared = _declared(table, source)
+    names: dict[str, sa.ColumnElement] = {}
+    for column in source.columns:
+        name = declared[column.name].name if column.name in declared else snake_case(column.name)
+        ours = {column.name, name} if column.name not in declared else {column.name}
+        if any(fnmatchcase(text, words) for text in ours for words in table.left_out):
+            continue
+        if name in names:
+            raise SourceError(
+                f"{table.label}: two columns of the source are called {name}; say which by `header`", table
+            )
+        names[name] = _readable(column, dialect).label(name)
+    return _changed(sa.select(*names.values()), table, source, dialect, since)
+
+
+def _declared(table: Table, source: sa.Table) -> dict[str, Column]:
+    """{source's name: declared column} of those that the source has."""
+    by_name = {column.header or column.name: column for column in table.columns}
+    return {
+        column.name: found
+        for column in source.columns
+        if (found := by_name.get(column.name) or by_name.get(snake_case(column.name)))
+    }
+
+
+def _changed(query: sa.Select, table: Table, source: sa.Table, dialect: sa.Dialect, since: Cursor | None) -> sa.Select:
+    if since is None:
+        return query
+    column = next(source.c[name] for name, found in _declared(table, source).items() if found.name == table.cursor)
+    moment: object = since
+    if isinstance(since, datetime) and not getattr(column.type, "timezone", False):  # the source's own clock
+        moment = since.astimezone(ZoneInfo(table.system.time_zone)).replace(tzinfo=None)
+    if isinstance(moment, datetime) and dialect.name == "mssql":  # its older type takes no microseconds in a text
+        moment = sa.cast(sa.literal(moment.isoformat(), sa.String), mssql.DATETIME2)
+    return query.where((column >= moment) | column.is_(None))
+
+
+def _readable(column: sa.Column, dialect: sa.Dialect) -> sa.ColumnElement:
+    """The column, as text where Arrow could not carry every value of its type exactly."""
+    kind = column.type
+    if isinstance(kind, sa.Float):
+        kind.asdecimal = False  # a double read as a decimal of ten places is another number
+    exact = (sa.Integer, sa.Boolean, sa.Float, sa.String)
+    if dialect.name not in ("mysql", "mariadb"):  # there, a date may be 0000-00-00
+        exact += (sa.Date, sa.DateTime)
+    if dialect.name not in ARROW_SCHEMES or (isinstance(kind, exact) and not isinstance(kind, sa.Enum)):
+        return column
+    return sa.cast(column, sa.String)

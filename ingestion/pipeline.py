@@ -1,216 +1,373 @@
-"""Loads one system: extracts its tables whole, and only then commits them to its raw schema with dlt."""
+"""Loads one system: dlt brings its tables to the landing schema, guards look at them, all are committed at once."""
 
 import hashlib
 import importlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, date, datetime
 from pathlib import Path
-from types import ModuleType
 
 import dlt
 import psycopg2
 import pyarrow as pa
 import pyarrow.compute as pc
+from dlt.common.exceptions import DltException
 from dlt.extract import DltResource
-from dlt.pipeline.exceptions import PipelineStepFailed
-from psycopg2 import sql
+from sqlalchemy.exc import DBAPIError
 
+from ingestion.apis import children, rows_to_arrow
+from ingestion.commit import (
+    Extract,
+    Landing,
+    UnreconciledError,
+    commit,
+    last_landings,
+    prepare_landing,
+    record_landing,
+)
 from ingestion.contracts import ROOT, SourceError, System, Table
-from ingestion.databases import database_resource
+from ingestion.databases import Cursor, Database, open_database
 from ingestion.files import fingerprint, matching_files, read_file
-from ingestion.tables import conform
+from ingestion.tables import MOST_REJECTS, conform
 
+MANY_ROWS = 20  # rows of an API's answers of which at least one should have each declared field
 BUILD_LOCK = "build"  # taken shared while a load commits, and alone while a build reads the raw tables
+DURABLE = "select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'"
 
 
-@dataclass
-class Landing:
-    """What a load did to a raw table: rows landed by it, and a version that changes only when the content does."""
+def load_system(system: System, tables: set[str] | None = None, redrive: bool = False) -> list[Landing]:
+    """Loads `tables` (all by default) of one system in one transaction; returns a Landing for each.
 
-    table: str
-    rows: int = 0
-    version: str = ""
-    cut_off: str = ""
-
-
-def load_system(system: System, tables: set[str] | None = None) -> list[Landing]:
-    """Extracts and commits `tables` (all by default) of one system; returns a Landing for each.
-
-    The system's location and LOADER_URL come from the environment. Raises SourceError where a table cannot be read as
-    its contract says; nothing of the system is committed then.
+    With `redrive` the rows in quarantine are tried again instead of the source. The system's location and LOADER_URL
+    come from the environment. Raises SourceError where a table cannot be read as its contract says, or a guard refuses
+    it; nothing of the system is committed then.
     """
     if system.location and not os.environ.get(system.location):
         raise SourceError(f"{system.name}: {system.location} is not set; it says where this system is (.env.example)")
+    chosen = [table for table in system.tables if tables is None or tables & {table.name, table.parent}]
+    parents = {table.parent for table in chosen}
+    chosen = [table for table in system.tables if table in chosen or table.name in parents]
     folder = Path(os.environ.get("WAREHOUSE_HOME", ROOT / ".warehouse")) / "dlt" / system.short_name
     with _warehouse(system) as connection:
-        last = _last_landings(connection, system)
-        chosen = [table for table in system.tables if tables is None or table.name in tables]
-        extracts = [_Extract(table, last.get(table.name, Landing(table.name)), connection) for table in chosen]
-        shutil.rmtree(folder, ignore_errors=True)  # an interrupted load's; what it committed is in the warehouse
-        try:
-            if changed := [extract for extract in extracts if extract.changed]:
-                _land(changed, system, folder, connection)
-        except PipelineStepFailed as failure:
-            raise _plain(failure, system) from None
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)  # dlt would keep the extracted rows there
-        return [extract.landing for extract in extracts]
+        whole: set[str] = set()
+        while True:
+            shutil.rmtree(folder, ignore_errors=True)  # an interrupted load's; what it committed is in the warehouse
+            try:
+                return _load(system, chosen, whole, redrive, folder, connection)
+            except UnreconciledError as found:
+                if found.tables <= whole:
+                    raise SourceError(f"{system.name}: {found} changed while it was read; nothing was loaded") from None
+                whole |= found.tables
+            except (DltException, psycopg2.Error, DBAPIError, OSError) as failure:
+                raise _plain(failure, system) from None
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)  # dlt would keep the extracted rows there
 
 
-class _Extract:
-    """One table on its way in. Its version is known before it is read (files, packages) or by what was read."""
-
-    def __init__(self, table: Table, last: Landing, connection):
-        self.table, self.last, self.kind = table, last, table.system.kind
-        self.location = os.environ[table.system.location] if table.system.location else None
-        self.landing = Landing(table.name, cut_off=last.cut_off)
-        self.digest = hashlib.sha256(table.model_dump_json().encode())
-        self.contract = self.digest.hexdigest()[:12]
-        as_declared = table.cursor and last.version.startswith(self.contract)  # else every row is read again
-        self.since, self.landed = _landed_lately(table, connection) if as_declared else (None, set())
-        known = ""
-        if self.kind == "files":
-            self.paths = matching_files(table, self.location)
-            known = ";".join(f"{path.name}:{fingerprint(path)}" for path in self.paths)
-            newest = max(path.stat().st_mtime for path in self.paths)
-            self.landing.cut_off = datetime.fromtimestamp(newest, UTC).isoformat(timespec="seconds")
-        elif self.kind == "api":
-            self.api = importlib.import_module(f"ingestion.apis.{table.system.short_name}")
-            if hasattr(self.api, "fingerprint"):
-                known = self.landing.cut_off = self.api.fingerprint(table.name)
-        if known:
-            self.digest.update(known.encode())
-            self.landing.version = self.digest.hexdigest()
-
-    @property
-    def changed(self) -> bool:
-        """Whether there is something to land, as far as is known: yes, of a table that has to be read to know."""
-        return not self.landing.version or self.landing.version != self.last.version
-
-    def resource(self) -> DltResource:
-        """The dlt resource: Arrow tables of the contract's columns and types, its key and load mode."""
-        if self.kind == "database":
-            resource = database_resource(self.table, self.location, self.since)
-        elif self.kind == "files":
-            resource = dlt.resource(_rows, name=self.table.name)(self.table, self.paths)
-        else:
-            resource = dlt.resource(_pages, name=self.table.name)(self.table, self.api, self.location, self.since)
-        merge = {"disposition": "merge", "strategy": "upsert"}
-        return resource.add_map(self._note).apply_hints(
-            primary_key=self.table.key, write_disposition=merge if self.table.load == "merge" else "replace"
-        )
-
-    def _note(self, batch: pa.Table) -> pa.Table | None:
-        """Counts the rows that go on to the warehouse: with a cursor, those that are not there already."""
-        if cursor := self.table.cursor:
-            if self.since is not None:
-                batch = batch.filter(pc.fill_null(pc.greater_equal(batch[cursor], self.since), True))
-                rows = zip(*(batch[name].to_pylist() for name in (*self.table.key, cursor)), strict=True)
-                batch = batch.filter(pa.array([row not in self.landed for row in rows], pa.bool_()))
-            latest = pc.max(batch[cursor]).as_py()
-            self.landing.cut_off = max(self.landing.cut_off, str(latest or ""))
-        elif not self.landing.version:
-            sink = pa.BufferOutputStream()
-            with pa.ipc.new_stream(sink, batch.schema) as stream:
-                stream.write_table(batch)
-            self.digest.update(sink.getvalue())
-        self.landing.rows += len(batch)
-        return batch if len(batch) else None
-
-    def settle(self, load_id: str) -> None:
-        """After reading: the version by this load where changed rows are merged, else by content."""
-        if self.table.cursor:
-            self.landing.version = f"{self.contract} {load_id}" if self.landing.rows else self.last.version
-        elif not self.landing.version:
-            self.landing.version = self.digest.hexdigest()
-            self.landing.cut_off = datetime.now(UTC).isoformat(timespec="seconds")
+def source_state(system: System) -> str:
+    """A text that changes when a polled system's source does; cheap enough to be asked for every few seconds."""
+    location = os.environ.get(system.location or "", "")
+    if not location:
+        raise SourceError(f"{system.name}: {system.location} is not set; it says where this system is (.env.example)")
+    if system.kind == "database":
+        with open_database(system, location) as database:
+            return "; ".join(f"{table.name} {database.state(table)}" for table in system.tables)
+    files = sorted({path for table in system.tables for path in matching_files(table, location)})
+    return "; ".join(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
 
 
-def _rows(table: Table, paths: list[Path]) -> Iterator[pa.Table]:
-    for path in paths:
-        for batch in read_file(table, path):
-            rows = conform(table, batch, path.name, batch["_source_row"][0].as_py())
-            for name in ("_source_file", "_source_row"):
-                rows = rows.append_column(name, batch[name])
-            yield rows
-
-
-def _pages(table: Table, api: ModuleType, location: str | None, since: datetime | None) -> Iterator[pa.Table]:
-    for page in getattr(api, table.name)(location, since):
-        batch = page if isinstance(page, pa.Table) else pa.Table.from_pylist(page)
-        if len(batch):
-            yield conform(table, batch, table.system.name)
-
-
-def _landed_lately(table: Table, connection) -> tuple[datetime | None, set[tuple]]:
-    """From when on the source is asked for changes, and the (key, cursor) of the rows landed since then.
-
-    Both come from the raw table itself: what a load that was cut short left there is where the next one goes on.
-    """
-    name, cursor = sql.Identifier(table.system.name, table.name), sql.Identifier(table.cursor)
-    with connection, connection.cursor() as rows:
-        rows.execute("select to_regclass(%s)", [name.as_string(connection)])
-        if rows.fetchone()[0] is None:
-            return None, set()
-        rows.execute(sql.SQL("select max({}) - %s from {}").format(cursor, name), [table.lag])
-        if (since := rows.fetchone()[0]) is None:
-            return None, set()
-        columns = sql.SQL(", ").join(map(sql.Identifier, (*table.key, table.cursor)))
-        query = sql.SQL("select {} from {} where {} >= %s or {} is null").format(columns, name, cursor, cursor)
-        rows.execute(query, [since])
-        return since, set(rows.fetchall())
-
-
-def _land(extracts: list[_Extract], system: System, folder: Path, connection) -> None:
+def _load(
+    system: System, tables: list[Table], whole: set[str], redrive: bool, folder: Path, connection
+) -> list[Landing]:
+    last = last_landings(connection, system)
+    location = os.environ[system.location] if system.location else ""
     pipeline = dlt.pipeline(
         system.short_name,
         pipelines_dir=str(folder),
         destination=dlt.destinations.postgres(os.environ["LOADER_URL"]),
-        dataset_name=system.name,
+        dataset_name=f"{system.name}_landing",
     )
-    resources = [extract.resource() for extract in extracts]
-    load_id = pipeline.extract(resources, loader_file_format="parquet").loads_ids[0]
-    for extract in extracts:
-        extract.settle(load_id)
-    if any(extract.changed for extract in extracts):
+    reads_database = system.kind == "database" and not redrive
+    with open_database(system, location) if reads_database else nullcontext() as database:
+        readers = {}
+        for table in tables:
+            before = last.get(table.name, Landing(table.name))
+            if redrive:
+                readers[table.name] = _Quarantined(table, before, connection)
+            elif database:
+                readers[table.name] = _FromDatabase(table, before, database, table.name in whole)
+            elif system.kind == "files":
+                readers[table.name] = _FromFiles(table, before, location, connection)
+            else:
+                readers[table.name] = _FromApi(table, before, location, table.name in whole)
+        for reader in readers.values():
+            if reader.table.parent and not redrive:
+                readers[reader.table.parent].adopt(reader)
+        reading = [reader for reader in readers.values() if reader.has_news]
+        if not reading:
+            return [reader.unchanged() for reader in readers.values()]
+        resources = [reader.resource() for reader in reading if redrive or not reader.table.parent]
+        width = {"workers": system.connections, "max_parallel_items": system.connections}
+        load_id = pipeline.extract(resources, loader_file_format="parquet", **width).loads_ids[0]
+        for reader in reading:
+            reader.finish()
+    _tell_versions(pipeline, reading)
+    landings = {name: reader.unchanged() for name, reader in readers.items()}
+    changed = [reader.extract for reader in reading if reader.is_changed]
+    if changed:
         pipeline.normalize()
-        with connection, connection.cursor() as cursor:
-            for extract in extracts:
-                _prepare_table(cursor, extract)
-            cursor.execute("select pg_advisory_lock_shared(hashtext(%s))", [BUILD_LOCK])
+        prepare_landing(connection, system, changed)
         pipeline.load()
-    else:
-        for extract in extracts:
-            extract.landing.rows = 0
     with connection, connection.cursor() as cursor:
-        for landing in (extract.landing for extract in extracts):
+        cursor.execute("select pg_advisory_xact_lock_shared(hashtext(%s))", [BUILD_LOCK])
+        cursor.execute(DURABLE)
+        landings |= {landing.table: landing for landing in commit(cursor, changed, load_id)}
+        for reader in reading:
+            if reader.extract not in changed:
+                record_landing(cursor, system, landings[reader.table.name], load_id)
+    return list(landings.values())
+
+
+class _Reader:
+    """One table on its way in: what to read, and what was read. A subclass per kind of source yields the batches."""
+
+    def __init__(self, table: Table, last: Landing, whole: bool):
+        self.table, self.last = table, last
+        self.extract = Extract(table, last, whole, table.digest, datetime.now(UTC), cut_off=last.cut_off)
+
+    has_news = True  # False where it is known, before anything is read, that there is none
+
+    def batches(self) -> Iterator[pa.Table]:
+        """Arrow tables with the contract's column names, and others; any types."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """What is still to be asked of the source after the last batch."""
+
+    def resource(self) -> DltResource:
+        """The dlt resource: Arrow tables of the contract's columns and types."""
+        taken = (self._take(batch) for batch in self.batches())
+        return dlt.resource(taken, name=self.table.name, parallelized=True)
+
+    def unchanged(self) -> Landing:
+        """The landing of a table of which nothing new came."""
+        return Landing(
+            self.table.name, 0, self.last.version, self.extract.cut_off, self.extract.read, 0, self.last.total,
+            self.extract.new_columns, self.last.landed_at,
+        )  # fmt: skip
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether what was read differs from what landed last, as far as can be told before it is committed."""
+        if self.extract.version and self.extract.whole:
+            return self.last.version != f"{self.table.digest} {self.extract.version}"
+        return bool(self.extract.read) or self.extract.whole or self.extract.source_total != self.last.total
+
+    def _take(self, batch: pa.Table) -> pa.Table | None:
+        """Counts a batch, parts the rows that do not fit, and keeps the highest cursor."""
+        extract, table = self.extract, self.table
+        rows, rejects = conform(table, batch, table.system.name)
+        extract.read += len(batch)
+        extract.rejects += rejects
+        if len(extract.rejects) > MOST_REJECTS:
+            unfit = f"more than {MOST_REJECTS:,} rows do not fit the contract, the last by {rejects[-1].reason}"
+            raise SourceError(f"{table.label}: {unfit}; nothing was loaded", table)
+        for name in rows.column_names:
+            if name not in extract.columns and name not in extract.new_columns:
+                extract.new_columns.append(name)
+        for name in table.control_totals:
+            total = pc.sum(rows[name]).as_py() or 0
+            extract.sums[name] = extract.sums.get(name, 0) + total
+        if table.cursor and (high := pc.max(rows[table.cursor]).as_py()) is not None:
+            now = {datetime: extract.as_at, date: extract.as_at.date()}.get(type(high), high)
+            high = min(high, now)  # a change dated in the future must not hide those that come before it
+            extract.high = high if extract.high is None else max(extract.high, high)
+            extract.cut_off = str(extract.high)
+        if table.load == "history":
+            rows = rows.append_column("valid_from", self._valid_from(rows))
+        return rows if len(rows) else None
+
+    def _valid_from(self, rows: pa.Table) -> pa.ChunkedArray:
+        moment = pa.timestamp("us", "UTC")
+        if not self.table.cursor:
+            return pa.chunked_array([pa.repeat(pa.scalar(self.extract.as_at, moment), len(rows))])
+        times = rows[self.table.cursor]
+        if pa.types.is_date(times.type):
+            times = pc.assume_timezone(times.cast(pa.timestamp("us")), self.table.system.time_zone)
+        return pc.fill_null(times.cast(moment), pa.scalar(self.extract.as_at, moment))
+
+
+class _FromDatabase(_Reader):
+    def __init__(self, table: Table, last: Landing, database: Database, whole: bool):
+        since = None if whole else _since(table, last)
+        super().__init__(table, last, since is None)
+        self.database, self.since = database, since
+        self.counted = database.count(table, since)
+
+    def resource(self) -> DltResource:
+        return self.database.resource(self.table, self.since).parallelize().add_map(self._take)
+
+    def finish(self) -> None:
+        """Compares with the database's own count: of the same moment, or else of before and after."""
+        extract = self.extract
+        rows, sums = self.counted
+        again = self.counted if self.database.before else self.database.count(self.table, self.since)
+        extract.source_rows = (min(rows, again[0]), max(rows, again[0]))
+        if again == self.counted and not extract.rejects:
+            extract.source_sums = {name: total or 0 for name, total in sums.items()}
+        extract.source_total = again[0] if extract.whole else self.database.count(self.table, None)[0]
+        if not self.table.cursor:
+            extract.cut_off = extract.as_at.isoformat(timespec="seconds")
+
+
+class _FromFiles(_Reader):
+    """Whole: every matching file. With a cursor, or to append: the files whose content has not been seen."""
+
+    def __init__(self, table: Table, last: Landing, location: str, connection):
+        super().__init__(table, last, not table.cursor and table.load != "append")
+        self.paths: dict[str, Path] = {}  # by content: a file that came twice is read once
+        for path in matching_files(table, location):
+            self.paths.setdefault(fingerprint(path), path)
+        if self.extract.whole:
+            self.extract.version = hashlib.sha256(" ".join(sorted(self.paths)).encode()).hexdigest()
+            self.has_news = last.version != f"{table.digest} {self.extract.version}"
+        else:
+            again = table.load != "append" and not last.version.startswith(table.digest)  # the contract changed
+            seen = {} if again else _seen_files(table, connection)
+            self.paths = {content: path for content, path in self.paths.items() if content not in seen}
+            self.has_news = bool(self.paths) or not last.version
+            names = {path.name for path in self.paths.values()}
+            self.extract.corrected = sorted(names & set(seen.values())) if table.load == "append" else []
+            if self.extract.corrected and not table.corrections:
+                raise SourceError(
+                    f"{self.extract.corrected[0]}: {table.label}: a file of this name has landed with other content; "
+                    "`corrections: true` in the contract lets it replace its rows. Nothing was loaded",
+                    table,
+                )
+        if not table.cursor and self.paths:
+            newest = max(path.stat().st_mtime for path in self.paths.values())
+            self.extract.cut_off = datetime.fromtimestamp(newest, UTC).isoformat(timespec="seconds")
+
+    def batches(self) -> Iterator[pa.Table]:
+        for content, path in self.paths.items():
+            rows = 0
+            for batch in read_file(self.table, path):
+                rows += len(batch)
+                yield batch
+            self.extract.files.append((path.name, content, rows))
+
+
+class _FromApi(_Reader):
+    """A table of an API; the tables of lists in its rows (`parent`, `items`) are filled from the same pages."""
+
+    def __init__(self, table: Table, last: Landing, location: str, whole: bool):
+        since = None if whole else _since(table, last)
+        super().__init__(table, last, since is None)
+        self.api = importlib.import_module(f"ingestion.apis.{table.system.short_name}")
+        self.location, self.since = location, since
+        self.children: list[_FromApi] = []
+        self.seen: set[str] = set()
+        if hasattr(self.api, "fingerprint"):
+            self.extract.version = self.extract.cut_off = self.api.fingerprint(table.name)
+            self.has_news = last.version != f"{table.digest} {self.extract.version}"
+
+    def adopt(self, child: "_FromApi") -> None:
+        """From now on this table's pages fill the child's too."""
+        self.children.append(child)
+        child.since, child.has_news, child.extract.whole = self.since, self.has_news, self.extract.whole
+
+    def resource(self) -> DltResource:
+        return dlt.resource(self._pages(), name=self.table.name, parallelized=True)
+
+    def _pages(self) -> Iterator[pa.Table]:
+        for page in getattr(self.api, self.table.name)(self.location, self.since):
+            if len(page):
+                yield self._take(page if isinstance(page, pa.Table) else self._filled(rows_to_arrow(page)))
+            for child in self.children:
+                if rows := children(self.table, child.table, page):
+                    filled = child._filled(rows_to_arrow(rows))
+                    yield dlt.mark.with_table_name(child._take(filled), child.table.name)
+
+    def _filled(self, rows: pa.Table) -> pa.Table:
+        """A page may lack a field that is empty in all of its rows; `finish` refuses one that no row of many has."""
+        self.seen |= set(rows.column_names)
+        for name in self.table.column_names:
+            if name not in rows.column_names:
+                rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
+        return rows
+
+    def finish(self) -> None:
+        missing = [name for name in self.table.column_names if name not in self.seen]
+        if self.seen and missing and self.extract.read >= MANY_ROWS:
+            what = f"no row has {', '.join(missing)}; was it renamed or dropped? Nothing was loaded"
+            raise SourceError(f"{self.table.label}: {what}", self.table)
+        if hasattr(self.api, "count"):
+            self.extract.source_total = self.api.count(self.table.name, self.location)
+
+
+class _Quarantined(_Reader):
+    """The rows in quarantine, tried again as the contract says now."""
+
+    def __init__(self, table: Table, last: Landing, connection):
+        super().__init__(table, last, False)
+        with connection, connection.cursor() as cursor:
             cursor.execute(
-                "insert into governance.landings (system, table_name, rows_landed, version, cut_off, load_id) "
-                "values (%s, %s, %s, %s, %s, %s)",
-                [system.name, landing.table, landing.rows, landing.version, landing.cut_off, load_id],
+                "select row_id, content, file_name, row_number from quarantine.rows "
+                "where system = %s and table_name = %s and resolved_at is null order by row_id",
+                [table.system.name, table.name],
             )
+            self.rows = cursor.fetchall()
+        self.has_news = bool(self.rows)
+        self.extract.redriven = []
+
+    def batches(self) -> Iterator[pa.Table]:
+        for row_id, content, file, number in self.rows:
+            texts = {name: None if value is None else str(value) for name, value in content.items() if name[0] != "_"}
+            texts = dict.fromkeys(self.table.column_names) | texts
+            row = pa.table({name: pa.array([value], pa.string()) for name, value in texts.items()})
+            if self.table.files:
+                row = row.append_column("_source_file", pa.array([file])).append_column(
+                    "_source_row", pa.array([number])
+                )
+            if not conform(self.table, row, self.table.system.name)[1]:
+                self.extract.redriven.append(row_id)
+            yield row
 
 
-def _prepare_table(cursor, extract: _Extract) -> None:
-    """Makes the raw table as its contract says, with the index a merge needs; refuses to empty one that has rows."""
-    table, name = extract.table, sql.Identifier(extract.table.system.name, extract.table.name)
-    cursor.execute(sql.SQL("create table if not exists {} ()").format(name))
-    for column in table.columns:
-        add = sql.SQL("alter table {} add column if not exists {} " + column.data_type)
-        cursor.execute(add.format(name, sql.Identifier(column.name)))
-    if table.load == "merge":
-        index, key = sql.Identifier(f"{table.name}_key"), sql.SQL(", ").join(map(sql.Identifier, table.key))
-        cursor.execute(sql.SQL("create unique index if not exists {} on {} ({})").format(index, name, key))
-    elif not extract.landing.rows:
-        cursor.execute(sql.SQL("select exists (select from {})").format(name))
-        if cursor.fetchone()[0]:
-            raise SourceError(
-                f"{table.label}: the source is empty and the warehouse's table is not; nothing was loaded"
-            )
+def _since(table: Table, last: Landing) -> Cursor | None:
+    """From which cursor value on the source is asked for changes; None for everything, as after a changed contract."""
+    if not table.cursor or not last.cut_off or not last.version.startswith(table.digest):
+        return None
+    kind = table.column(table.cursor).data_type
+    if kind == "bigint":
+        return int(last.cut_off)
+    if kind == "date":
+        return date.fromisoformat(last.cut_off) - table.lag
+    return datetime.fromisoformat(last.cut_off) - table.lag
+
+
+def _seen_files(table: Table, connection) -> dict[str, str]:
+    """{content hash: name} of the files that have landed in the table."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select sha256, file_name from governance.files where system = %s and table_name = %s",
+            [table.system.name, table.name],
+        )
+        return dict(cursor.fetchall())
+
+
+def _tell_versions(pipeline: dlt.Pipeline, readers: list[_Reader]) -> None:
+    """A version for each whole extract that has none yet: a hash of what was extracted, whatever the files' order."""
+    for extract in (reader.extract for reader in readers):
+        if extract.whole and not extract.table.cursor and not extract.version:
+            texts = []
+            for path in Path(pipeline.working_dir).rglob(f"{extract.table.name}.*.parquet"):
+                with path.open("rb") as file:
+                    texts.append(hashlib.file_digest(file, "sha256").hexdigest())
+            texts = [*sorted(texts), *(reject.content for reject in extract.rejects)]
+            extract.version = hashlib.sha256(" ".join(texts).encode()).hexdigest()
 
 
 @contextmanager
@@ -232,23 +389,16 @@ def _warehouse(system: System) -> Iterator:
         connection.close()
 
 
-def _last_landings(connection, system: System) -> dict[str, Landing]:
-    with connection, connection.cursor() as cursor:
-        cursor.execute(
-            "select distinct on (table_name) table_name, rows_landed, version, cut_off from governance.landings "
-            "where system = %s order by table_name, landing_id desc",
-            [system.name],
-        )
-        return {row[0]: Landing(*row) for row in cursor.fetchall()}
-
-
-def _plain(failure: PipelineStepFailed, system: System) -> SourceError:
-    """The failure in one line: the source's own refusal, or the root cause's first line (its detail has values)."""
+def _plain(failure: Exception, system: System) -> SourceError:
+    """The failure in one line: the source's own refusal, or the root cause's first line where no value can be in it."""
     cause: BaseException = failure
     while not isinstance(cause, SourceError) and (cause.__cause__ or cause.__context__):
         cause = cause.__cause__ or cause.__context__
     if isinstance(cause, SourceError):
         return cause
     first_line = (str(cause).strip().splitlines() or [""])[0]
-    place = f" ({system.location} says where it is)" if system.location and failure.step == "extract" else ""
-    return SourceError(f"{system.name}: {failure.step} failed{place}: {type(cause).__name__}: {first_line}")
+    if str(getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None) or "")[:2] in ("22", "23"):
+        first_line = "a value is not as the table expects"  # Postgres would show it
+    step = getattr(failure, "step", "load")  # what is not dlt's own is the warehouse, or the disk, that went away
+    place = f" ({system.location} says where it is)" if system.location and step == "extract" else ""
+    return SourceError(f"{system.name}: {step} failed{place}: {type(cause).__name__}: {first_line}")

@@ -1,37 +1,149 @@
-"""Turns what any kind of source yields into Arrow tables with exactly the columns and types of the contract."""
+"""Turns what any kind of source yields into Arrow tables as the contract says, and parts the rows that do not fit."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.contracts import Column, SourceError, Table
 
+PLACE = {"_source_file": pa.string(), "_source_row": pa.int64()}  # where a row of a file came from
+UNFIT = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
+MOST_REJECTS = 10_000  # rows of one load that are parted one by one; with more the whole extract is at fault
 
-def conform(table: Table, batch: pa.Table, where: str, first_row: int = 1) -> pa.Table:
-    """`batch` (columns named as in the contract, any types) with the contract's columns, order and types.
 
-    Raises SourceError naming `where`, table, column and row (counted from `first_row`), never a value.
+@dataclass(frozen=True)
+class Reject:
+    """A row that does not fit its contract: the rule it broke, its place, and its content as JSON of texts."""
+
+    rule: str
+    column: str | None
+    key: str | None = field(repr=False)
+    file: str | None
+    row: int | None
+    content: str = field(repr=False)
+
+    @property
+    def reason(self) -> str:
+        """The rule and the column, without any value."""
+        return f"{self.column}: {self.rule}" if self.column else self.rule
+
+
+def conform(table: Table, batch: pa.Table, where: str) -> tuple[pa.Table, list[Reject]]:
+    """The rows of `batch` that fit, with the contract's columns, order and types, and the rows that do not.
+
+    `batch` has columns named as in the contract, of any types. Columns that are not declared follow as text; those of
+    PLACE keep their names. Raises SourceError, naming `where`, table and column, where a declared column is missing or
+    more rows are unfit than can be single rows' faults.
     """
     if missing := [column.name for column in table.columns if column.name not in batch.column_names]:
-        raise SourceError(f"{where}: {table.label}: no column {', '.join(missing)}; was it renamed or dropped?")
+        new = [name for name in batch.column_names if name not in PLACE and name not in table.column_names]
+        there = f" There is, undeclared: {', '.join(new)}." if new else ""
+        what = f"no column {', '.join(missing)}; was it renamed or dropped?{there}"
+        raise SourceError(f"{where}: {table.label}: {what} Nothing was loaded", table)
+    declared, faults = _fit(table, batch, where)
+    rejects = []
+    if faults:
+        places = sorted(faults)
+        unfit = batch.take(pa.array(places))
+        rows = pa.table({name: unfit[name] if name in PLACE else _text(unfit[name]) for name in unfit.column_names})
+        rejects = [_reject(table, row, *faults[place]) for place, row in zip(places, rows.to_pylist(), strict=True)]
+        batch = batch.filter(pc.invert(pc.is_in(pa.array(range(len(batch))), pa.array(places))))
+        declared, _ = _fit(table, batch, where)
+    others = {name: _text(batch[name]) for name in batch.column_names if name not in declared and name not in PLACE}
+    place = {name: batch[name].cast(kind) for name, kind in PLACE.items() if name in batch.column_names}
+    return pa.table(declared | others | place), rejects
 
-    def cast(column: Column, start: int = 0, length: int | None = None) -> pa.ChunkedArray | None:
+
+def _fit(table: Table, batch: pa.Table, where: str) -> tuple[dict[str, pa.ChunkedArray], dict[int, tuple[str, str]]]:
+    """The declared columns that could be cast, and {position of a row that does not fit: (rule, column)}."""
+    declared: dict[str, pa.ChunkedArray] = {}
+    faults: dict[int, tuple[str, str]] = {}
+    for column in table.columns:
+        values = batch[column.name]
         try:
-            return _cast(batch[column.name].slice(start, length), column, table.system.time_zone)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            return None
+            declared[column.name] = _cast(values, column, table.system.time_zone)
+        except UNFIT:
+            bad = _misfits(values, column, table)
+            if len(bad) > MOST_REJECTS:
+                raise SourceError(
+                    f"{where}: {table.label}.{column.name}: more than {MOST_REJECTS:,} rows are {_rule(column)}; "
+                    "was it re-typed? Nothing was loaded",
+                    table,
+                ) from None
+            faults = {position: (_rule(column), column.name) for position in bad} | faults
+        else:
+            outside = _outside_calendar(declared[column.name])
+            faults = dict.fromkeys(outside, ("outside the years 1 to 9999", column.name)) | faults
+        if values.null_count and column.name in table.key and table.kept_by_key:
+            empty = pc.indices_nonzero(pc.is_null(values)).to_pylist()
+            faults = dict.fromkeys(empty, ("no key", column.name)) | faults
+    for name in batch.column_names:
+        faults = dict.fromkeys(_with_nul(batch[name]), ("a NUL character", name)) | faults
+    return declared, faults
 
-    columns = [cast(column) for column in table.columns]
-    for column, values in zip(table.columns, columns, strict=True):
-        if values is None:
-            row = first_row + next(row for row in range(len(batch)) if cast(column, row, 1) is None)
-            form = f" in the form {column.format}" if column.format else ""
-            raise SourceError(f"{where}, row {row}: {table.label}.{column.name}: not {column.data_type}{form}")
-    return pa.table(columns, names=[column.name for column in table.columns])
+
+def _rule(column: Column) -> str:
+    return f"not {column.data_type}" + (f" in the form {column.format}" if column.format else "")
+
+
+def _misfits(values: pa.ChunkedArray, column: Column, table: Table, start: int = 0) -> list[int]:
+    """Positions of the values that cannot be cast: halves are tried until single ones are left."""
+    try:
+        _cast(values, column, table.system.time_zone)
+    except UNFIT:
+        if len(values) == 1:
+            return [start]
+        half = len(values) // 2
+        found = _misfits(values.slice(0, half), column, table, start)
+        if len(found) <= MOST_REJECTS:
+            found += _misfits(values.slice(half), column, table, start + half)
+        return found
+    return []
+
+
+def _outside_calendar(values: pa.ChunkedArray) -> list[int]:
+    """Positions of moments that no calendar shows, such as a database's infinity."""
+    if not pa.types.is_temporal(values.type):
+        return []
+    first, last = (pa.scalar(moment).cast(values.type) for moment in (datetime(1, 1, 1), datetime(9999, 12, 31)))
+    ends = pc.min_max(values)
+    if not ends["min"].is_valid or (pc.and_(pc.greater_equal(ends["min"], first), pc.less(ends["max"], last)).as_py()):
+        return []
+    return pc.indices_nonzero(pc.or_(pc.less(values, first), pc.greater_equal(values, last))).to_pylist()
+
+
+def _with_nul(values: pa.ChunkedArray) -> list[int]:
+    """Positions of texts with a NUL character, which Postgres cannot hold."""
+    if not pa.types.is_string(values.type):
+        return []
+    if not any(re.search(b"\0", data) for chunk in values.chunks if (data := chunk.buffers()[2])):
+        return []
+    return pc.indices_nonzero(pc.match_substring(values, "\0")).to_pylist()
+
+
+def _reject(table: Table, row: dict, rule: str, column: str) -> Reject:
+    key = "|".join(str(row[name]) for name in table.key) if table.key else None
+    file, number = row.pop("_source_file", None), row.pop("_source_row", None)
+    return Reject(rule, column, key, file, number, json.dumps(row))
+
+
+def _text(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        return values.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # lists and objects
+        texts = [None if value is None else json.dumps(value, default=str) for value in values.to_pylist()]
+        return pa.chunked_array([pa.array(texts, pa.string())])
 
 
 def _cast(values: pa.ChunkedArray, column: Column, time_zone: str) -> pa.ChunkedArray:
     target = column.arrow_type
-    if pa.types.is_string(values.type) and target != pa.string():
+    if target == pa.string():
+        return _text(values)
+    if pa.types.is_string(values.type):
         values = pc.utf8_trim_whitespace(values)
         if column.format:
             values = pc.strptime(values, format=column.format, unit="us")

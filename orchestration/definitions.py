@@ -4,12 +4,16 @@ import dagster as dg
 
 from ingestion.contracts import read_contracts
 from orchestration.feeds import build_feeds
-from orchestration.loads import RETRY_FROM_FAILURE, build_loads
+from orchestration.loads import RETRY_FROM_FAILURE, build_loads, build_poll
 from orchestration.models import build_models, dbt_resource, read_manifest
 
 manifest = read_manifest()
-loads = [build_loads(system) for system in read_contracts().values()]
+systems = list(read_contracts().values())
+loads = [build_loads(system, manifest) for system in systems]
 models, *publications = build_models(manifest)
+polls = [
+    build_poll(system, load, models, manifest) for system, (load, _) in zip(systems, loads, strict=True) if system.poll
+]
 feeds = build_feeds(manifest)
 
 defs = dg.Definitions(
@@ -20,12 +24,13 @@ defs = dg.Definitions(
         dg.define_asset_job("write_feeds", dg.AssetSelection.assets(*feeds), tags=RETRY_FROM_FAILURE),
     ],
     sensors=[
+        *polls,
         dg.AutomationConditionSensorDefinition(
             "rebuild_what_changed",
             target=dg.AssetSelection.all(),
             default_status=dg.DefaultSensorStatus.RUNNING,
             minimum_interval_seconds=30,
-        )
+        ),
     ],
     resources={"dbt": dbt_resource()},
     executor=dg.in_process_executor,

@@ -60,6 +60,35 @@ def sets_and_inputs(manifest: dict[str, Any]) -> dict[str, set[str]]:
     return sets
 
 
+def sets_on(manifest: dict[str, Any], source: str) -> list[str]:
+    """The publish sets that rest on a raw schema."""
+    tables = {unique_id for unique_id, node in manifest["sources"].items() if node["source_name"] == source}
+    return sorted(name for name, members in sets_and_inputs(manifest).items() if members & tables)
+
+
+def what_hangs_on(manifest: dict[str, Any], source: str, table: str | None) -> str:
+    """In words: the marts, and the reports with their owners, that a raw table feeds (any of the system's for None)."""
+    reached: set[str] = set()
+    todo = [
+        unique_id
+        for unique_id, node in manifest["sources"].items()
+        if node["source_name"] == source and table in (None, node["name"])
+    ]
+    while todo:
+        if (current := todo.pop()) not in reached:
+            reached.add(current)
+            todo += manifest["child_map"].get(current, [])
+    nodes = [manifest["nodes"][unique_id] for unique_id in sorted(reached) if unique_id in manifest["nodes"]]
+    marts = [".".join(node_key(node).path) for node in nodes if publish_set_of(node)]
+    reports = [
+        f"{exposure['label'] or name} ({exposure['owner'].get('name') or exposure['owner']['email']})"
+        for name, exposure in sorted(manifest["exposures"].items())
+        if name in reached
+    ]
+    parts = [("Marts that stay as they were", marts), ("Reports that hang on it", reports)]
+    return "\n".join(f"{words}: {', '.join(names)}." for words, names in parts if names)
+
+
 class Translator(DagsterDbtTranslator):
     """Names, owners and conditions of dbt's nodes in Dagster."""
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -11,12 +12,25 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from demo import postgres
+from ingestion.commit import Landing
+from ingestion.contracts import System
+from ingestion.pipeline import load_system
+from warehouse import environment
+
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
 CONFIGURED = (
     *("LANDING", "CONFIRM_URL", "OPEN311_URL", "LOADER_URL", "OUTBOX", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL"),
     *("OPEN311_TOKEN_URL", "OPEN311_CLIENT_ID", "OPEN311_CLIENT_SECRET"),
 )
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Warehouse:
@@ -76,13 +90,12 @@ class Warehouse:
     def figures(self) -> dict[str, tuple]:
         """Rows and a hash of the content of every table that readers see, and of every raw table."""
         tables = self.sql(
-            "select table_schema, table_name from information_schema.tables where table_type = 'BASE TABLE' "
-            "and (table_schema in ('finance', 'highways') or table_schema like 'raw\\_%' and table_schema not like "
-            "'%\\_staging' and table_name not like '\\_dlt%') order by 1, 2"
+            "select table_schema, table_name from information_schema.tables "
+            "where table_schema in ('finance', 'highways') or table_schema ~ '^raw_[a-z0-9]+$' order by 1, 2"
         )
         return {
             f"{schema}.{table}": self.sql(
-                f"select count(*), sum(('x' || left(md5((to_jsonb(t) - '_dlt_load_id')::text), 8))::bit(32)::bigint) "
+                f"select count(*), sum(('x' || left(md5(to_jsonb(t)::text), 8))::bit(32)::bigint) "
                 f'from "{schema}"."{table}" as t'
             )[0]
             for schema, table in tables
@@ -95,6 +108,103 @@ def home() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="warehouse-test-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
+
+
+def trial_system(*tables: dict, **changes: object) -> System:
+    """The contract of a system `raw_trial`, with `tables` ({name, columns: {name: type}, load, …})."""
+    declared = []
+    for table in tables:
+        described = {"description": "A column.", "privacy": "none"}
+        columns = [{"name": name, "data_type": kind} | described for name, kind in table["columns"].items()]
+        declared.append({"description": "One row per row."} | table | {"columns": columns})
+    day = {"count": 1, "period": "day"}
+    return System.model_validate(
+        {
+            "name": "raw_trial",
+            "description": "A system on trial.",
+            "kind": "database",
+            "location": "TRIAL_AT",
+            "schedule": "0 6 * * *",
+            "time_zone": "Europe/London",
+            "information_asset_owner": "Somebody",
+            "data_owner": "Somebody",
+            "purpose": "Trying",
+            "lawful_basis": "None is needed",
+            "retention": "P1D",
+            "sharing": "None",
+            "freshness": {"warn_after": day, "error_after": day},
+            "tables": declared,
+        }
+        | changes
+    )
+
+
+class Trial:
+    """An empty warehouse with one system, `raw_trial`, whose source a test fills; it loads in this process."""
+
+    def __init__(self, url: str, home: Path):
+        self.url, self.home, self.place = url, home, url.rsplit("/", 1)[0] + "/source"
+
+    def clear(self) -> None:
+        """Forgets every load, and empties the source."""
+        self.sql(
+            "truncate governance.landings, governance.files, governance.acceptances, quarantine.rows; "
+            "drop schema raw_trial, raw_trial_store, raw_trial_landing cascade"
+        )
+        self.source("drop schema public cascade; create schema public")
+        environment._set_up(self.url, environment._passwords(), ["raw_trial"])
+
+    def sql(self, query: str, values: tuple = (), url: str | None = None, role: str | None = None) -> list[tuple]:
+        """Runs a query on the warehouse as the administrator, or with another role's rights; returns its rows."""
+        connection = psycopg2.connect(url or self.url)
+        try:
+            with connection, connection.cursor() as cursor:
+                if role:
+                    cursor.execute(f'set role "{role}"')
+                cursor.execute(query, values or None)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def source(self, query: str, values: tuple = ()) -> list[tuple]:
+        """Runs a query on the source database."""
+        return self.sql(query, values, url=self.place)
+
+    def load(self, *tables: dict, at: str | None = None, redrive: bool = False, **changes: object) -> list[Landing]:
+        """Loads the system; its source is the database `source`, or what is `at`."""
+        os.environ["TRIAL_AT"] = at or self.place.replace("postgresql://", "postgresql+psycopg2://")
+        return load_system(trial_system(*tables, **changes), redrive=redrive)
+
+
+@pytest.fixture(scope="session")
+def trial_warehouse(home: Path) -> Iterator[Trial]:
+    """A server of its own, without the demo county."""
+    folder = home / "trial"
+    folder.mkdir(mode=0o755)
+    kept = dict(os.environ)
+    os.environ.update({"WAREHOUSE_HOME": str(folder), "DLT_PROJECT_DIR": str(ROOT)})
+    try:
+        os.environ["WAREHOUSE_URL"] = postgres.start(folder)
+        for name in CONFIGURED:
+            os.environ.pop(name, None)
+        environment.prepare(systems=["raw_trial"])
+        trial = Trial(os.environ["WAREHOUSE_URL"], folder)
+        connection = psycopg2.connect(trial.url)
+        connection.autocommit = True
+        connection.cursor().execute("create database source")
+        connection.close()
+        yield trial
+    finally:
+        postgres.stop(folder)
+        os.environ.clear()
+        os.environ.update(kept)
+
+
+@pytest.fixture
+def trial(trial_warehouse: Trial) -> Trial:
+    """An empty warehouse with an empty source."""
+    trial_warehouse.clear()
+    return trial_warehouse
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
 """The README's three recipes, followed word for word in a copy of the repository."""
 
 import csv
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
 from conftest import ROOT, Warehouse
 
@@ -167,7 +169,7 @@ def test_a_contract_error_is_said_by_file_and_line_and_leaves_the_marts(copy: Wa
     contract.write_text(CONTRACT.replace("load: replace", "load: reprint"), encoding="utf-8")
     printed = copy("run", expect=1)
     line = CONTRACT[: CONTRACT.index("load: replace")].count("\n") + 1
-    assert f"_tolls__sources.yml:{line}: raw_tolls.crossings.load: Input should be 'replace' or 'merge'" in printed
+    assert f"_tolls__sources.yml:{line}: raw_tolls.crossings.load: Input should be 'replace', 'append'" in printed
     assert len(printed.strip().splitlines()) == 1
     assert copy.sql("select count(*) from highways.fct_crossings") == [(3,)]
 
@@ -175,11 +177,16 @@ def test_a_contract_error_is_said_by_file_and_line_and_leaves_the_marts(copy: Wa
 def test_a_column_that_is_declared_later_is_filled_for_every_row(copy: Warehouse) -> None:
     (copy.root / "dbt_project/models/staging/tolls/_tolls__sources.yml").write_text(CONTRACT, encoding="utf-8")
     contract = copy.root / "dbt_project/models/staging/confirm/_confirm__sources.yml"
-    contract.write_text(contract.read_text().replace("description: Problems that", "description: All problems that"))
-    copy.sql("alter table raw_confirm.central_enquiry drop column enquiry_log_number cascade")
-    filled = "select count(*) > 0 and count(*) = count(enquiry_log_number) from raw_confirm.central_enquiry"
+    whole = contract.read_text(encoding="utf-8")
     load = (
         "from ingestion.contracts import *; from ingestion.pipeline import *; load_system(read_contracts()['confirm'])"
     )
+    declaration = r"          - name: enquiry_log_number\n(            .*\n)+"
+    contract.write_text(re.sub(declaration, "", whole, count=1), encoding="utf-8")
     copy("exec", "--", "python", "-c", load)
+    with pytest.raises(psycopg2.errors.UndefinedColumn):
+        copy.sql("select enquiry_log_number from raw_confirm.central_enquiry")
+    contract.write_text(whole, encoding="utf-8")
+    copy("exec", "--", "python", "-c", load)
+    filled = "select count(*) > 0 and count(*) = count(enquiry_log_number) from raw_confirm.central_enquiry"
     assert copy.sql(filled) == [(True,)]

@@ -99,7 +99,7 @@ def test_bad_data_are_never_published_and_the_old_set_stays(warehouse: Warehouse
     before = warehouse.figures()
     doubled = "insert into raw_confirm.site select * from raw_confirm.site order by site_code limit 1"
     once = (
-        "delete from raw_confirm.site where ctid in (select max(ctid) from raw_confirm.site "
+        "delete from raw_confirm_store.site where ctid in (select max(ctid) from raw_confirm_store.site "
         "group by site_code having count(*) > 1)"
     )
     with changed(warehouse, doubled, once):
@@ -227,7 +227,7 @@ def test_sources_that_fail_leave_the_others_and_the_marts_alone(warehouse: Wareh
     for problem in (
         "raw_erp.ledger_lines: the folder /nonexistent does not exist; LANDING names it",
         "raw_fixmystreet.reports: the folder /nonexistent does not exist",
-        "raw_confirm: extract failed (CONFIRM_URL says where it is): OperationalError",
+        "raw_confirm: cannot reach the database that CONFIRM_URL names",
         "raw_open311: extract failed (OPEN311_URL says where it is)",
     ):
         assert f"Failed: {problem}" in printed

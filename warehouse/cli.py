@@ -1,5 +1,6 @@
 """The console script `warehouse`: run, status, url, publish, undo, stop, and what a developer needs beside them."""
 
+import getpass
 import json
 import os
 import socket
@@ -16,7 +17,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from ingestion.contracts import ROOT, ContractError, SourceError, read_contracts
+from ingestion.contracts import ROOT, ContractError, SourceError, System, Table, read_contracts
 from warehouse import environment
 from warehouse.environment import WarehouseError, home
 
@@ -118,6 +119,50 @@ def undo(publish_set: str) -> None:
     """Show readers the set that was published before; possible until the next build of it starts."""
     _call("select governance.undo(%s)", [publish_set])
     console.print(f"{publish_set}: readers see the set that was published before")
+
+
+@main.command()
+@click.argument("table", metavar="RAW_SYSTEM.TABLE")
+@click.option("--reason", required=True, help="Why the refused load is right; it is written down.")
+def accept(table: str, reason: str) -> None:
+    """Let a table's next load through once, though it is empty, has shrunk or has many unfit rows."""
+    system, found = _table(table)
+    _call(
+        "insert into governance.acceptances (system, table_name, reason, accepted_by) values (%s, %s, %s, %s) "
+        "returning acceptance_id",
+        [system.name, found.name, reason, getpass.getuser()],
+    )
+    console.print(f"{table}: its next load is let through, once")
+
+
+@main.command()
+@click.argument("table", metavar="RAW_SYSTEM.TABLE")
+def redrive(table: str) -> None:
+    """Try a table's rows in quarantine again, after its contract was put right."""
+    import dagster as dg
+
+    from ingestion.pipeline import load_system
+
+    system, found = _table(table)
+    environment.prepare(start=False)
+    (landing,) = load_system(system, {found.name}, redrive=True)
+    with dg.DagsterInstance.get() as instance:
+        event = dg.AssetMaterialization(
+            [system.name, found.name],
+            metadata={"rows_landed": landing.rows, "rows_total": landing.total},
+            tags={"dagster/data_version": landing.version},
+        )
+        instance.report_runless_asset_event(event)
+    console.print(f"{table}: {landing.read:,} rows tried again, {landing.rows:,} landed")
+
+
+def _table(name: str) -> tuple[System, Table]:
+    """The declared table of that name (raw_<system>.<table>)."""
+    for system in read_contracts().values():
+        for table in system.tables:
+            if table.label == name:
+                return system, table
+    raise WarehouseError(f"no source contract declares {name}; it is written raw_<system>.<table>")
 
 
 @main.command()
@@ -240,11 +285,14 @@ def _state() -> dict[str, dict[str, dict]]:
     connection = environment.dbt_connection()
     with connection, connection.cursor() as cursor:
         cursor.execute(
-            "select distinct on (system, table_name) system || '.' || table_name, rows_landed, landed_at, cut_off "
+            "select distinct on (system, table_name) system || '.' || table_name, rows_landed, rows_total, landed_at, "
+            "cut_off, new_columns, (select count(*) from quarantine.rows where resolved_at is null and "
+            "rows.system = landings.system and rows.table_name = landings.table_name) as in_quarantine "
             "from governance.landings order by system, table_name, landing_id desc"
         )
-        for name, *facts in cursor.fetchall():
-            state["sources"][name] = dict(zip(("rows_landed", "landed_at", "cut_off"), facts, strict=True))
+        names = [column.name for column in cursor.description]
+        for row in cursor.fetchall():
+            state["sources"][row[0]] = dict(zip(names[1:], row[1:], strict=True))
         cursor.execute(
             "select distinct on (publish_set) publish_set, action as last, decided_at, tests_passed, tests_failed, "
             "problems, previous_is_whole as can_undo, publications.loads from governance.publications "

@@ -43,7 +43,15 @@ create table if not exists governance.landings (
     cut_off text not null,
     load_id text not null
 );
-comment on table governance.landings is 'What each load did to each raw table. One row per load and raw table.';
+alter table governance.landings
+add column if not exists rows_read bigint not null default 0,
+add column if not exists rows_quarantined bigint not null default 0,
+add column if not exists rows_total bigint not null default 0,
+add column if not exists new_columns text[] not null default '{}';
+comment on table governance.landings is
+'What each load did to each raw table: rows read at source = rows that arrived + rows quarantined; rows_landed is how '
+'many of them were new or changed, rows_total how many the source has that the table holds now. One row per load and '
+'raw table.';
 create index if not exists landings_latest on governance.landings (system, table_name, landing_id);
 
 create table if not exists governance.publish_sets (
@@ -74,6 +82,66 @@ create table if not exists governance.publications (
 comment on table governance.publications is
 'What became of each build of a publish set, and each undo: when, by which run, the loads that it rests on, the tests, '
 'why it was refused. One row per decision.';
+
+create table if not exists governance.files (
+    system text not null,
+    table_name text not null,
+    sha256 text not null,
+    file_name text not null,
+    rows_read bigint not null,
+    load_id text not null,
+    landed_at timestamptz not null default clock_timestamp(),
+    primary key (system, table_name, sha256)
+);
+comment on table governance.files is
+'The files that a raw table rests on, known by their content. One row per raw table and content of a file.';
+
+create table if not exists governance.acceptances (
+    acceptance_id bigint generated always as identity primary key,
+    system text not null,
+    table_name text not null,
+    reason text not null check (reason <> ''),
+    accepted_by text not null default session_user,
+    accepted_at timestamptz not null default clock_timestamp(),
+    used_by_load text
+);
+comment on table governance.acceptances is
+'Loads that a guard refused and somebody let through, once, with the reason. One row per decision.';
+
+create schema if not exists quarantine;
+alter schema quarantine owner to wh_owner;
+grant usage on schema quarantine to svc_loader, svc_dbt;
+
+create table if not exists quarantine.rows (
+    row_id bigint generated always as identity primary key,
+    system text not null,
+    table_name text not null,
+    rule text not null,
+    column_name text,
+    key text,
+    file_name text,
+    row_number bigint,
+    content json not null,
+    load_id text not null,
+    quarantined_at timestamptz not null default clock_timestamp(),
+    resolved_at timestamptz,
+    resolution text
+);
+comment on table quarantine.rows is
+'Rows that did not fit their source contract: the rule, the place, and the row as it came. Open until it has landed or '
+'the source has it no more. One row per row and load that refused it.';
+create index if not exists rows_open on quarantine.rows (system, table_name) where resolved_at is null;
+
+alter table governance.files owner to wh_owner;
+alter table governance.acceptances owner to wh_owner;
+alter table quarantine.rows owner to wh_owner;
+grant select, insert, update, delete on governance.files to svc_loader;
+grant select, update on governance.acceptances to svc_loader;
+grant select, insert, update on quarantine.rows to svc_loader;
+grant select, insert on governance.acceptances to svc_dbt;
+grant select on governance.files to svc_dbt;
+grant select (row_id, system, table_name, rule, column_name, key, file_name, row_number, load_id, quarantined_at,
+    resolved_at, resolution) on quarantine.rows to svc_dbt;
 
 alter table governance.landings owner to wh_owner;
 alter table governance.publish_sets owner to wh_owner;
@@ -177,7 +245,8 @@ end $$;
 
 -- The swap itself: schemas are renamed. A statement looks up its tables one by one, so the old ones are locked for that
 -- moment: a statement sees all of them or none. The lock is asked for without waiting, again and again for five seconds,
--- so that nobody queues behind a long reader; if there is never a gap, the swap is done without it.
+-- so that nobody queues behind a long reader; if there is never a gap, the swap is done without it. What readers have
+-- seen outlives a crash of the server, also where it commits asynchronously.
 create or replace function governance.swap(set_name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -186,6 +255,9 @@ declare
         where c.relnamespace = to_regnamespace(quote_ident(set_name)) and c.relkind in ('r', 'p')
     );
 begin
+    if current_setting('synchronous_commit') = 'off' then
+        perform set_config('synchronous_commit', 'on', true);
+    end if;
     for attempt in 1..2500 loop
         exit when old_tables is null;
         begin
@@ -207,6 +279,7 @@ declare
     routine text;
     name text;
     schema_name text;
+    old_table text;
 begin
     foreach routine in array array[
         'column_changes(text)', 'begin_build(text, text[])', 'publish(text, jsonb, text[])', 'undo(text)',
@@ -226,10 +299,16 @@ begin
     end loop;
 
     foreach name in array pg_temp.as_list('warehouse.systems') loop
-        foreach schema_name in array array[name, name || '_staging'] loop
+        -- <system>_landing: where dlt brings an extract; <system>_store: the tables; <system>: what dbt may read of them
+        foreach schema_name in array array[name, name || '_store', name || '_landing'] loop
             execute format('create schema if not exists %I', schema_name);
             execute format('alter schema %I owner to wh_owner', schema_name);
             execute format('grant usage, create on schema %I to svc_loader', schema_name);
+        end loop;
+        for old_table in -- version 0.1 kept its tables where the views are now; they are read again
+            select relname from pg_class where relnamespace = to_regnamespace(quote_ident(name)) and relkind = 'r'
+        loop
+            execute format('drop table %I.%I cascade', name, old_table);
         end loop;
         execute format('grant usage on schema %I to svc_dbt', name);
         execute format('alter default privileges for role svc_loader in schema %I grant select on tables to svc_dbt', name);

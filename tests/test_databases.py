@@ -1,0 +1,143 @@
+"""Source databases other than Postgres: MariaDB with a real server, SQL Server and Oracle as far as queries go."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pymysql
+import pytest
+import sqlalchemy as sa
+from conftest import Trial, free_port, trial_system
+from sqlalchemy.dialects import mssql, mysql, oracle, postgresql
+
+from ingestion.contracts import SourceError
+from ingestion.databases import select_rows
+
+MARIADB = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")
+PASSWORD = "gosling%/@"  # noqa: S105  with characters that a URL has to escape
+COLUMNS = {"id": "bigint", "name": "text", "amount": "numeric(18,2)", "ratio": "double precision", "born": "date",
+           "changed": "timestamptz", "kind": "text", "is_open": "boolean"}  # fmt: skip
+CASES = {"name": "cases", "columns": COLUMNS, "load": "merge", "key": ["id"], "cursor": "changed"}
+
+
+@pytest.fixture(scope="module")
+def mariadb(home: Path) -> Iterator[str]:
+    """A private MariaDB server with a database `source`; its SQLAlchemy URL."""
+    folder, port = home / "mariadb", free_port()
+    folder.mkdir(mode=0o755)
+    account = ["--user=root"] if os.geteuid() == 0 else []
+    install = [
+        "mariadb-install-db",
+        "--no-defaults",
+        "--auth-root-authentication-method=normal",
+        f"--datadir={folder}/data",
+    ]
+    subprocess.run([*install, *account], check=True, capture_output=True)
+    options = [f"--datadir={folder}/data", f"--socket={folder}/socket", f"--port={port}", "--bind-address=127.0.0.1"]
+    log = (folder / "log").open("wb")
+    server = subprocess.Popen([MARIADB, "--no-defaults", *options, *account], stdout=log, stderr=log)
+    try:
+        for _ in range(300):
+            try:
+                connection = pymysql.connect(unix_socket=f"{folder}/socket", user="root")
+                break
+            except pymysql.err.OperationalError:
+                time.sleep(0.1)
+        with connection.cursor() as cursor:
+            cursor.execute("create database source character set utf8mb4")
+            cursor.execute("create user reader@'127.0.0.1' identified by %s", [PASSWORD])
+            cursor.execute("grant all on source.* to reader@'127.0.0.1'")
+        connection.close()
+        url = sa.URL.create("mariadb+pymysql", "reader", PASSWORD, "127.0.0.1", port, "source")
+        yield url.render_as_string(hide_password=False)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.mark.skipif(not MARIADB, reason="no MariaDB server is installed")
+def test_mariadb_lands_exactly_and_keeps_up(trial: Trial, mariadb: str) -> None:
+    engine = sa.create_engine(mariadb)
+
+    def source(*queries: str) -> None:
+        with engine.begin() as connection:
+            for query in queries:
+                connection.exec_driver_sql(query)
+
+    source(
+        "drop table if exists cases",
+        "create table cases (id bigint unsigned primary key, name varchar(200), amount decimal(18,2), ratio double, "
+        "born date, changed datetime(6), kind enum('a','b'), is_open tinyint(1), extra json)",
+        "set sql_mode = ''",
+        "insert into cases values (1, 'Zoë £ 漢 😀', 9999999999999999.99, 0.1, '1948-02-29', "
+        "'2026-07-01 12:00:00.123456', 'a', 1, '{\"a\": 1}'), (2, null, -0.01, -1e300, null, null, null, 0, null), "
+        "(3, 'zero date', 0, 0, '0000-00-00', '2026-01-01', 'b', 1, null), "
+        "(4, 'a\\0b', 0, 0, null, '2026-01-01', 'b', 1, null), "
+        "(18446744073709551615, 'beyond', 0, 0, null, '2026-01-01', 'b', 1, null)",
+    )
+    (landing,) = trial.load(CASES, at=mariadb)
+    assert (landing.read, landing.total, landing.quarantined, landing.new_columns) == (5, 2, 3, ["extra"])
+    assert trial.sql("select * from raw_trial.cases order by id")[0] == (
+        1, "Zoë £ 漢 😀", Decimal("9999999999999999.99"), 0.1, date(1948, 2, 29),
+        datetime(2026, 7, 1, 11, 0, 0, 123456, tzinfo=UTC), "a", True,
+    )  # fmt: skip
+    assert trial.sql("select id, amount, ratio, changed, is_open from raw_trial.cases where id = 2") == [
+        (2, Decimal("-0.01"), -1e300, None, False)
+    ]
+    assert trial.sql("select rule, column_name from quarantine.rows order by rule") == [
+        ("a NUL character", "name"),
+        ("not bigint", "id"),
+        ("not date", "born"),
+    ]
+    source(
+        "update cases set name = 'new', changed = '2026-08-01' where id = 1",
+        "insert into cases values (5, 'five', 5, 5, null, '2026-08-02', 'a', 1, null)",
+        "delete from cases where id = 2",
+    )
+    (landing,) = trial.load(CASES | {"shrink": 0.5}, at=mariadb)
+    assert trial.sql("select id, name from raw_trial.cases order by id") == [(1, "new"), (5, "five")]
+    with pytest.raises(SourceError, match="raw_trial: cannot reach the database that TRIAL_AT names: ") as refusal:
+        trial.load(CASES, at=mariadb.replace("reader", "nobody"))
+    assert "gosling" not in str(refusal.value)
+
+
+SOURCE = sa.Table(
+    "cases", sa.MetaData(),
+    sa.Column("CaseNo", sa.BigInteger), sa.Column("Amount", sa.Numeric(18, 2)), sa.Column("ChangedAt", sa.DateTime),
+    sa.Column("RowGuid", sa.Uuid), sa.Column("Secret", sa.Text),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("dialect", "amount", "since"),
+    [
+        (mssql.dialect(), "CAST(cases.[Amount] AS VARCHAR(max))", "CAST('2026-07-01T13:00:00' AS DATETIME2)"),
+        (oracle.dialect(), 'cases."Amount"', "TO_DATE('2026-07-01 13:00:00'"),
+        (mysql.dialect(), "CAST(cases.`Amount` AS CHAR)", "'2026-07-01 13:00:00'"),
+        (postgresql.dialect(), 'CAST(cases."Amount" AS VARCHAR)', "'2026-07-01 13:00:00'"),
+    ],
+    ids=["SQL Server", "Oracle", "MariaDB", "Postgres"],
+)
+def test_the_query_is_the_dialects_own_and_asks_by_the_sources_clock(dialect, amount, since) -> None:
+    table = trial_system(
+        {
+            "name": "cases",
+            "columns": {"case_no": "bigint", "amount": "numeric(18,2)", "changed_at": "timestamptz"},
+            "load": "merge",
+            "key": ["case_no"],
+            "cursor": "changed_at",
+            "left_out": ["Secret"],
+        }
+    ).tables[0]
+    noon = datetime(2026, 7, 1, 12, tzinfo=UTC)
+    query = select_rows(table, SOURCE, dialect, noon)
+    text = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    assert amount in text
+    assert since in text
+    assert [column.name for column in query.selected_columns] == ["case_no", "amount", "changed_at", "row_guid"]
+    assert "Secret" not in text

@@ -1,0 +1,501 @@
+"""Load modes, guards and drift, on a source database that changes: what the warehouse holds is what the source has."""
+
+import shutil
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import Trial, trial_system
+
+from ingestion.contracts import ContractError, SourceError
+
+PERSON = "Jane-Doe-1948"
+COLUMNS = {"case_no": "bigint", "name": "text", "amount": "numeric(18,2)", "updated_at": "timestamptz"}
+CASES = {"name": "cases", "columns": COLUMNS, "load": "replace", "key": ["case_no"]}
+MERGE = CASES | {"load": "merge", "cursor": "updated_at"}
+HISTORY = CASES | {"load": "history", "cursor": "updated_at"}
+MAKE = "create table cases (case_no bigint, name text, amount numeric(18,2), updated_at timestamptz)"
+FILL = (
+    MAKE + "; insert into cases select i, 'case ' || i, i / 10.0, '2026-01-01Z'::timestamptz + i * interval '1 hour' "
+)
+HUNDRED = FILL + "from generate_series(1, 100) as i"
+
+
+def same(trial: Trial, columns: str = "case_no, name, amount, updated_at") -> bool:
+    """Whether the raw table holds the source's rows, each as often."""
+    query = f"select {columns} from {{}} order by {columns}"
+    return trial.sql(query.format("raw_trial.cases")) == trial.source(query.format("cases"))
+
+
+@pytest.mark.parametrize("cases", [CASES, MERGE, CASES | {"load": "merge"}], ids=["replace", "merge", "merge whole"])
+def test_after_each_load_the_table_is_the_source(trial: Trial, cases: dict) -> None:
+    trial.source(HUNDRED)
+    assert trial.load(cases)[0].rows == 100
+    assert same(trial)
+    version = trial.load(cases)[0].version
+    assert trial.load(cases)[0].version == version, "nothing changed, so no version does"
+    trial.source(
+        "update cases set name = 'changed', updated_at = now() where case_no <= 3; "
+        "delete from cases where case_no = 50; insert into cases values (101, 'new', 1, now())"
+    )
+    (landing,) = trial.load(cases)
+    assert same(trial), "changed, new and deleted rows"
+    assert (landing.total, landing.version != version) == (100, True)
+    if cases["load"] == "merge":
+        assert landing.rows == 5
+
+
+def test_a_row_committed_late_with_an_old_time_is_found_by_its_absence(trial: Trial) -> None:
+    trial.source(HUNDRED)
+    trial.load(MERGE)
+    trial.source("insert into cases values (500, 'late', 1, '2026-01-01 00:30Z')")
+    trial.load(MERGE)
+    assert same(trial)
+
+
+def test_a_row_committed_late_within_the_lag_is_read_with_the_changes(trial: Trial) -> None:
+    trial.source(HUNDRED)
+    cases = MERGE | {"lag": "PT2H"}
+    trial.load(cases)
+    trial.source("insert into cases values (500, 'late', 1, (select max(updated_at) - interval '1 hour' from cases))")
+    (landing,) = trial.load(cases)
+    assert (landing.rows, landing.read < 10, same(trial)) == (1, True, True)
+
+
+def test_replaced_tables_keep_the_views_that_stand_on_them(trial: Trial) -> None:
+    trial.source(HUNDRED)
+    trial.load(CASES)
+    trial.sql("create view raw_trial.seen as select count(*) as n from raw_trial.cases")
+    trial.source("insert into cases values (101, 'new', 1, now())")
+    trial.load(CASES)
+    assert trial.sql("select n from raw_trial.seen") == [(101,)]
+
+
+def test_appended_rows_stay_when_the_source_forgets_them(trial: Trial) -> None:
+    cases = MERGE | {"load": "append"}
+    trial.source(HUNDRED)
+    trial.load(cases)
+    trial.source("delete from cases where case_no <= 40; insert into cases values (101, 'new', 1, now())")
+    (landing,) = trial.load(cases)
+    assert (landing.rows, landing.total) == (1, 101)
+    assert trial.sql("select count(*) from raw_trial.cases") == [(101,)]
+
+
+def versions(trial: Trial, case: int) -> list[tuple]:
+    return trial.sql(
+        "select name, valid_from, valid_to from raw_trial.cases where case_no = %s order by valid_from", (case,)
+    )
+
+
+def test_history_keeps_every_version_by_the_sources_own_time(trial: Trial) -> None:
+    day = [datetime(2026, 6, number, tzinfo=UTC) for number in range(1, 10)]
+    trial.source(HUNDRED)
+    trial.load(HISTORY)
+    began = versions(trial, 1)[0][1]
+    assert began == datetime(2026, 1, 1, 1, tzinfo=UTC)
+
+    trial.source("update cases set name = 'second', updated_at = %s where case_no = 1", (day[5],))
+    assert trial.load(HISTORY)[0].rows == 1
+    assert versions(trial, 1) == [("case 1", began, day[5]), ("second", day[5], None)]
+
+    trial.source("delete from cases where case_no = 1")
+    (landing,) = trial.load(HISTORY)
+    (_, (name, _, gone)) = versions(trial, 1)
+    assert (name, landing.total) == ("second", 99)
+    assert gone > day[5]
+
+    trial.source("insert into cases values (1, 'back', 1, %s)", (day[6],))
+    trial.load(HISTORY)
+    assert [(name, until) for name, _, until in versions(trial, 1)][-1] == ("back", None)
+    assert trial.sql("select count(*) from raw_trial.cases where valid_to is null") == [(100,)]
+
+    trial.source("update cases set name = 'corrected' where case_no = 1")
+    trial.load(HISTORY)
+    assert [name for name, _, _ in versions(trial, 1)] == ["case 1", "second", "corrected"], "same time, no new version"
+
+
+def test_history_without_a_cursor_compares_whole_extracts(trial: Trial) -> None:
+    cases = CASES | {"load": "history"}
+    trial.source(HUNDRED)
+    trial.load(cases)
+    trial.source("update cases set amount = 0 where case_no = 1; delete from cases where case_no = 2")
+    (landing,) = trial.load(cases)
+    assert landing.rows == 2
+    assert [until is None for _, _, until in versions(trial, 1)] == [False, True]
+    assert versions(trial, 1)[0][2] == versions(trial, 1)[1][1], "no gap between two versions"
+    assert [until is None for _, _, until in versions(trial, 2)] == [False]
+    assert len(versions(trial, 3)) == 1
+    trial.source("insert into cases select 2, 'case 2', 0.2, '2026-01-01 02:00Z'")
+    trial.load(cases)
+    assert [until is None for _, _, until in versions(trial, 2)] == [False, True], "gone, and back"
+
+
+# --- guards
+
+
+def test_a_shrunken_or_empty_extract_waits_for_somebodys_word(trial: Trial) -> None:
+    trial.source(HUNDRED)
+    trial.load(CASES)
+    trial.source("create table kept as select * from cases; delete from cases where case_no > 80")
+    with pytest.raises(
+        SourceError, match=r"raw_trial.cases: the source has 80 rows and the warehouse 100 \(landed .*10%"
+    ):
+        trial.load(CASES)
+    trial.source("delete from cases")
+    with pytest.raises(SourceError, match=r"the source is empty .* warehouse accept raw_trial.cases --reason"):
+        trial.load(CASES)
+    assert trial.sql("select count(*) from raw_trial.cases") == [(100,)]
+    trial.sql("insert into governance.acceptances (system, table_name, reason) values ('raw_trial', 'cases', 'closed')")
+    trial.load(CASES)
+    assert trial.sql("select count(*) from raw_trial.cases") == [(0,)]
+    assert trial.sql("select reason, used_by_load is not null from governance.acceptances") == [("closed", True)]
+    trial.source("insert into cases select * from kept")
+    trial.load(CASES)
+    trial.source("delete from cases")
+    with pytest.raises(SourceError, match="the source is empty"):
+        trial.load(CASES)
+
+
+@pytest.mark.parametrize("cases", [MERGE, HISTORY], ids=["merge", "history"])
+def test_many_deletions_are_believed_as_little_as_a_shrunken_extract(trial: Trial, cases: dict) -> None:
+    trial.source(HUNDRED)
+    trial.load(cases)
+    trial.source("delete from cases where case_no > 50")
+    with pytest.raises(SourceError, match="the source has 50 rows and the warehouse 100"):
+        trial.load(cases)
+
+
+def test_what_the_source_counts_has_to_be_what_was_read(trial: Trial) -> None:
+    trial.source(HUNDRED)
+    trial.source("create view leaky as select * from cases where random() < 0.5")
+    with pytest.raises(
+        SourceError, match=r"raw_trial.leaky: the source counts \d+ rows and \d+ were read; nothing was"
+    ):
+        trial.load(CASES | {"name": "leaky"})
+
+
+def test_control_totals_are_compared_with_the_sources_own(trial: Trial) -> None:
+    trial.source(HUNDRED)
+    cases = CASES | {"control_totals": ["amount"]}
+    trial.load(cases)
+    trial.source("alter table cases rename to real; create view cases as select case_no, name, "
+                 "(amount + (random() * 100)::int)::numeric(18,2) as amount, updated_at from real")  # fmt: skip
+    with pytest.raises(SourceError, match="the sum of amount over the rows read is not the source's own"):
+        trial.load(cases)
+
+
+def test_tables_of_one_system_land_together_or_not_at_all(trial: Trial) -> None:
+    trial.source(HUNDRED)
+    trial.source("create table parties as select * from cases")
+    parties = CASES | {"name": "parties"}
+    trial.load(CASES, parties)
+    trial.source("update cases set name = 'x'; delete from parties")
+    with pytest.raises(SourceError, match=r"raw_trial\.parties: the source is empty"):
+        trial.load(CASES, parties)
+    assert trial.sql("select count(*) from raw_trial.cases where name = 'x'") == [(0,)]
+
+
+def test_all_tables_are_read_as_of_one_moment(trial: Trial) -> None:
+    from ingestion.databases import open_database
+
+    trial.source(HUNDRED)
+    system = trial_system(CASES)
+    with open_database(system, trial.place.replace("postgresql://", "postgresql+psycopg2://")) as database:
+        trial.source("delete from cases where case_no > 10")
+        assert database.count(system.tables[0], None)[0] == 100
+        assert sum(len(batch) for batch in database.resource(system.tables[0], None)) == 100
+
+
+# --- rows that do not fit
+
+
+def test_unfit_rows_go_to_quarantine_and_land_after_the_contract_is_put_right(trial: Trial) -> None:
+    strict = MERGE | {"columns": COLUMNS | {"amount": "numeric(3,1)"}}
+    trial.source(FILL + "from generate_series(1, 1005) as i")
+    (landing,) = trial.load(strict)
+    assert (landing.read, landing.total, landing.quarantined) == (1005, 999, 6)
+    facts = "select rule, column_name, key, resolution from quarantine.rows order by row_id"
+    assert trial.sql(facts)[0] == ("not numeric(3,1)", "amount", "1000", None)
+    assert trial.load(strict)[0].rows == 0
+    assert [row[3] for row in trial.sql(facts)].count(None) == 6, "a row that is refused again waits once"
+
+    (landing,) = trial.load(MERGE | {"columns": COLUMNS | {"amount": "numeric(18,2)"}}, redrive=True)
+    assert (landing.rows, landing.total) == (6, 1005)
+    assert same(trial)
+    assert {row[3] for row in trial.sql(facts)} == {"refused again", "landed when driven again"}
+    assert trial.load(MERGE)[0].total == 1005
+    assert same(trial)
+
+
+def test_an_unfit_row_put_right_at_source_leaves_quarantine(trial: Trial) -> None:
+    strict = MERGE | {"columns": COLUMNS | {"amount": "numeric(3,1)"}}
+    trial.source(HUNDRED + "; update cases set amount = 1000 where case_no = 7")
+    trial.load(strict)
+    trial.source("update cases set amount = 1, updated_at = now() where case_no = 7")
+    assert trial.load(strict)[0].total == 100
+    assert same(trial)
+    assert trial.sql("select resolution from quarantine.rows") == [("a later version has landed",)]
+
+
+def test_a_retyped_column_stops_the_load_and_names_no_value(trial: Trial) -> None:
+    trial.source(HUNDRED)
+    trial.load(CASES)
+    trial.source(f"alter table cases alter column amount type text using '{PERSON}'")
+    with pytest.raises(
+        SourceError, match="100 of 100 rows do not fit the contract, 100 of them by amount: not"
+    ) as refusal:
+        trial.load(CASES)
+    assert PERSON not in str(refusal.value)
+    assert refusal.value.table.label == "raw_trial.cases"
+
+
+def test_a_key_that_comes_twice_lands_once_and_the_other_is_parted(trial: Trial) -> None:
+    trial.source(HUNDRED + "; insert into cases values (7, 'newer', 1, now())")
+    (landing,) = trial.load(MERGE)
+    assert (landing.read, landing.total, landing.quarantined) == (101, 100, 1)
+    assert trial.sql("select name from raw_trial.cases where case_no = 7") == [("newer",)]
+    assert trial.sql("select rule, key, content ->> 'name' from quarantine.rows") == [("key came twice", "7", "case 7")]
+
+
+def test_values_at_the_edge_land_or_are_parted_never_changed(trial: Trial) -> None:
+    columns = {
+        "n": "bigint",
+        "f": "double precision",
+        "d": "date",
+        "t": "timestamptz",
+        "x": "text",
+        "m": "numeric(38,10)",
+    }
+    trial.source(
+        "create table edges (n numeric, f float8, d date, t timestamp, x text, m numeric); insert into edges values "
+        "(1, 'NaN', '0001-01-01', '2026-03-29 01:30', E'a\\n\\t\\\\N;\"', 1234567890123456789012345678.0123456789),"
+        "(9223372036854775807, '-Infinity', '9999-12-30', '2026-10-25 01:30', '', -0.0000000001),"
+        "(9223372036854775808, 0, null, null, 'beyond 64 bits', 0), (4, 0, 'infinity', null, 'no date', 0),"
+        "(5, 0, null, '-infinity', 'no time', 0), (6, 0, null, null, 'not a number', 'NaN'),"
+        "(7, 0, null, null, 'too long', 1e30)"
+    )
+    (landing,) = trial.load({"name": "edges", "columns": columns, "load": "replace", "rejects": 1})
+    assert (landing.read, landing.total, landing.quarantined) == (7, 2, 5)
+    assert trial.sql(
+        "select n, f::text, d::text, t at time zone 'UTC', x, m::text from raw_trial.edges order by n"
+    ) == [
+        (1, "NaN", "0001-01-01", datetime(2026, 3, 29, 1), 'a\n\t\\N;"', "1234567890123456789012345678.0123456789"),
+        (9223372036854775807, "-Infinity", "9999-12-30", datetime(2026, 10, 25, 0, 30), "", "-0.0000000001"),
+    ]
+    assert trial.sql("select content ->> 'x', column_name, rule from quarantine.rows order by row_id") == [
+        ("beyond 64 bits", "n", "not bigint"),
+        ("no date", "d", "outside the years 1 to 9999"),
+        ("no time", "t", "outside the years 1 to 9999"),
+        ("not a number", "m", "not numeric(38,10)"),
+        ("too long", "m", "not numeric(38,10)"),
+    ]
+
+
+# --- drift
+
+
+@pytest.mark.parametrize("cases", [CASES, MERGE, HISTORY], ids=["replace", "merge", "history"])
+def test_a_new_column_lands_is_reported_and_stays_closed(trial: Trial, cases: dict) -> None:
+    trial.source(HUNDRED)
+    trial.load(cases)
+    trial.source(
+        'alter table cases add column "Next Of Kin" text; '
+        f"update cases set \"Next Of Kin\" = '{PERSON}', updated_at = now()"
+    )
+    (landing,) = trial.load(cases)
+    assert landing.new_columns == ["next_of_kin"]
+    current = "where valid_to is null" if cases is HISTORY else ""
+    assert trial.sql(f"select count(next_of_kin) from raw_trial_store.cases {current}") == [(100,)]
+    with pytest.raises(Exception, match='column "next_of_kin" does not exist'):
+        trial.sql("select next_of_kin from raw_trial.cases", role="svc_dbt")
+    with pytest.raises(Exception, match="permission denied for schema raw_trial_store"):
+        trial.sql("select * from raw_trial_store.cases", role="svc_dbt")
+    declared = cases | {"columns": COLUMNS | {"next_of_kin": "text"}}
+    assert trial.load(declared)[0].new_columns == []
+    assert trial.sql(f"select count(next_of_kin) from raw_trial.cases {current}", role="svc_dbt") == [(100,)]
+
+
+def test_a_column_that_is_left_out_on_purpose_is_neither_read_nor_reported(trial: Trial) -> None:
+    trial.source(HUNDRED + "; alter table cases add column religion text default 'none of ours'")
+    assert trial.load(CASES | {"left_out": ["religion"]})[0].new_columns == []
+    assert trial.sql("select * from information_schema.columns where column_name = 'religion'") == []
+
+
+def test_a_renamed_column_stops_the_load_and_the_new_name_is_said(trial: Trial) -> None:
+    trial.source(HUNDRED)
+    trial.load(MERGE)
+    trial.source("alter table cases rename column amount to amount_gbp")
+    with pytest.raises(SourceError, match=r"cases: no column amount; was it .* There is, undeclared: amount_gbp"):
+        trial.load(MERGE)
+    trial.source("alter table cases rename to enquiries")
+    with pytest.raises(SourceError, match="TRIAL_AT has no table cases; was it renamed"):
+        trial.load(MERGE)
+
+
+def test_two_columns_of_one_name_are_refused(trial: Trial) -> None:
+    trial.source(HUNDRED + '; alter table cases add column "Case No" text')
+    with pytest.raises(SourceError, match="two columns of the source are called case_no"):
+        trial.load(CASES)
+
+
+@pytest.mark.parametrize("cases", [MERGE, HISTORY], ids=["merge", "history"])
+def test_a_changed_contract_retypes_the_table_and_reads_everything_again(trial: Trial, cases: dict) -> None:
+    trial.source(HUNDRED)
+    trial.load(cases | {"columns": COLUMNS | {"amount": "text"}})
+    trial.sql("create view raw_trial.above as select * from raw_trial.cases")
+    (landing,) = trial.load(cases)
+    assert landing.read == 100
+    assert trial.sql("select sum(amount), count(*) from raw_trial.cases") == [(505, 100)]
+
+
+def test_the_contract_refuses_a_load_mode_that_cannot_work() -> None:
+    for change, words in (
+        ({"load": "merge", "key": []}, "needs a key"),
+        ({"load": "append", "cursor": None}, "append needs a key and a cursor"),
+        ({"load": "replace"}, "a cursor says otherwise"),
+        ({"cursor": "name"}, "a cursor is a timestamptz, date or bigint"),
+        ({"control_totals": ["name"]}, "not declared as a number"),
+    ):
+        with pytest.raises((ValueError, ContractError), match=words):
+            trial_system(MERGE | change)
+
+
+# --- files
+
+
+FILE = {"name": "cases", "columns": COLUMNS, "load": "append", "files": "*.csv", "key": []}
+HEAD = "Case No,Name,Amount,Updated At\n"
+
+
+def deliver(folder: Path, name: str, *rows: str) -> str:
+    (folder / name).write_text(HEAD + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+    return str(folder)
+
+
+def test_a_file_lands_once_however_often_and_under_whatever_name_it_comes(trial: Trial, tmp_path: Path) -> None:
+    at = deliver(tmp_path, "june.csv", "1,a,1,2026-06-01", "1,a,1,2026-06-01")
+    assert trial.load(FILE, at=at, kind="files")[0].rows == 2, "equal rows of one file are two rows"
+    shutil.copy(tmp_path / "june.csv", tmp_path / "june (1).csv")
+    (tmp_path / "june.csv").rename(tmp_path / "renamed.csv")
+    assert trial.load(FILE, at=at, kind="files")[0].rows == 0
+    deliver(tmp_path, "july.csv", "2,b,1,2026-07-01")
+    (landing,) = trial.load(FILE, at=at, kind="files")
+    assert (landing.rows, landing.total) == (1, 3)
+    (tmp_path / "renamed.csv").unlink()
+    assert trial.load(FILE, at=at, kind="files")[0].total == 3, "appended rows stay"
+    assert trial.sql("select file_name, rows_read from governance.files order by landed_at") == [
+        ("june.csv", 2),
+        ("july.csv", 1),
+    ]
+
+
+def test_a_corrected_file_replaces_its_rows_where_the_contract_says_so(trial: Trial, tmp_path: Path) -> None:
+    at = deliver(tmp_path, "june.csv", "1,a,1,2026-06-01", "2,b,1,2026-06-01")
+    deliver(tmp_path, "july.csv", "3,c,1,2026-07-01")
+    trial.load(FILE, at=at, kind="files")
+    deliver(tmp_path, "june.csv", "1,corrected,1,2026-06-01")
+    with pytest.raises(SourceError, match=r"june\.csv: raw_trial\.cases: a file of this name has landed with other"):
+        trial.load(FILE, at=at, kind="files")
+    assert trial.load(FILE | {"corrections": True}, at=at, kind="files")[0].total == 2
+    assert trial.sql("select name from raw_trial.cases order by case_no") == [("corrected",), ("c",)]
+
+
+def test_whole_files_are_what_the_folder_holds(trial: Trial, tmp_path: Path) -> None:
+    cases = FILE | {"load": "replace", "shrink": 0.5}
+    at = deliver(tmp_path, "june.csv", "1,a,1,2026-06-01", "2,b,1,2026-06-01")
+    deliver(tmp_path, "july.csv", "3,c,1,2026-07-01")
+    shutil.copy(tmp_path / "june.csv", tmp_path / "again.csv")
+    (landing,) = trial.load(cases, at=at, kind="files")
+    assert landing.total == 3, "content that came twice counts once"
+    assert trial.load(cases, at=at, kind="files")[0].read == 0, "nothing is read again"
+    (tmp_path / "july.csv").unlink()
+    assert trial.load(cases, at=at, kind="files")[0].total == 2
+
+
+def test_a_new_column_may_be_in_some_files_only(trial: Trial, tmp_path: Path) -> None:
+    at = deliver(tmp_path, "june.csv", "1,a,1,2026-06-01")
+    (tmp_path / "july.csv").write_text("Ward,Updated At,Case No,Name,Amount\nE05,2026-07-01,2,b,1\n")
+    (tmp_path / "may.csv").write_text("Case No,Name,Amount,Updated At,Colour\n3,c,1,2026-05-01,red\n")
+    assert trial.load(FILE, at=at, kind="files")[0].new_columns == ["ward", "colour"]
+    assert trial.sql("select case_no, ward, colour from raw_trial_store.cases order by 1") == [
+        (1, None, None),
+        (2, "E05", None),
+        (3, None, "red"),
+    ]
+
+
+def test_a_late_file_does_not_overwrite_what_is_newer(trial: Trial, tmp_path: Path) -> None:
+    merge = FILE | {"load": "merge", "key": ["case_no"], "cursor": "updated_at"}
+    at = deliver(tmp_path, "july.csv", "1,july,1,2026-07-01")
+    trial.load(merge, at=at, kind="files")
+    deliver(tmp_path, "june.csv", "1,june,1,2026-06-01", "2,june,1,2026-06-01")
+    trial.load(merge, at=at, kind="files")
+    assert trial.sql("select case_no, name from raw_trial.cases order by 1") == [(1, "july"), (2, "june")]
+
+
+def test_versions_of_late_files_find_their_place_in_history(trial: Trial, tmp_path: Path) -> None:
+    history = FILE | {"load": "history", "key": ["case_no"], "cursor": "updated_at"}
+    at = deliver(tmp_path, "august.csv", "1,first,1,2026-01-01", "1,august,1,2026-08-01")
+    trial.load(history, at=at, kind="files")
+    deliver(tmp_path, "june.csv", "1,june,1,2026-06-01")
+    trial.load(history, at=at, kind="files")
+    day = {month: datetime(2026, month, 1, tzinfo=UTC) - timedelta(hours=month > 3) for month in (1, 6, 8)}
+    assert versions(trial, 1) == [
+        ("first", day[1], day[6]),
+        ("june", day[6], day[8]),
+        ("august", day[8], None),
+    ]
+
+
+def test_unfit_rows_of_a_file_keep_their_place_and_can_be_driven_again(trial: Trial, tmp_path: Path) -> None:
+    at = deliver(tmp_path, "june.csv", "1,a,1,2026-06-01", "2,b,n/a,2026-06-01")
+    assert trial.load(FILE, at=at, kind="files")[0].quarantined == 1
+    assert trial.sql("select rule, column_name, file_name, row_number from quarantine.rows") == [
+        ("not numeric(18,2)", "amount", "june.csv", 2)
+    ]
+    (tmp_path / "june.csv").unlink()
+    as_text = FILE | {"columns": COLUMNS | {"amount": "text"}}
+    assert trial.load(as_text, at=at, kind="files", redrive=True)[0].rows == 1
+    assert trial.sql("select amount, _source_file, _source_row from raw_trial.cases order by 1") == [
+        ("1.00", "june.csv", 1),
+        ("n/a", "june.csv", 2),
+    ]
+
+
+# --- lists in the rows of an API
+
+
+def test_child_rows_follow_their_parents(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: list[list[dict]] = []
+    api = SimpleNamespace(tickets=lambda *_: iter(pages))
+    monkeypatch.setitem(sys.modules, "ingestion.apis.trial", api)
+    key = {"ticket": "bigint", "updated_at": "timestamptz"}
+    tickets = {"name": "tickets", "columns": key, "load": "merge", "key": ["ticket"], "cursor": "updated_at"}
+    notes = {
+        "name": "notes",
+        "columns": {"ticket": "bigint", "item_position": "bigint", "words": "text"},
+        "load": "merge",
+        "key": ["ticket", "item_position"],
+        "parent": "tickets",
+        "items": "notes",
+    }
+
+    def ticket(number: int, day: int, *words: str) -> dict:
+        return {
+            "ticket": number,
+            "updated_at": f"2026-06-{day:02}T00:00Z",
+            "notes": [{"words": word} for word in words],
+        }
+
+    pages[:] = [[ticket(1, 1, "a", "b"), ticket(2, 1, "c")], [ticket(3, 2)]]
+    landings = trial.load(tickets, notes, at="http://127.0.0.1", kind="api")
+    assert [(landing.table, landing.total) for landing in landings] == [("tickets", 3), ("notes", 3)]
+    pages[:] = [[ticket(1, 3, "d"), ticket(3, 3, "e")]]
+    trial.load(tickets, notes, at="http://127.0.0.1", kind="api")
+    assert trial.sql("select ticket, words from raw_trial.notes order by 1") == [(1, "d"), (2, "c"), (3, "e")]
+    api.count = lambda *_: 2
+    pages[:] = [[ticket(1, 3, "d"), ticket(3, 4, "f")]]
+    trial.load(tickets | {"shrink": 0.5}, notes | {"shrink": 0.5}, at="http://127.0.0.1", kind="api")
+    assert trial.sql("select ticket, words from raw_trial.notes order by 1") == [(1, "d"), (3, "f")], "2 is gone"
