@@ -41,7 +41,7 @@ stop: $(VENV)/installed ## end what a run started
 	@$(BIN)/warehouse stop
 
 bench: $(VENV)/installed ## measure; needs no other load on the machine
-	@$(BIN)/python -m benchmarks.load; loads=$$?; $(BIN)/python -m benchmarks.incremental && exit $$loads
+	@failed=0; for program in load incremental latency faults; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
 
 requirements: ## pin every dependency again, with hashes, for every platform (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \

@@ -1,0 +1,64 @@
+"""Runs that are cut off, and made good by the next: a few of the trials of benchmarks/faults.py."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import CONFIGURED, Warehouse
+
+from benchmarks.faults import Builds, Loads, Outcome, cannot
+from demo import postgres
+
+
+@pytest.fixture(scope="module")
+def loads(home: Path) -> Iterator[Loads]:
+    """A small system, loaded once, on a server of its own."""
+    folder = home / "faults"
+    folder.mkdir(mode=0o755)
+    kept = dict(os.environ)
+    for name in {*CONFIGURED, "WAREHOUSE_URL", *(name for name in os.environ if name.startswith("DBT_"))}:
+        os.environ.pop(name, None)
+    try:
+        yield Loads(folder, rows=10_000)
+    finally:
+        postgres.stop(folder)
+        os.environ.clear()
+        os.environ.update(kept)
+
+
+def made_good(outcome: Outcome) -> bool:
+    """Whether the fault met a run at work, and nothing of it was left after the next."""
+    assert outcome.problems == [], outcome
+    return outcome.hit and outcome.after in ("old", "new") and not outcome.lost + outcome.doubled
+
+
+@pytest.mark.parametrize("mark", ["extract", "normalize", "load", "commit"])
+def test_a_killed_load_is_made_good_by_the_next(loads: Loads, mark: str) -> None:
+    assert made_good(loads.trial("load killed", mark, "test"))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "server killed in a load",
+        "working folder lost in a load",
+        "two loads at once",
+        "working folder full",
+        "database full",
+    ],
+)
+def test_what_happens_around_a_load_is_made_good_by_the_next(loads: Loads, fault: str) -> None:
+    if reason := cannot(fault):
+        pytest.skip(reason)
+    assert made_good(loads.trial(fault, "load", "test"))
+
+
+def test_a_build_killed_before_it_publishes_shows_readers_the_set_before(warehouse: Warehouse) -> None:
+    builds = Builds(warehouse.home, warehouse.environment, sets=("finance",), whole=False)
+    try:
+        outcome = builds.trial("build killed", "tested", "test")  # which takes the county back to what it was
+    finally:
+        builds.close()
+    assert made_good(outcome)
+    assert (outcome.reader_errors, outcome.mixed_reads, outcome.after) == (0, 0, "old")
