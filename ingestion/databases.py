@@ -16,7 +16,7 @@ from sqlalchemy.dialects import mssql
 from ingestion.contracts import Column, SourceError, System, Table
 from ingestion.layouts import snake_case
 
-CHUNK_ROWS = 50_000
+CHUNK_ROWS = 20_000
 ARROW_SCHEMES = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql", "mssql": "mssql"}  # by connectorx
 Cursor = date | datetime | int
 

@@ -23,7 +23,7 @@ from ingestion.spreadsheets import SUFFIXES, read_sheet
 
 BLOCK_BYTES = 2 << 20  # the longest row that is read; larger blocks are no quicker and take more memory
 HEAD_BYTES = 1 << 20
-PARQUET_ROWS = 65_536
+PARQUET_ROWS = 32_768
 
 
 def matching_files(table: Table, location: str) -> list[Path]:
@@ -138,7 +138,7 @@ def _read_parquet(table: Table, path: Path) -> tuple[Columns, Iterator[pa.Table]
 
     damaged = SourceError(f"{place(table, path)}: not a whole Parquet file; ask for it again")
     try:
-        file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
+        file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20)
     except (pa.ArrowException, UnicodeDecodeError, OSError):
         raise damaged from None
     headings, _ = find_header(table, path, [file.schema_arrow.names])

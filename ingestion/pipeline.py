@@ -2,9 +2,11 @@
 
 import hashlib
 import importlib
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,8 +15,10 @@ import dlt
 import psycopg2
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from dlt.common.exceptions import DltException
 from dlt.extract import DltResource
+from dlt.extract.items import DataItemWithMeta
 from sqlalchemy.exc import DBAPIError
 
 from ingestion.apis import children, rows_to_arrow
@@ -32,6 +36,7 @@ from ingestion.databases import Cursor, Database, open_database
 from ingestion.files import fingerprint, matching_files, read_file
 from ingestion.tables import MOST_REJECTS, conform
 
+FILE_ROWS = 250_000  # of a file on its way to the warehouse; two are loaded at once
 MANY_ROWS = 20  # rows of an API's answers of which at least one should have each declared field
 BUILD_LOCK = "build"  # taken shared while a load commits, and alone while a build reads the raw tables
 DURABLE = "select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'"
@@ -108,7 +113,8 @@ def _load(
         reading = [reader for reader in readers.values() if reader.has_news]
         if not reading:
             return [reader.unchanged() for reader in readers.values()]
-        resources = [reader.resource() for reader in reading if redrive or not reader.table.parent]
+        parts = folder / "parts"
+        resources = [reader.resource(parts) for reader in reading if redrive or not reader.table.parent]
         width = {"workers": system.connections, "max_parallel_items": system.connections}
         load_id = pipeline.extract(resources, loader_file_format="parquet", **width).loads_ids[0]
         for reader in reading:
@@ -130,6 +136,29 @@ def _load(
     return list(landings.values())
 
 
+def _read_ahead(items: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same items, each made in a thread of its own while the one before is used."""
+    ended = object()
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, items, ended)
+        while (item := coming.result()) is not ended:
+            coming = thread.submit(next, items, ended)
+            yield item
+
+
+class _Pieces:
+    """Which file a batch belongs to: a new one for other columns, and after FILE_ROWS."""
+
+    def __init__(self):
+        self.number, self.rows, self.schema = 0, 0, None
+
+    def __call__(self, batch: pa.Table) -> int:
+        if self.rows >= FILE_ROWS or batch.schema != self.schema:
+            self.number, self.rows, self.schema = self.number + 1, 0, batch.schema
+        self.rows += len(batch)
+        return self.number
+
+
 class _Reader:
     """One table on its way in: what to read, and what was read. A subclass per kind of source yields the batches."""
 
@@ -146,10 +175,23 @@ class _Reader:
     def finish(self) -> None:
         """What is still to be asked of the source after the last batch."""
 
-    def resource(self) -> DltResource:
-        """The dlt resource: Arrow tables of the contract's columns and types."""
+    def resource(self, folder: Path) -> DltResource:
+        """The dlt resource: Parquet files in `folder`, with the contract's columns and types."""
+        return dlt.resource(self._written(folder), name=self.table.name, parallelized=True)
+
+    def _written(self, folder: Path) -> Iterator[DataItemWithMeta]:
+        """Each file when it is whole. Written here and not by dlt, whose dictionaries take longer than all the rest."""
+        folder.mkdir(parents=True, exist_ok=True)
         taken = (self._take(batch) for batch in self.batches())
-        return dlt.resource(taken, name=self.table.name, parallelized=True)
+        pieces = itertools.groupby(_read_ahead(rows for rows in taken if rows is not None), _Pieces())
+        for number, (_, piece) in enumerate(pieces):
+            first, rows = next(piece), 0
+            path = folder / f"{self.table.name}.{number}.parquet"
+            with pq.ParquetWriter(path, first.schema, compression="none", use_dictionary=False) as writer:
+                for batch in itertools.chain([first], piece):
+                    writer.write_table(batch)
+                    rows += len(batch)
+            yield dlt.mark.with_file_import(str(path), "parquet", rows, first.schema.empty_table())
 
     def unchanged(self) -> Landing:
         """The landing of a table of which nothing new came."""
@@ -206,8 +248,10 @@ class _FromDatabase(_Reader):
         self.database, self.since = database, since
         self.counted = database.count(table, since)
 
-    def resource(self) -> DltResource:
-        return self.database.resource(self.table, self.since).parallelize().add_map(self._take)
+    def batches(self) -> Iterator[pa.Table]:
+        for batch in self.database.resource(self.table, self.since):
+            if batch is not None:  # first dlt passes on what it learnt of the columns
+                yield batch
 
     def finish(self) -> None:
         """Compares with the database's own count: of the same moment, or else of before and after."""
@@ -278,7 +322,7 @@ class _FromApi(_Reader):
         self.children.append(child)
         child.since, child.has_news, child.extract.whole = self.since, self.has_news, self.extract.whole
 
-    def resource(self) -> DltResource:
+    def resource(self, _folder: Path) -> DltResource:
         return dlt.resource(self._pages(), name=self.table.name, parallelized=True)
 
     def _pages(self) -> Iterator[pa.Table]:

@@ -1,5 +1,6 @@
 """dbt's models and tests as assets and checks; a publish set is rebuilt whole when raw tables it rests on change."""
 
+import fcntl
 import functools
 import json
 import os
@@ -7,19 +8,24 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from operator import or_
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtCliRuntimeError, DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+from packaging import version
 
 from ingestion.contracts import ROOT
 from ingestion.pipeline import BUILD_LOCK
 from warehouse.environment import dbt_connection
 
-TARGET = ROOT / ".warehouse" / "target"
+TARGET = Path(os.environ.get("DBT_TARGET_PATH", ROOT / ".warehouse/target"))  # a run's dbt begins with what is there
 PUBLICATION = "publication"
+POOL = {"statement_timeout": 60_000, "pool_recycle": 3600, "max_overflow": 4}  # milliseconds, seconds, connections
+PIPE_BYTES = 1 << 20  # the most that Linux gives an ordinary user
+BUILD = ["build", "--exclude-resource-type", "unit_test"]  # they try the code on made-up rows: `make test` runs them
 
 
 def read_manifest() -> dict[str, Any]:
@@ -135,10 +141,13 @@ def build_models(manifest: dict[str, Any]) -> list[dg.AssetsDefinition | dg.Asse
         touched = [name for name in translator.sets if any(key.path[0] == name for key in context.selected_asset_keys)]
         whole = [f"path:dbt_project/models/marts/{name}" for name in touched]
         selected, failure = context.op_execution_context.selected_output_names, None
+        context.instance.optimize_for_webserver(**POOL)
         with _alone_with_raw_tables() as cursor:
             cursor.execute("select coalesce(max(publication_id), 0) from governance.publications")
             last = cursor.fetchone()
-            build = dbt.cli(["build", *(["--select", " ".join(whole)] if whole else [])], context=context)
+            build = dbt.cli([*BUILD, *(["--select", " ".join(whole)] if whole else [])], context=context)
+            if hasattr(fcntl, "F_SETPIPE_SZ"):  # dbt need not wait until Dagster has stored what it said so far
+                fcntl.fcntl(build.process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             try:
                 yield from (e for e in build.stream() if not isinstance(e, dg.Output) or e.output_name in selected)
             except DagsterDbtCliRuntimeError as error:
@@ -186,9 +195,17 @@ def _alone_with_raw_tables() -> Iterator[Any]:
         connection.close()
 
 
+class Dbt(DbtCliResource):
+    """dbt's command line, of this Python's own dbt: its parent spends three seconds a run on asking for the version."""
+
+    @functools.cached_property
+    def _cli_version(self) -> version.Version:
+        return version.parse(metadata.version("dbt-core"))
+
+
 def dbt_resource() -> DbtCliResource:
     """dbt's command line, from this Python's own environment."""
-    return DbtCliResource(
+    return Dbt(
         project_dir=os.fspath(ROOT),
         profiles_dir=os.fspath(ROOT),
         dbt_executable=str(Path(sys.executable).with_name("dbt")),

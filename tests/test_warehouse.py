@@ -53,6 +53,12 @@ def test_a_first_run_lands_builds_tests_publishes_and_writes(fresh_run: tuple[Wa
     assert "make dev" in printed
 
 
+def test_models_calculate_as_their_unit_tests_say(warehouse: Warehouse) -> None:
+    printed = warehouse.dbt("build")  # as an engineer types it: Dagster's runs leave unit tests out
+    assert re.search(r"\b[1-9]\d* unit tests", printed)
+    assert " ERROR=0 SKIP=0" in printed
+
+
 def test_ledger_lines_in_are_ledger_lines_out_to_the_penny(warehouse: Warehouse) -> None:
     landed = warehouse.sql("select count(*), sum(amount) from raw_erp.ledger_lines")
     assert landed == warehouse.sql("select count(*), sum(net_amount_gbp) from finance.fct_supplier_payments")
