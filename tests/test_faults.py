@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from conftest import CONFIGURED, Warehouse
 
-from benchmarks.faults import Builds, Loads, Outcome, cannot
+from benchmarks.build_faults import Builds
+from benchmarks.load_faults import Loads, cannot
+from benchmarks.trials import Outcome
 from demo import postgres
 
 

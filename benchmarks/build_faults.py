@@ -1,0 +1,290 @@
+"""Builds of the demo county that are cut off, while readers read."""
+
+import csv
+import io
+import re
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+from random import Random
+
+import psycopg2
+
+from benchmarks.trials import PATIENCE, Child, Outcome, connected, draw, hit_server, last_line, say
+from demo import postgres
+from ingestion.contracts import read_contracts
+from ingestion.pipeline import load_system
+
+STATES = ("A", "B")
+WATCHED = {  # {publish set: one statement over two of its marts, whose answer tells the state of each}
+    "finance": "select (select sum(net_amount_gbp) from finance.fct_supplier_payments) + "
+    "(select sum(net_amount_gbp) from finance.fct_card_payments), "
+    '(select sum("Paid by invoice net GBP" + "Paid by card net GBP") from finance.rpt_monthly_spend_by_supplier)',
+    "highways": "select (select min(job_reference) from highways.fct_defects where job_reference like 'STATE %'), "
+    "(select min(subject_name) from highways.fct_enquiries where subject_name like 'STATE %')",
+}
+LOADED = {"finance": ("erp", {"ledger_lines"}), "highways": ("confirm", {"defect", "enquiry_subject"})}
+BETWEEN = {  # what lies between the raw tables that a trial changes and the marts; more is not built anew each time
+    "finance": "int_supplier_payments_conformed",
+    "highways": "int_enquiries_conformed int_defects_conformed",
+}
+BUILD_MARKS = ("model", "test", "tested", "publish", "commit")
+CHANGE_CONFIRM = (
+    "update defect set job_reference = 'STATE {0}' where instruction_uid = (select min(instruction_uid) from defect); "
+    "update enquiry_subject set subject_name = 'STATE {0}' where subject_code = 'GULL'"
+)
+EXTRA_FILE = "worcestershire-supplier-spend-extra.zip"
+
+
+def build_once(publish_set: str) -> None:
+    """What the victim of a build trial does: loads what has changed, then builds, tests and publishes one set.
+
+    It says when each model and test begins, when all tests are done, and when the publication and its commit begin.
+    An empty name loads and builds everything.
+    """
+    from dbt.cli.main import dbtRunner
+
+    contracts, begun = read_contracts(), set()
+
+    def listen(event: object) -> None:
+        name, data = event.info.name, event.data
+        if name not in ("NodeStart", "SQLQuery", "SQLCommit"):
+            return
+        kind = data.node_info.resource_type
+        if name == "NodeStart" and kind in ("model", "test"):
+            begun.add(kind)
+            say(kind)
+        elif name == "SQLCommit" and not kind and "test" in begun:  # dbt's own, after the last node
+            say("tested")
+        elif name == "SQLQuery" and "governance.publish(" in data.sql:
+            say("publish")
+        elif name == "SQLQuery" and kind == "operation" and data.sql.rstrip().endswith("commit"):
+            say("commit")
+
+    say("ready")
+    sys.stdin.readline()
+    chosen = []
+    if publish_set:
+        system, tables = LOADED[publish_set]
+        load_system(contracts[system], tables)
+        chosen = ["--select", f"{BETWEEN[publish_set]} path:dbt_project/models/marts/{publish_set}"]
+    else:
+        for declared in contracts.values():
+            load_system(declared)
+    build = dbtRunner(callbacks=[listen]).invoke(["--quiet", "build", *chosen])
+    if not build.success:
+        sys.exit(f"refused: {build.exception or 'dbt: a model, a test or the publication failed'}")
+    say("done")
+
+
+class Readers:
+    """Two readers who poll the published sets while the block lasts; `outage`: the server is away on purpose."""
+
+    def __init__(self, url: str, sets: tuple[str, ...]):
+        self.url, self.sets, self.outage, self.stop = url, sets, threading.Event(), threading.Event()
+        self.answers: list[dict[str, list[tuple]]] = [{name: [] for name in sets} for _ in range(2)]
+        self.errors: list[str] = []
+        self.threads = [threading.Thread(target=self._poll, args=(answers,)) for answers in self.answers]
+
+    def __enter__(self) -> "Readers":
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _poll(self, answers: dict[str, list[tuple]]) -> None:
+        connection = None
+        while not self.stop.wait(0.02):
+            try:
+                if connection is None:
+                    connection = psycopg2.connect(self.url)
+                    connection.autocommit = True
+                with connection.cursor() as cursor:
+                    for publish_set in self.sets:
+                        cursor.execute(WATCHED[publish_set])
+                        answers[publish_set].append(cursor.fetchone())
+            except psycopg2.Error as error:
+                gone = connection is None or connection.closed
+                if not (gone and self.outage.is_set()):
+                    self.errors.append(str(error).strip())
+                if gone:
+                    connection = None
+        if connection:
+            connection.close()
+
+
+class Builds:
+    """Build trials on the demo county in `home`; `env` is the environment of those who work on it.
+
+    Each trial takes one of `sets` from the state that it is in, A or B, to the other, by a change at source. How raw
+    tables and marts look in each state is taken from undisturbed builds: with `whole`, of everything.
+    """
+
+    def __init__(self, home: Path, env: dict[str, str], sets: tuple[str, ...] = tuple(WATCHED), whole: bool = True):
+        self.home, self.env, self.sets = home, env, sets
+        self.url = postgres.start(home)
+        self.landing = home / "landing" / "finance"
+        if whole:
+            self.run("")  # so that Confirm and the landing folder are there
+        self.figures: dict[tuple[str, str], dict] = {}
+        self.answers: dict[tuple[str, str], tuple] = {}
+        self.moments: dict[str, list] = {}
+        for state in STATES:
+            for publish_set in sets:
+                self.change(publish_set, state)
+            if whole:
+                self.run("")
+                self.figures |= {(publish_set, state): self.look(publish_set) for publish_set in sets}
+            for publish_set in sets:
+                self.moments[publish_set] = self.run(publish_set).moments()
+                alone, key = self.look(publish_set), (publish_set, state)
+                if alone != self.figures.setdefault(key, alone):
+                    raise RuntimeError(f"{publish_set}: building it alone is not the same as building everything")
+                self.answers[key] = self.sql(WATCHED[publish_set])[0]
+        self.states = dict.fromkeys(sets, STATES[-1])
+        self.sql("drop role if exists fault_reader")
+        self.sql("create role fault_reader login password 'fault_reader' in role read_finance, read_highways")
+
+    def close(self) -> None:
+        """Leaves no role behind; the sources stay in the states that they are in."""
+        self.sql("drop role if exists fault_reader")
+
+    def sql(self, query: str, database: str = "warehouse") -> list[tuple]:
+        with connected(self.url.rpartition("/")[0] + f"/{database}") as cursor:
+            cursor.execute(query)
+            return cursor.fetchall() if cursor.description else []
+
+    def child(self, publish_set: str) -> Child:
+        """A run in a process of its own, in the environment that the console script makes."""
+        words = [sys.executable, "-c", "from warehouse.cli import main; main()", "exec", "--"]
+        return Child(f"build_faults.build_once({publish_set!r})", words, self.env)
+
+    def run(self, publish_set: str) -> Child:
+        """An undisturbed run."""
+        with self.child(publish_set) as child:
+            child.go()
+            if said := child.end():
+                raise RuntimeError(f"an undisturbed run failed: {said}")
+            return child
+
+    def change(self, publish_set: str, state: str) -> None:
+        if publish_set == "highways":
+            self.sql(CHANGE_CONFIRM.format(state), "confirm")
+        elif state == "A":
+            (self.landing / EXTRA_FILE).unlink(missing_ok=True)
+        else:
+            source = min(self.landing.glob("*supplier-spend-*.zip"))
+            with zipfile.ZipFile(source) as archive:
+                text = archive.read(archive.namelist()[0]).decode("utf-8-sig")
+            head, line = list(csv.reader(io.StringIO(text)))[:2]
+            line[8] = "1.00"
+            new = io.StringIO()
+            csv.writer(new).writerows([head, line])
+            draft = self.landing / "draft"
+            with zipfile.ZipFile(draft, "w") as archive:
+                archive.writestr(EXTRA_FILE.replace(".zip", ".csv"), new.getvalue())
+            draft.rename(self.landing / EXTRA_FILE)
+
+    def look(self, publish_set: str) -> dict[str, tuple]:
+        """Rows, and a hash of them, of the set's tables and of the raw tables below it."""
+        system, _ = LOADED[publish_set]
+        tables = self.sql(
+            "select relnamespace::regnamespace::text, relname from pg_class where relkind in ('r', 'v') "
+            f"and relnamespace in ('{publish_set}'::regnamespace, 'raw_{system}'::regnamespace) order by 1, 2"
+        )
+        return {
+            f"{schema}.{table}": self.sql(
+                f"select count(*), sum(hashtextextended(to_jsonb(t)::text, 0)) from {schema}.{table} as t"
+            )[0]
+            for schema, table in tables
+        }
+
+    def trial(self, fault: str, mark: str, seed: str) -> Outcome:
+        """Changes the source of a set, lets a run meet the fault while readers look on, runs again and compares."""
+        began, rng = time.monotonic(), Random(seed)  # noqa: S311
+        publish_set = rng.choice(self.sets)
+        old = self.states[publish_set]
+        new = STATES[old == "A"]
+        moment = draw(rng, self.moments[publish_set], mark)
+        reader = re.sub(r"//[^@]+@", "//fault_reader:fault_reader@", self.url)
+        published = (
+            f"select count(*) from governance.publications where action = 'publish' and publish_set = '{publish_set}'"
+        )
+        before = self.sql(published)
+        self.change(publish_set, new)
+        with Readers(reader, self.sets) as readers:
+            with self.child(publish_set) as victim:
+                hit, said = victim.go(moment), None
+                if how := BUILD_FAULTS[fault]:
+                    said = self.without_server(how, victim, readers, rng)
+            self.settle()
+            outcome = Outcome(fault, seed, f"{publish_set}, {moment}", hit, last_line(said))
+            words = {self.answers[publish_set, old]: "old", self.answers[publish_set, new]: "new"}
+            outcome.after = words.get(self.sql(WATCHED[publish_set])[0], "mixed")
+            if (outcome.after == "new") != (self.sql(published) != before):
+                outcome.problems.append("what readers see is not what is written down as published")
+            if said == "" and outcome.after == "old":
+                outcome.problems.append("a run said that it was done, and readers do not see it")
+            self.run(publish_set)
+            self.states[publish_set] = new
+        self.judge(outcome, readers, publish_set, old)
+        outcome.seconds = time.monotonic() - began
+        return outcome
+
+    def without_server(self, how: str, victim: Child, readers: Readers, rng: Random) -> str:
+        """The server ends; it is back at once, or when the victim has given up. What the victim said."""
+        readers.outage.set()
+        hit_server(self.home, how)
+        if rng.random() < 0.5:
+            postgres.start(self.home)
+        said = victim.end()
+        if postgres.start(self.home) != self.url:
+            raise RuntimeError("the server came back at another port")
+        time.sleep(0.5)  # for readers who were just being turned away
+        readers.outage.clear()
+        return said
+
+    def settle(self) -> None:
+        """Waits until the server has noticed that a killed run is gone."""
+        give_up = time.monotonic() + PATIENCE
+        while self.sql("select from pg_stat_activity where usename in ('svc_dbt', 'svc_loader')"):
+            if time.monotonic() > give_up:
+                raise RuntimeError("the sessions of a killed run did not end")
+            time.sleep(0.02)
+
+    def judge(self, outcome: Outcome, readers: Readers, publish_set: str, old: str) -> None:
+        """Compares with undisturbed builds, and goes through what the readers saw."""
+        for other, state in self.states.items():
+            found, wanted = self.look(other), self.figures[other, state]
+            for table in sorted(found.keys() | wanted.keys()):
+                rows, right = (figures.get(table, (0, None)) for figures in (found, wanted))
+                if rows != right:
+                    outcome.problems.append(f"{table}: {rows[0]} rows, {right[0]} after an undisturbed build")
+                    outcome.lost += max(right[0] - rows[0], 0)
+                    outcome.doubled += max(rows[0] - right[0], 0)
+        for answers in readers.answers:
+            for name, seen in answers.items():
+                states = (old, self.states[name]) if name == publish_set else (self.states[name],)
+                allowed = [self.answers[name, state] for state in states]
+                outcome.reads += len(seen)
+                outcome.mixed_reads += sum(answer not in allowed for answer in seen)
+                order = [allowed.index(answer) for answer in seen if answer in allowed]
+                if order != sorted(order):
+                    outcome.problems.append(f"{name}: a reader saw the old set after the new one")
+        outcome.reader_errors = len(readers.errors)
+        outcome.problems += sorted(set(readers.errors))
+        if outcome.mixed_reads:
+            outcome.problems.append(f"{outcome.mixed_reads} answers that no published set gives")
+
+
+BUILD_FAULTS = {
+    "build killed": None,
+    "server killed in a build": "killed",
+    "server stopped at once in a build": "stopped at once",
+}
