@@ -30,6 +30,9 @@ BESIDE = {"description", "privacy"}  # parts of a column's contract that do not 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Separator = Annotated[str, StringConstraints(pattern=r'^([^\w\s"]|[\t ])$')]
+ARTICLE_6 = re.compile(r"article 6\(1\)\([a-f]\)", re.IGNORECASE)  # UK GDPR
+ARTICLE_9 = re.compile(r"article 9\(2\)\(([a-j])\)", re.IGNORECASE)
+SCHEDULE_1 = re.compile(r"schedule 1 paragraph \d+", re.IGNORECASE)  # Data Protection Act 2018
 
 
 class ContractError(Exception):
@@ -245,6 +248,10 @@ class System(_Part):
 
     `location` names the environment variable that says where it is. At most `connections` of its tables are read at a
     time. With `poll` (seconds) it is also looked at between its scheduled loads, and loaded when something has changed.
+
+    Where a column holds anything about people, `lawful_basis` names the condition of UK GDPR article 6(1); where one is
+    of a special category, `special_category_basis` that of article 9(2) and, where the Data Protection Act 2018
+    (section 10) asks for one, the paragraph of its Schedule 1.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^raw_[a-z][a-z0-9]{0,40}$")]
@@ -261,6 +268,7 @@ class System(_Part):
     data_owner: Text
     purpose: Text
     lawful_basis: Text
+    special_category_basis: Text | None = None
     retention: Annotated[str, StringConstraints(pattern=r"^P(\d+Y)?(\d+M)?(\d+D)?$")]
     sharing: Text
     tables: list[Table] = Field(min_length=1)
@@ -273,6 +281,7 @@ class System(_Part):
             raise ValueError(f"kind: {self.kind} needs a location (the environment variable that says where it is)")
         if self.poll and self.kind == "api":
             raise ValueError("poll is for databases and files: an API is loaded by its schedule")
+        self._check_lawfulness()
         for table in self.tables:
             table._system = self
             if (self.kind == "files") != bool(table.files):
@@ -280,6 +289,18 @@ class System(_Part):
             if table.parent:
                 self._check_child(table)
         return self
+
+    def _check_lawfulness(self) -> None:
+        columns = [(f"{table.name}.{column.name}", column.privacy) for table in self.tables for column in table.columns]
+        personal = [f"{name} is {privacy}" for name, privacy in columns if privacy != "none"]
+        if personal and not ARTICLE_6.search(self.lawful_basis):
+            raise ValueError(f"lawful_basis names no condition, such as article 6(1)(e), and {personal[0]}")
+        special = [f"{name} is {privacy}" for name, privacy in columns if privacy == "special_category"]
+        if special and not (condition := ARTICLE_9.search(self.special_category_basis or "")):
+            raise ValueError(f"special_category_basis names no condition, such as article 9(2)(h), and {special[0]}")
+        if special and condition[1].lower() in "bghij" and not SCHEDULE_1.search(self.special_category_basis):
+            needs = f"article 9(2)({condition[1]}) needs a paragraph of DPA 2018 Schedule 1"
+            raise ValueError(f"special_category_basis: {needs}, and {special[0]}")
 
     def _check_child(self, table: Table) -> None:
         parent = next((other for other in self.tables if other.name == table.parent), None)
@@ -321,12 +342,17 @@ def _read_file(path: Path) -> list[System]:
         try:
             systems.append(System.model_validate(source))
         except ValidationError as refusal:
-            problems = []
-            for error in refusal.errors(include_url=False, include_input=False):
-                line, words = _place(root, ("sources", position, *error["loc"]))
-                problems.append(f"{shown}:{line}: {words}: {error['msg'].removeprefix('Value error, ')}")
-            raise ContractError("\n".join(problems)) from None
+            raise ContractError(located(refusal, root, ("sources", position), shown)) from None
     return systems
+
+
+def located(refusal: ValidationError, root: yaml.Node, start: tuple, shown: Path) -> str:
+    """What is wrong with what stands at `start` in a YAML file: a line each, with file, line and names."""
+    problems = []
+    for error in refusal.errors(include_url=False, include_input=False):
+        line, words = _place(root, (*start, *error["loc"]))
+        problems.append(f"{shown}:{line}: {words}: {error['msg'].removeprefix('Value error, ')}")
+    return "\n".join(problems)
 
 
 def _place(node: yaml.Node, location: tuple) -> tuple[int, str]:
@@ -336,7 +362,7 @@ def _place(node: yaml.Node, location: tuple) -> tuple[int, str]:
         if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
             node = node.value[step]
             line = node.start_mark.line + 1
-            words += [value.value for key, value in getattr(node, "value", []) if key.value == "name"]
+            words += [value.value for name, (_, value) in _entries(node).items() if name == "name"]
         else:
             entries = _entries(node)
             words += [step] if step not in ("sources", "tables", "columns") else []

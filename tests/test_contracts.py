@@ -83,6 +83,44 @@ def test_a_bad_contract_is_refused_by_file_and_line(
     assert says in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("privacy", "basis", "special", "says"),
+    [
+        ("none", "Public records", None, None),
+        ("personal", "Article 6(1)(e)", None, None),
+        (
+            "personal",
+            "Article 6",
+            None,
+            "lawful_basis names no condition, such as article 6(1)(e), and crossings.fee is pers",
+        ),
+        ("special_category", "Article 6(1)(e)", None, "special_category_basis names no condition"),
+        ("special_category", "Article 6(1)(e)", "Article 9(2)(f)", None),
+        (
+            "special_category",
+            "Article 6(1)(e)",
+            "Article 9(2)(g)",
+            "9(2)(g) needs a paragraph of DPA 2018 Schedule 1, and",
+        ),
+        ("special_category", "Article 6(1)(e)", "Article 9(2)(g), DPA 2018 Schedule 1 paragraph 6", None),
+        ("special_category", "None", "Article 9(2)(f)", "lawful_basis names no condition"),
+    ],
+)
+def test_what_is_about_people_does_not_load_without_its_lawful_basis(
+    tmp_path: Path, privacy: str, basis: str, special: str | None, says: str | None
+) -> None:
+    lines = f"lawful_basis: {basis}" + (f'\n        special_category_basis: "{special}"' if special else "")
+    text = GOOD.replace("lawful_basis: Article 6(1)(e)", lines)
+    folder = contract(tmp_path, text.removesuffix("{privacy: none}}\n") + f"{{privacy: {privacy}}}}}\n")
+    if says is None:
+        assert read_contracts(folder)["tolls"].tables[0].columns[-1].privacy == privacy
+        return
+    with pytest.raises(ContractError) as refusal:
+        read_contracts(folder)
+    assert "_tolls__sources.yml:3: raw_tolls: " in str(refusal.value)
+    assert says in str(refusal.value)
+
+
 def test_without_a_contract_the_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match=str(tmp_path)):
         read_contracts(tmp_path)
