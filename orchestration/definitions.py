@@ -5,7 +5,7 @@ import dagster as dg
 from ingestion.contracts import read_contracts
 from orchestration.feeds import build_feeds
 from orchestration.loads import RETRY_FROM_FAILURE, build_loads, build_poll
-from orchestration.models import build_models, dbt_resource, read_manifest
+from orchestration.models import build_access_checks, build_models, dbt_resource, read_manifest
 
 manifest = read_manifest()
 systems = list(read_contracts().values())
@@ -14,13 +14,30 @@ models, *publications = build_models(manifest)
 polls = [
     build_poll(system, load, models, manifest) for system, (load, _) in zip(systems, loads, strict=True) if system.poll
 ]
+access = build_access_checks([spec.key for spec in publications])
 feeds = build_feeds(manifest)
+build = dg.define_asset_job("build_models", dg.AssetSelection.assets(models), tags=RETRY_FROM_FAILURE)
+check_access = dg.define_asset_job("check_access", dg.AssetSelection.checks(access))
+
+
+def daily(job, hour: int) -> dg.ScheduleDefinition:
+    """Every day at that hour, by Worcestershire's clock."""
+    return dg.ScheduleDefinition(
+        job=job,
+        cron_schedule=f"0 {hour} * * *",
+        execution_timezone="Europe/London",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+
 
 defs = dg.Definitions(
     assets=[*(assets for assets, _ in loads), models, *publications, *feeds],
-    schedules=[schedule for _, schedule in loads],
+    asset_checks=[access],
+    # Everything is built and tested once a day, also what rests on nothing new: ages are as at the day.
+    schedules=[*(schedule for _, schedule in loads), daily(build, 5), daily(check_access, 7)],
     jobs=[
-        dg.define_asset_job("build_models", dg.AssetSelection.assets(models), tags=RETRY_FROM_FAILURE),
+        build,
+        check_access,
         dg.define_asset_job("write_feeds", dg.AssetSelection.assets(*feeds), tags=RETRY_FROM_FAILURE),
     ],
     sensors=[

@@ -25,7 +25,9 @@ TARGET = Path(os.environ.get("DBT_TARGET_PATH", ROOT / ".warehouse/target"))  # 
 PUBLICATION = "publication"
 POOL = {"statement_timeout": 60_000, "pool_recycle": 3600, "max_overflow": 4}  # milliseconds, seconds, connections
 PIPE_BYTES = 1 << 20  # the most that Linux gives an ordinary user
-BUILD = ["build", "--exclude-resource-type", "unit_test"]  # they try the code on made-up rows: `make test` runs them
+# Every test of what is built, also where a run has left the checks of it out; unit tests, which try the code on made-up
+# rows, are for `make test`.
+BUILD = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection", "eager"]
 
 
 def read_manifest() -> dict[str, Any]:
@@ -149,7 +151,11 @@ def build_models(manifest: dict[str, Any]) -> list[dg.AssetsDefinition | dg.Asse
             if hasattr(fcntl, "F_SETPIPE_SZ"):  # dbt need not wait until Dagster has stored what it said so far
                 fcntl.fcntl(build.process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             try:
-                yield from (e for e in build.stream() if not isinstance(e, dg.Output) or e.output_name in selected)
+                for event in build.stream():
+                    if isinstance(event, dg.Output) and event.output_name not in selected:
+                        continue
+                    if not isinstance(event, dg.AssetObservation):  # of a test that is no check in this run
+                        yield event
             except DagsterDbtCliRuntimeError as error:
                 failure = error
             cursor.execute(
@@ -180,6 +186,25 @@ def build_models(manifest: dict[str, Any]) -> list[dg.AssetsDefinition | dg.Asse
         for name in translator.sets
     ]
     return [models, *publications]
+
+
+def build_access_checks(sets: list[dg.AssetKey]) -> dg.AssetChecksDefinition:
+    """For each publication: whether the database lets its readers, and nobody else, read what access.yml says."""
+
+    @dg.multi_asset_check(name="access", specs=[dg.AssetCheckSpec("as_access_yml_says", asset=key) for key in sets])
+    def access() -> Iterator[dg.AssetCheckResult]:
+        with dbt_connection() as connection, connection.cursor() as cursor:
+            cursor.execute("select publish_set, difference from governance.access_differences()")
+            found = cursor.fetchall()
+        for key in sets:
+            differences = [
+                words for name, words in found if name not in {other.path[-1] for other in sets} - {key.path[-1]}
+            ]
+            yield dg.AssetCheckResult(
+                not differences, asset_key=key, check_name="as_access_yml_says", metadata={"differences": differences}
+            )
+
+    return access
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, Warehouse
 
 FOLDERS = ("dbt_project", "ingestion", "orchestration", "warehouse", "demo", "seeds", ".dlt")
-FILES = ("dbt_project.yml", "profiles.yml", "workspace.yaml", "pyproject.toml")
+FILES = ("access.yml", "dbt_project.yml", "profiles.yml", "workspace.yaml", "pyproject.toml")
 
 CONTRACT = """\
 version: 2

@@ -90,12 +90,36 @@ def status(as_json: bool) -> None:
 
 
 @main.command()
-def url() -> None:
-    """Print the warehouse's connection URL (an administrator's: mind where you paste it)."""
+@click.option("--reader", metavar="LOGIN", help="A reader of access.yml.")
+def url(reader: str | None) -> None:
+    """Print the warehouse's connection URL (an administrator's without --reader: mind where you paste it)."""
     environment.prepare(start=False)
     if "WAREHOUSE_URL" not in os.environ:
         raise WarehouseError("the warehouse is not running: `make run` starts it, or set WAREHOUSE_URL")
-    click.echo(os.environ["WAREHOUSE_URL"])
+    click.echo(environment.reader_url(reader) if reader else os.environ["WAREHOUSE_URL"])
+
+
+@main.group()
+def access() -> None:
+    """Who may read what: access.yml, and whether the database is as it says."""
+
+
+@access.command()
+def check() -> None:
+    """Say where the database is otherwise than access.yml; exit status 1 if it is."""
+    differences = _call("select coalesce(publish_set, '-'), difference from governance.access_differences()", [])
+    for publish_set, difference in differences:
+        console.print(f"{publish_set:<12} {difference}")
+    if differences:
+        raise WarehouseError(f"{len(differences)} differences from access.yml; `warehouse access apply` mends grants")
+    console.print("the database is as access.yml says")
+
+
+@access.command()
+def apply() -> None:
+    """Make logins, grants and row policies as access.yml says, also where somebody changed them by hand."""
+    environment.prepare(apply_access=True)
+    console.print("applied")
 
 
 @main.command()

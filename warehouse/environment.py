@@ -6,12 +6,13 @@ import secrets
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import psycopg2
 from dotenv import load_dotenv
 
 from ingestion.contracts import ROOT, read_contracts
+from warehouse.access import read_access
 
 SERVICES = ("svc_loader", "svc_dbt", "svc_dagster")
 OLDEST_POSTGRES = 15
@@ -31,14 +32,21 @@ def publish_sets() -> list[str]:
     return sorted(path.name for path in (ROOT / "dbt_project/models/marts").iterdir() if path.is_dir())
 
 
-def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = ()) -> None:
+def readers() -> list[dict]:
+    """The rows of governance.readers, as access.yml says; raises ContractError."""
+    access = read_access(publish_sets())
+    return [grant for name, declared in access.items() for grant in declared.grants(name)]
+
+
+def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (), apply_access: bool = False) -> None:
     """Puts every variable that a run needs into the environment; what is set already is left as it is.
 
     With WAREHOUSE_URL (an administrator's) that server's roles and schemas are brought up to date. Without it the
     embedded server is started and the invented county stands in for each system whose location is not set; beside
     WAREHOUSE_URL it does so only with `demo`, so that invented data never reach a real warehouse unasked. With
     `start=False` nothing is started or changed: what runs is found. `systems` (raw_…) get their schemas beside those
-    of the contracts. Raises WarehouseError.
+    of the contracts. `apply_access` makes grants and row policies anew, also where access.yml has not changed. Raises
+    WarehouseError.
     """
     load_dotenv(ROOT / ".env")
     folder = home()
@@ -52,7 +60,7 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = ())
     if os.environ.get("WAREHOUSE_URL"):
         passwords = _passwords()
         if start:
-            _set_up(os.environ["WAREHOUSE_URL"], passwords, systems)
+            _set_up(os.environ["WAREHOUSE_URL"], passwords, systems, apply_access)
         _default(_service_variables(os.environ["WAREHOUSE_URL"], passwords))
     if start and (demo or not configured):
         from demo import systems
@@ -87,11 +95,13 @@ def connect(url: str):
     return connection
 
 
-def _set_up(admin_url: str, passwords: dict[str, str], systems: Iterable[str] = ()) -> None:
-    """Roles with the services' passwords, schemas and functions (setup.sql), and Dagster's own database."""
+def _set_up(admin_url: str, passwords: dict[str, str], systems: Iterable[str] = (), apply_access: bool = False) -> None:
+    """Roles with their passwords, schemas, functions and readers' rights (setup.sql), and Dagster's own database."""
     database = unquote(urlsplit(admin_url).path.lstrip("/"))
     connection = connect(admin_url)
-    settings = {f"warehouse.password_{service}": password for service, password in passwords.items()}
+    settings = {f"warehouse.password_{login}": password for login, password in passwords.items()}
+    settings["warehouse.readers"] = json.dumps(readers())
+    settings["warehouse.apply_access"] = "yes" if apply_access else "no"
     settings["warehouse.systems"] = ",".join([*(system.name for system in read_contracts().values()), *systems])
     settings["warehouse.publish_sets"] = ",".join(publish_sets())
     try:
@@ -115,6 +125,7 @@ def _set_up(admin_url: str, passwords: dict[str, str], systems: Iterable[str] = 
 
 def _service_variables(admin_url: str, passwords: dict[str, str]) -> dict[str, str]:
     parts = urlsplit(admin_url)
+    transport = dict(parse_qsl(parts.query))
 
     def service_url(service: str, path: str) -> str:
         host = parts.netloc.rpartition("@")[2]
@@ -128,7 +139,18 @@ def _service_variables(admin_url: str, passwords: dict[str, str]) -> dict[str, s
         "DBT_DATABASE": unquote(parts.path.lstrip("/")),
         "DBT_USER": "svc_dbt",
         "DBT_ENV_SECRET_PASSWORD": passwords["svc_dbt"],
+        "DBT_SSLMODE": transport.get("sslmode", "prefer"),
+        "DBT_SSLROOTCERT": transport.get("sslrootcert", ""),
     }
+
+
+def reader_url(login: str) -> str:
+    """The warehouse's URL with a reader's login and password; raises WarehouseError where access.yml has no such."""
+    if login not in {reader["login"] for reader in readers()}:
+        raise WarehouseError(f"access.yml names no reader {login}")
+    parts = urlsplit(os.environ["WAREHOUSE_URL"])
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{login}:{quote(_passwords()[login], safe='')}@{host}"))
 
 
 def dbt_connection():
@@ -142,15 +164,20 @@ def dbt_connection():
         raise WarehouseError(
             f"{missing.args[0]} is not set: `make run` first, or set WAREHOUSE_URL (see .env.example)"
         ) from None
-    return connect(f"postgresql://{user}:{password}@{host}:{port}/{database}")
+    transport = {name: os.environ.get(f"DBT_{name.upper()}") for name in ("sslmode", "sslrootcert")}
+    query = urlencode({name: value for name, value in transport.items() if value})
+    return connect(f"postgresql://{user}:{password}@{host}:{port}/{database}?{query}")
 
 
 def _passwords() -> dict[str, str]:
-    """Each service's password: generated once and kept, readable by this account only."""
+    """Each login's password: READER_PASSWORD_<LOGIN>, or generated once and kept, readable by this account only."""
     file = home() / "passwords.json"
-    if not file.exists():
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    logins = {*SERVICES, *(reader["login"] for reader in readers())}
+    if new := {login: secrets.token_urlsafe(24) for login in sorted(logins - set(kept))}:
         draft = file.with_suffix(".new")
         draft.touch(mode=0o600)
-        draft.write_text(json.dumps({service: secrets.token_urlsafe(24) for service in SERVICES}))
+        draft.write_text(json.dumps(kept | new))
         draft.replace(file)
-    return json.loads(file.read_text())
+    given = {login: os.environ.get(f"READER_PASSWORD_{login.upper()}") for login in logins - set(SERVICES)}
+    return {**{login: (kept | new)[login] for login in logins}, **{k: v for k, v in given.items() if v}}

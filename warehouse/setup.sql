@@ -1,25 +1,35 @@
 -- Roles, schemas, the governance tables and the publish functions. Idempotent; run by an administrator's login with
--- the settings warehouse.systems and warehouse.publish_sets (lists of names) and each service's password.
+-- the settings warehouse.systems and warehouse.publish_sets (lists of names), warehouse.readers (access.yml as rows of
+-- governance.readers, in JSON), warehouse.apply_access (yes: also where nothing has changed) and each login's password.
 
 create or replace function pg_temp.as_list(setting text) returns text[] language sql as
 $$ select coalesce(string_to_array(nullif(current_setting(setting, true), ''), ','), '{}') $$;
 
+create or replace function pg_temp.reader_logins() returns text[] language sql as $$
+    select coalesce(array_agg(distinct reader ->> 'login'), '{}')
+    from jsonb_array_elements(coalesce(nullif(current_setting('warehouse.readers', true), ''), '[]')::jsonb) as reader
+$$;
+
 do $$
 declare
     role_name text;
+    readers constant text[] := pg_temp.reader_logins();
 begin
     perform pg_advisory_xact_lock(hashtext('warehouse setup'));
-    foreach role_name in array array['wh_owner', 'svc_loader', 'svc_dbt', 'svc_dagster']
+    foreach role_name in array array['wh_owner', 'wh_readers', 'svc_loader', 'svc_dbt', 'svc_dagster'] || readers
         || (select coalesce(array_agg('read_' || name), '{}') from unnest(pg_temp.as_list('warehouse.publish_sets')) as name)
     loop
         if not exists (select from pg_roles where rolname = role_name) then
             execute format('create role %I', role_name);
         end if;
-        if role_name like 'svc\_%' then
+        if role_name like 'svc\_%' or role_name = any(readers) then
             execute format('alter role %I login password %L', role_name, current_setting('warehouse.password_' || role_name));
         end if;
         if not (select rolsuper from pg_roles where rolname = current_user) then
             execute format('grant %I to current_user', role_name);
+        end if;
+        if role_name = any(readers) then
+            execute format('grant wh_readers to %I', role_name);
         end if;
     end loop;
     grant svc_dbt to wh_owner; -- so that the swap may lock the tables of a set
@@ -107,6 +117,20 @@ create table if not exists governance.acceptances (
 );
 comment on table governance.acceptances is
 'Loads that a guard refused and somebody let through, once, with the reason. One row per decision.';
+
+create table if not exists governance.readers (
+    login text not null,
+    publish_set text not null,
+    row_column text,
+    row_values text[],
+    whole_tables text[] not null default '{}',
+    primary key (login, publish_set)
+);
+comment on table governance.readers is
+'Who may read a publish set, as access.yml says: whole, or the rows whose row_column has one of row_values, and '
+'whole_tables. One row per login and publish set.';
+alter table governance.readers owner to wh_owner;
+grant select on governance.readers to svc_dbt;
 
 create schema if not exists quarantine;
 alter schema quarantine owner to wh_owner;
@@ -211,6 +235,7 @@ begin
         return;
     end if;
     had_tables := exists (select from pg_class where relnamespace = to_regnamespace(quote_ident(set_name)) and relkind = 'r');
+    perform governance.apply_access(set_name, set_name || '__next');
     perform governance.swap(set_name);
     update governance.publish_sets set previous_is_whole = had_tables, candidate = null where publish_set = set_name;
     perform governance.record(set_name, 'publish', build, '{}', approved);
@@ -270,9 +295,187 @@ begin
     execute format('alter schema %I rename to %I', set_name, set_name || '__swap');
     execute format('alter schema %I rename to %I', set_name || '__next', set_name);
     execute format('alter schema %I rename to %I', set_name || '__swap', set_name || '__next');
-    execute format('grant usage on schema %I to %I', set_name, 'read_' || set_name);
-    execute format('revoke usage on schema %I from %I', set_name || '__next', 'read_' || set_name);
+    perform governance.open_schemas(set_name);
 end $$;
+
+-- The condition of a row policy, as Postgres itself writes it.
+create or replace function governance.row_condition(reader governance.readers) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select format('(%I = ANY (ARRAY[%s]))', reader.row_column, string_agg(quote_literal(value) || '::text', ', '))
+    from unnest(reader.row_values) as value
+$$;
+
+-- What each login may read of each table and view of a schema that holds (or is to hold) a publish set: every right that
+-- follows from governance.readers. `condition` is null where it reads every row.
+create or replace function governance.rights(set_name text, schema_name text)
+returns table (relation oid, kind "char", grantee text, condition text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select c.oid, c.relkind, 'read_' || set_name, null::text
+    from pg_class as c
+    where c.relnamespace = to_regnamespace(quote_ident(schema_name)) and c.relkind in ('r', 'p', 'v', 'm')
+    union all
+    select c.oid, c.relkind, r.login, case when a.attname is not null then governance.row_condition(r) end
+    from pg_class as c
+    inner join governance.readers as r on r.publish_set = set_name and r.row_column is not null
+    left join pg_attribute as a on a.attrelid = c.oid and a.attname = r.row_column and not a.attisdropped
+    where c.relnamespace = to_regnamespace(quote_ident(schema_name)) and c.relkind in ('r', 'p')
+        and (a.attname is not null or c.relname = any(r.whole_tables))
+$$;
+
+-- Makes grants and row policies of a schema's tables what governance.rights says, and nothing else.
+create or replace function governance.apply_access(set_name text, schema_name text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    found record;
+    is_scoped constant boolean := exists (
+        select from governance.readers where publish_set = set_name and row_column is not null
+    );
+begin
+    for found in
+        select distinct
+            c.oid::regclass as relation,
+            case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end as grantee
+        from pg_class as c
+        cross join lateral (
+            select x.grantee from aclexplode(c.relacl) as x
+            union all
+            select x.grantee from pg_attribute as a cross join lateral aclexplode(a.attacl) as x where a.attrelid = c.oid
+        ) as acl
+        where c.relnamespace = to_regnamespace(quote_ident(schema_name)) and c.relkind in ('r', 'p', 'v', 'm')
+            and acl.grantee <> c.relowner
+    loop
+        execute format('revoke all on %s from %s', found.relation, found.grantee);
+    end loop;
+    for found in
+        select c.oid::regclass as relation, p.polname from pg_policy as p inner join pg_class as c on p.polrelid = c.oid
+        where c.relnamespace = to_regnamespace(quote_ident(schema_name))
+    loop
+        execute format('drop policy %I on %s', found.polname, found.relation);
+    end loop;
+    for found in
+        select c.oid::regclass as relation from pg_class as c
+        where c.relnamespace = to_regnamespace(quote_ident(schema_name)) and c.relkind in ('r', 'p')
+            and c.relrowsecurity <> is_scoped
+    loop
+        execute format(
+            'alter table %s %s row level security', found.relation, case when is_scoped then 'enable' else 'disable' end
+        );
+    end loop;
+    for found in select r.relation::regclass as relation, r.kind, r.grantee, r.condition
+        from governance.rights(set_name, schema_name) as r
+    loop
+        execute format('grant select on %s to %I', found.relation, found.grantee);
+        if is_scoped and found.kind in ('r', 'p') then
+            execute format(
+                'create policy %I on %s for select to %I using (%s)',
+                found.grantee, found.relation, found.grantee, coalesce(found.condition, 'true')
+            );
+        end if;
+    end loop;
+end $$;
+
+-- Lets a set's readers into the schema that is published, and out of every other.
+create or replace function governance.open_schemas(set_name text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    found record;
+begin
+    for found in
+        select n.oid::regnamespace as schema_name, acl.grantee::regrole as grantee
+        from pg_namespace as n cross join aclexplode(n.nspacl) as acl
+        where n.nspname in (set_name, set_name || '__next') and acl.grantee <> 0
+            and acl.grantee::regrole::text not in ('svc_dbt', 'wh_owner')
+    loop
+        execute format('revoke all on schema %s from %s', found.schema_name, found.grantee);
+    end loop;
+    execute format('grant usage on schema %I to %I', set_name, 'read_' || set_name);
+    for found in select login from governance.readers where publish_set = set_name and row_column is not null
+    loop
+        execute format('grant usage on schema %I to %I', set_name, found.login);
+    end loop;
+end $$;
+
+-- Where the database is otherwise than access.yml: in words, with the publish set that it concerns.
+create or replace function governance.access_differences() returns table (publish_set text, difference text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    with logins as (
+        select r.oid, r.rolname::text as login, exists (select from governance.readers as d where d.login = r.rolname) as is_reader
+        from pg_roles as r
+        where r.rolcanlogin and not r.rolsuper and not r.rolcreaterole and r.rolname not in ('svc_loader', 'svc_dbt', 'svc_dagster')
+            and r.oid <> (select datdba from pg_database where datname = current_database())
+    ),
+    allowed as (
+        select s.publish_set, t.relation, t.grantee, t.condition
+        from governance.publish_sets as s cross join lateral governance.rights(s.publish_set, s.publish_set) as t
+    ),
+    relations as (
+        select c.oid, c.relkind, n.nspname::text as schema_name, c.oid::regclass::text as name, c.relrowsecurity, n.oid as schema_oid
+        from pg_class as c inner join pg_namespace as n on c.relnamespace = n.oid
+        where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname not like 'pg\_%' and n.nspname <> 'information_schema'
+    ),
+    effective as (
+        select l.login, l.oid as login_oid, r.oid, r.schema_name, r.name, p.privilege,
+            has_schema_privilege(l.oid, r.schema_oid, 'usage') and (
+                has_table_privilege(l.oid, r.oid, p.privilege)
+                or (p.privilege in ('select', 'insert', 'update') and has_any_column_privilege(l.oid, r.oid, p.privilege))
+            ) as has_it,
+            p.privilege = 'select' and exists (
+                select from allowed as a where a.relation = r.oid and (
+                    a.grantee = l.login or exists (
+                        select from governance.readers as d
+                        where d.login = l.login and d.row_column is null and a.grantee = 'read_' || d.publish_set
+                    )
+                )
+            ) as may_have_it
+        from logins as l cross join relations as r
+        cross join unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']) as p (privilege)
+    )
+    select null, format('%s may log in to this database, and is not named', login)
+    from logins where not is_reader and has_database_privilege(oid, current_database(), 'connect')
+    union all
+    select d.publish_set, format('%s cannot log in', d.login)
+    from governance.readers as d where not exists (select from logins as l where l.login = d.login)
+    union all
+    select schema_name, format('%s %s %s on %s', login, case when has_it then 'has' else 'lacks' end, privilege, name)
+    from effective where has_it <> may_have_it
+    union all
+    select s.nspname, format('%s may look into schema %s', l.login, s.nspname)
+    from logins as l cross join pg_namespace as s
+    where s.nspname not like 'pg\_%' and s.nspname <> 'information_schema' and has_schema_privilege(l.oid, s.oid, 'usage')
+        and not exists (select from governance.readers as d where d.login = l.login and d.publish_set = s.nspname)
+    union all
+    select s.nspname, format('%s may create in schema %s', l.login, s.nspname)
+    from logins as l cross join pg_namespace as s
+    where s.nspname not like 'pg\_%' and has_schema_privilege(l.oid, s.oid, 'create')
+    union all
+    select null, format('%s may %s in this database', l.login, p.privilege)
+    from logins as l cross join unnest(array['create', 'temporary']) as p (privilege)
+    where has_database_privilege(l.oid, current_database(), p.privilege)
+    union all
+    select n.nspname, format('%s may call %s', l.login, f.oid::regprocedure)
+    from logins as l cross join pg_proc as f inner join pg_namespace as n on f.pronamespace = n.oid
+    where n.nspname not like 'pg\_%' and n.nspname <> 'information_schema'
+        and has_schema_privilege(l.oid, n.oid, 'usage') and has_function_privilege(l.oid, f.oid, 'execute')
+    union all
+    select coalesce(a.publish_set, r.schema_name), format(
+        'row policy of %s on %s is %s, not %s', coalesce(a.grantee, p.grantee), r.name, coalesce(p.condition, 'missing'),
+        case when a.grantee is null then 'there' else coalesce(a.condition, 'true') end
+    )
+    from (
+        select a.*, exists (
+            select from governance.readers as d where d.publish_set = a.publish_set and d.row_column is not null
+        ) as is_scoped
+        from allowed as a
+    ) as a
+    full join (
+        select q.polrelid, q.polname::text as grantee, pg_get_expr(q.polqual, q.polrelid) as condition
+        from pg_policy as q where q.polcmd = 'r' and q.polpermissive
+    ) as p on a.relation = p.polrelid and a.grantee = p.grantee
+    inner join relations as r on r.oid = coalesce(a.relation, p.polrelid)
+    inner join governance.publish_sets as s on s.publish_set = r.schema_name
+    where coalesce(a.is_scoped, true) and r.relkind in ('r', 'p')
+        and (p.condition is distinct from case when a.grantee is not null then coalesce(a.condition, 'true') end or not r.relrowsecurity)
+$$;
 
 do $$
 declare
@@ -283,11 +486,12 @@ declare
 begin
     foreach routine in array array[
         'column_changes(text)', 'begin_build(text, text[])', 'publish(text, jsonb, text[])', 'undo(text)',
-        'record(text, text, jsonb, text[], text[])', 'swap(text)'
+        'record(text, text, jsonb, text[], text[])', 'swap(text)', 'open_schemas(text)', 'apply_access(text, text)',
+        'rights(text, text)', 'row_condition(governance.readers)', 'access_differences()'
     ] loop
         execute format('alter function governance.%s owner to wh_owner', routine);
         execute format('revoke all on function governance.%s from public', routine);
-        if routine not like 'swap%' then
+        if routine !~ '^(swap|open_schemas|apply_access)' then
             execute format('grant execute on function governance.%s to svc_dbt', routine);
         end if;
     end loop;
@@ -320,12 +524,74 @@ begin
             execute format('create schema if not exists %I', schema_name);
             execute format('alter schema %I owner to wh_owner', schema_name);
             execute format('grant usage, create on schema %I to svc_dbt', schema_name);
-            execute format(
-                'alter default privileges for role svc_dbt in schema %I grant select on tables to %I',
+            execute format( -- version 0.1 gave them; now a publication does
+                'alter default privileges for role svc_dbt in schema %I revoke select on tables from %I',
                 schema_name, 'read_' || name
             );
         end loop;
-        execute format('grant usage on schema %I to %I', name, 'read_' || name);
         execute format('grant connect on database %I to %I', current_database(), 'read_' || name);
+    end loop;
+    execute format('grant connect on database %I to wh_readers', current_database());
+end $$;
+
+-- Readers as access.yml names them now. Tables that are published are touched only where a set's readers have changed.
+do $$
+declare
+    wanted constant jsonb := coalesce(nullif(current_setting('warehouse.readers', true), ''), '[]');
+    is_forced constant boolean := current_setting('warehouse.apply_access', true) = 'yes'; -- grants made by hand go too
+    before constant jsonb := (select coalesce(jsonb_agg(to_jsonb(r)), '[]') from governance.readers as r);
+    name text;
+    member text;
+    schema_name text;
+begin
+    if is_forced then
+        for schema_name, member in
+            select n.nspname, case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end
+            from pg_namespace as n cross join aclexplode(n.nspacl) as acl left join pg_roles as r on acl.grantee = r.oid
+            where n.nspname not like 'pg\_%' and n.nspname <> 'information_schema'
+                and (acl.grantee = 0 or r.rolname like 'read\_%' or r.rolname = any(pg_temp.reader_logins()))
+        loop
+            execute format('revoke all on schema %I from %s', schema_name, member);
+        end loop;
+    end if;
+    delete from governance.readers;
+    insert into governance.readers (login, publish_set, row_column, row_values, whole_tables)
+    select r.login, r.publish_set, r.row_column, r.row_values, r.whole_tables
+    from jsonb_populate_recordset(null::governance.readers, wanted) as r;
+    foreach name in array pg_temp.as_list('warehouse.publish_sets') loop
+        for member in
+            select m.rolname from pg_auth_members as a inner join pg_roles as m on a.member = m.oid
+            where a.roleid = to_regrole('read_' || name) and not m.rolsuper and not m.rolcreaterole
+            and (is_forced or exists (select from pg_auth_members as b where b.member = m.oid and b.roleid = to_regrole('wh_readers')))
+            and not exists (
+                select from governance.readers as r
+                where r.login = m.rolname and r.publish_set = name and r.row_column is null
+            )
+        loop
+            execute format('revoke %I from %I', 'read_' || name, member);
+        end loop;
+        for member in select login from governance.readers as r where r.publish_set = name and r.row_column is null
+        loop
+            execute format('grant %I to %I', 'read_' || name, member);
+        end loop;
+        if is_forced or (
+            select coalesce(jsonb_agg(to_jsonb(r) order by r.login), '[]') from governance.readers as r where r.publish_set = name
+        ) is distinct from (
+            select coalesce(jsonb_agg(r order by r ->> 'login'), '[]') from jsonb_array_elements(before) as r
+            where r ->> 'publish_set' = name
+        ) then
+            foreach schema_name in array array[name, name || '__next'] loop
+                perform governance.apply_access(name, schema_name);
+            end loop;
+        end if;
+        perform governance.open_schemas(name);
+    end loop;
+    for member in -- a login that the file names no more
+        select m.rolname from pg_auth_members as a inner join pg_roles as m on a.member = m.oid
+        where a.roleid = to_regrole('wh_readers') and m.rolcanlogin and not m.rolsuper and not m.rolcreaterole
+            and not exists (select from governance.readers as r where r.login = m.rolname)
+    loop
+        execute format('alter role %I nologin', member);
+        execute format('revoke wh_readers from %I', member);
     end loop;
 end $$;

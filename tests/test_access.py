@@ -1,0 +1,231 @@
+"""Who may read what: tried as each login, on every table and column, and through publications."""
+
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+
+from ingestion.contracts import ContractError
+from tests.conftest import ROOT, Warehouse
+from warehouse.access import FILE, read_access
+
+SETS = sorted(path.name for path in (ROOT / "dbt_project/models/marts").iterdir() if path.is_dir())
+ACCESS = read_access(SETS)
+LOGINS = sorted({grant["login"] for name, access in ACCESS.items() for grant in access.grants(name)})
+REDDITCH = "pbi_highways_redditch"
+BUILDS = """
+from dbt.cli.main import dbtRunner
+for _ in range(20):
+    build = dbtRunner().invoke(["--quiet", "build", "--select", "path:dbt_project/models/marts/highways"])
+    assert build.success, build
+"""
+
+
+def may_read(login: str, schema: str, table: str, columns: list[str], kind: str) -> tuple[bool, dict[str, list[str]]]:
+    """Whether a login reads a table, and {column: values} where it reads some rows only, as access.yml has it."""
+    access = ACCESS.get(schema)
+    if access and login in access.readers:
+        return True, {}
+    for scope in access.row_scopes if access else []:
+        if login in scope.readers and kind in "rp":
+            if scope.column in columns:
+                return True, {scope.column: scope.values}
+            return table in scope.whole_tables, {}
+    return False, {}
+
+
+@pytest.fixture
+def logins(warehouse: Warehouse) -> Iterator[dict[str, psycopg2.extensions.connection]]:
+    """A connection of each reader, with its own password."""
+    connections = {login: psycopg2.connect(warehouse("url", "--reader", login).strip()) for login in LOGINS}
+    yield connections
+    for connection in connections.values():
+        connection.close()
+
+
+def attempt(connection: psycopg2.extensions.connection, statement: sql.Composed | str) -> list[tuple] | None:
+    """What a statement answers, None where the right to it is lacking; nothing that it did stays."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+    except psycopg2.errors.InsufficientPrivilege:
+        return None
+    finally:
+        connection.rollback()
+
+
+def test_every_login_on_every_table_and_column_may_what_the_file_says(warehouse: Warehouse, logins: dict) -> None:
+    relations = warehouse.sql(
+        "select n.nspname, c.relname, c.relkind, array_agg(a.attname::text order by a.attnum) from pg_class as c "
+        "inner join pg_namespace as n on c.relnamespace = n.oid "
+        "inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped "
+        "where c.relkind in ('r', 'p', 'v', 'm') and n.nspname !~ '^(pg_|information_schema)' group by 1, 2, 3"
+    )
+    assert {schema for schema, *_ in relations} >= {
+        *SETS,
+        "governance",
+        "quarantine",
+        "raw_confirm",
+        "raw_confirm_store",
+    }
+    tried, wrong = 0, []
+    for login, connection in logins.items():
+        for schema, table, kind, columns in relations:
+            name = sql.Identifier(schema, table)
+            expected, only = may_read(login, schema, table, columns, kind)
+            statements = {
+                f"select {column}": sql.SQL("select {} from {} limit 1").format(sql.Identifier(column), name)
+                for column in columns
+            }
+            for words, statement in statements.items():
+                tried += 1
+                if (attempt(connection, statement) is not None) != expected:
+                    wrong.append((login, words, schema, table))
+            forbidden = {
+                "insert": sql.SQL("insert into {} default values").format(name),
+                "update": sql.SQL("update {} set {} = null").format(name, sql.Identifier(columns[0])),
+                "delete": sql.SQL("delete from {}").format(name),
+                "truncate": sql.SQL("truncate {}").format(name),
+            }
+            for words, statement in forbidden.items():
+                tried += 1
+                try:
+                    refused = attempt(connection, statement) is None
+                except psycopg2.Error:  # a view that nobody could change
+                    refused = kind == "v"
+                if not refused:
+                    wrong.append((login, words, schema, table))
+            for column, values in only.items():
+                seen = attempt(connection, sql.SQL("select distinct {} from {}").format(sql.Identifier(column), name))
+                assert {row[0] for row in seen} <= set(values), (login, schema, table)
+                everything = warehouse.sql(
+                    sql.SQL("select count(*) from {} where {} = any(%s)").format(name, sql.Identifier(column)),
+                    (values,),
+                )
+                assert attempt(connection, sql.SQL("select count(*) from {}").format(name)) == everything
+    assert wrong == []
+    assert tried > 1000 * len(LOGINS)
+
+
+def test_no_reader_may_make_publish_or_change_anything(warehouse: Warehouse, logins: dict) -> None:
+    schemas = [row[0] for row in warehouse.sql("select nspname from pg_namespace where nspname !~ '^pg_'")]
+    statements = [
+        *(sql.SQL("create table {} ()").format(sql.Identifier(schema, "x")) for schema in schemas),
+        "create schema x",
+        "create temporary table x ()",
+        "create role x",
+        "set role svc_dbt",
+        "set role wh_owner",
+        "select governance.publish('highways', null, '{}')",
+        "select governance.undo('highways')",
+        "select governance.apply_access('highways', 'highways')",
+        "alter table highways.fct_enquiries disable row level security",
+        "copy (select 1) to program 'true'",
+        "select pg_read_file('postgresql.conf')",
+    ]
+    for login, connection in logins.items():
+        for statement in statements:
+            assert attempt(connection, statement) is None, (login, statement)
+
+
+def test_a_row_policy_holds_through_twenty_publications(warehouse: Warehouse) -> None:
+    """A login that sees one district polls while the set is built and swapped, and by an undo."""
+    stop, answers, errors = threading.Event(), [], []
+
+    def read() -> None:
+        with closing(psycopg2.connect(warehouse("url", "--reader", REDDITCH).strip())) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                while not stop.is_set():
+                    try:
+                        cursor.execute(
+                            "select count(*), count(*) filter (where district_code is distinct from 'E07000236') "
+                            "from highways.fct_enquiries"
+                        )
+                        answers.append(cursor.fetchone())
+                    except psycopg2.Error as error:
+                        errors.append(type(error).__name__)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        warehouse("exec", "--", "python", "-c", BUILDS)
+        warehouse("undo", "highways")
+    finally:
+        stop.set()
+        reader.join()
+    assert errors == []
+    assert {forbidden for _, forbidden in answers} == {0}
+    assert min(rows for rows, _ in answers) > 0
+    assert len(answers) > 1000
+
+
+def test_what_was_changed_by_hand_is_found_and_mended(warehouse: Warehouse) -> None:
+    assert "as access.yml says" in warehouse("access", "check")
+    warehouse.sql("create role visitor login password 'x' in role read_finance")
+    warehouse.sql("grant select on highways.fct_defects to public; grant usage on schema raw_confirm to pbi_finance")
+    warehouse.sql(
+        "grant insert on finance.dim_suppliers to pbi_finance; grant temporary on database warehouse to public"
+    )
+    warehouse.sql(f"drop policy {REDDITCH} on highways.fct_enquiries")
+    warehouse.sql("alter table highways.fct_defects disable row level security")
+    try:
+        found = warehouse("access", "check", expect=1)
+        for words in (
+            "visitor may log in to this database, and is not named",
+            "visitor has select on finance.dim_suppliers",
+            "pbi_finance has insert on finance.dim_suppliers",
+            "pbi_finance may temporary in this database",
+            "pbi_finance may look into schema raw_confirm",
+            f"row policy of {REDDITCH} on highways.fct_enquiries is missing",
+            f"row policy of {REDDITCH} on highways.fct_defects",
+        ):
+            assert words in found
+    finally:
+        warehouse("access", "apply")
+        assert "as access.yml says" in warehouse("access", "check")
+        warehouse.sql("drop role visitor")
+
+
+def test_a_line_that_goes_revokes_what_it_gave(warehouse: Warehouse, tmp_path: Path) -> None:
+    copy = tmp_path / "warehouse"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "tests", "benchmarks"))
+    file, edited = copy / "access.yml", Warehouse(warehouse.home, copy)
+    file.write_text(re.sub(rf"    - readers: \[{REDDITCH}\]\n(?:      .*\n)+", "", file.read_text()), encoding="utf-8")
+    assert REDDITCH not in file.read_text()
+    url, query = warehouse("url", "--reader", REDDITCH).strip(), "select count(*) from highways.fct_enquiries"
+    with closing(psycopg2.connect(url)) as connected:
+        assert attempt(connected, query)[0][0] > 0
+        try:
+            edited("access", "apply")
+            assert attempt(connected, query) is None, "a session that was open loses the right too"
+            with pytest.raises(psycopg2.OperationalError, match="not permitted to log in"):
+                psycopg2.connect(url)
+        finally:
+            warehouse("access", "apply")
+        assert attempt(connected, query)[0][0] > 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("  owner: Head of Finance\n", "", "access.yml:1: finance.owner: Field required"),
+        ("[pbi_finance]", "[svc_dbt]", "names that begin so are the warehouse's own: svc_dbt"),
+        ("[pbi_finance]", "['x; drop role y']", "access.yml:4: finance.readers: String should match"),
+        ("column: district_code", "colum: district_code", "colum: Extra inputs are not permitted"),
+        ("highways:", "roads:", "nobody is named, nor an owner, for the publish set highways"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path, old: str, new: str, words: str) -> None:
+    text = "".join(line for line in FILE.read_text(encoding="utf-8").splitlines(True) if line[0] != "#")
+    file = tmp_path / "access.yml"
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ContractError, match=re.escape(words)):
+        read_access(SETS, file)
