@@ -16,7 +16,7 @@ from sqlalchemy.dialects import mssql
 from ingestion.contracts import Column, SourceError, System, Table
 from ingestion.layouts import snake_case
 
-CHUNK_ROWS = 20_000
+CHUNK_ROWS = 10_000
 ARROW_SCHEMES = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql", "mssql": "mssql"}  # by connectorx
 Cursor = date | datetime | int
 
@@ -37,8 +37,15 @@ class Database:
 
         options: dict[str, object] = {}
         if scheme := ARROW_SCHEMES.get(self.engine.dialect.name):
-            url = self.engine.url.set(drivername=scheme).render_as_string(hide_password=False)
-            options = {"conn": url, "return_type": "arrow_stream", "pre_execution_query": self.before or None}
+            url = self.engine.url.set(drivername=scheme)
+            if str(url.query.get("sslmode", "")).startswith("verify-"):
+                # connectorx's word for it: it checks the authority, and psycopg2 has checked the name there
+                url = url.update_query_dict({"sslmode": "require"})
+            options = {
+                "conn": url.render_as_string(hide_password=False),
+                "return_type": "arrow_stream",
+                "pre_execution_query": self.before or None,
+            }
         return sql_table(
             self.engine,
             table.name,

@@ -20,7 +20,7 @@ DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 @pytest.fixture
 def existing_postgres(home: Path) -> Iterator[str]:
-    """A server of the operating system's own packages, with stock settings; its administrator's URL."""
+    """A server of the operating system's own packages that takes TLS and SCRAM only; its administrator's URL."""
     binaries, folder, port = DEBIAN[-1].parent, home / "existing", free_port()
     folder.mkdir()
     (folder / "password").write_text("administrator")
@@ -36,10 +36,18 @@ def existing_postgres(home: Path) -> Iterator[str]:
 
     access = ("-U", "postgres", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}", "-E", "UTF8", "--no-locale")
     run(binaries / "initdb", "-D", folder / "data", *access)
-    options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+    authority = ("-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=Throwaway authority")
+    run("openssl", "req", *authority, "-keyout", folder / "authority.key", "-out", folder / "authority.pem")
+    signed_by = ("-CA", folder / "authority.pem", "-CAkey", folder / "authority.key")
+    server = ("-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=warehouse", *signed_by)
+    files = ("-keyout", folder / "data/server.key", "-out", folder / "data/server.crt")
+    run("openssl", "req", *server, "-addext", "subjectAltName=IP:127.0.0.1", *files)
+    (folder / "data/pg_hba.conf").write_text("hostnossl all all all reject\nhostssl all all all scram-sha-256\n")
+    options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c ssl=on"
     run(binaries / "pg_ctl", "start", "-w", "-D", folder / "data", "-l", folder / "log", "-o", options)
     try:
-        yield f"postgresql://postgres:administrator@127.0.0.1:{port}/postgres"
+        trusted = f"sslmode=verify-full&sslrootcert={folder / 'authority.pem'}"
+        yield f"postgresql://postgres:administrator@127.0.0.1:{port}/postgres?{trusted}"
     finally:
         run(binaries / "pg_ctl", "stop", "-w", "-m", "immediate", "-D", folder / "data")
 
@@ -52,6 +60,11 @@ def test_the_same_run_on_an_existing_postgres(existing_postgres: str, warehouse:
         other("run", "--demo")
         assert not (other.home / "postgres").exists(), "nothing is started"
         assert other.figures() == warehouse.figures()
+        assert other.sql("select distinct version from pg_stat_ssl where pid = pg_backend_pid()") == [("TLSv1.3",)]
+        unencrypted = re.sub(r"\?.*", "?sslmode=disable", existing_postgres)
+        assert "rejects connection" in other("run", "--demo", expect=1, WAREHOUSE_URL=unencrypted)
+        elsewhere = existing_postgres.replace("127.0.0.1", "localhost")
+        assert "does not match host name" in other("run", "--demo", expect=1, WAREHOUSE_URL=elsewhere)
     finally:
         other("stop")
 
