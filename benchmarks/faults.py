@@ -87,7 +87,9 @@ def main() -> None:
 
     def run(trial: Callable, faults: list[str], marks: tuple[str, ...], trials: int) -> None:
         for fault, mark in plan(faults, marks, trials):
-            outcomes.append(attempt(trial, fault, mark, f"{given.seed}-{len(outcomes) + 1}"))
+            outcome = attempt(trial, fault, mark, f"{given.seed}-{len(outcomes) + 1}")
+            outcome.said = outcome.said.replace(str(home), "$WAREHOUSE_HOME")
+            outcomes.append(outcome)
 
     with harness.warehouse([SYSTEM]) as home:
         facts = harness.machine(home)
