@@ -21,7 +21,7 @@ LOGINS = sorted({grant["login"] for name, access in ACCESS.items() for grant in 
 REDDITCH = "pbi_highways_redditch"
 BUILDS = """
 from dbt.cli.main import dbtRunner
-for _ in range(20):
+for _ in range(19):
     build = dbtRunner().invoke(["--quiet", "build", "--select", "path:dbt_project/models/marts/highways"])
     assert build.success, build
 """
@@ -136,7 +136,7 @@ def test_no_reader_may_make_publish_or_change_anything(warehouse: Warehouse, log
 
 
 def test_a_row_policy_holds_through_twenty_publications(warehouse: Warehouse) -> None:
-    """A login that sees one district polls while the set is built and swapped, and by an undo."""
+    """A login that sees one district polls while the set is built and swapped, and taken back once."""
     stop, answers, errors = threading.Event(), [], []
 
     def read() -> None:
@@ -158,6 +158,7 @@ def test_a_row_policy_holds_through_twenty_publications(warehouse: Warehouse) ->
     try:
         warehouse("exec", "--", "python", "-c", BUILDS)
         warehouse("undo", "highways")
+        warehouse.dbt("build", "--select", "path:dbt_project/models/marts/highways")
     finally:
         stop.set()
         reader.join()
