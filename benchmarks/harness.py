@@ -35,7 +35,7 @@ def warehouse(systems: Iterable[str]) -> Iterator[Path]:
     Yields the folder. WAREHOUSE_URL, LOADER_URL and whatever else a load reads are in the environment.
     """
     from demo import postgres
-    from warehouse import environment
+    from warehouse import environment, vault
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end too
     with tempfile.TemporaryDirectory(prefix="warehouse-bench-") as name:
@@ -45,6 +45,8 @@ def warehouse(systems: Iterable[str]) -> Iterator[Path]:
         try:
             os.environ["WAREHOUSE_URL"] = postgres.start(folder)
             environment.prepare(systems=systems)
+            with database("warehouse") as connection:
+                vault.adopt_key(connection)
             yield folder
         finally:
             postgres.stop(folder)

@@ -33,6 +33,8 @@ CONFIRM = {
         enquiry_log_number:bigint enquiry_description enquiry_log_time:timestamp last_updated_time:timestamp
         enquiry_x:numeric(12,2) enquiry_y:numeric(12,2) site_code enquiry_method_code point_of_contact_code
         customer_type_code""",
+    "enquiry_customer": """enquiry_number*:bigint customer_reference customer_name customer_address customer_email
+        customer_phone last_updated_time:timestamp""",
     "enquiry_status_log": """enquiry_number*:bigint enquiry_log_number*:bigint enquiry_status_code logged_time:timestamp
         effective_time:timestamp status_log_notes""",
     "defect": """instruction_uid*:bigint job_reference date_reported:timestamp required_start_date:timestamp
@@ -46,8 +48,9 @@ def _columns(table: str) -> list[str]:
     return [column.partition(":")[0].rstrip("*") for column in CONFIRM[table].split()]
 
 
-Site, Enquiry, Entry, Defect = (
-    namedtuple(table, _columns(table)) for table in ("site", "central_enquiry", "enquiry_status_log", "defect")
+Site, Enquiry, Customer, Entry, Defect = (
+    namedtuple(table, _columns(table))
+    for table in ("site", "central_enquiry", "enquiry_customer", "enquiry_status_log", "defect")
 )
 Status = namedtuple("Status", _columns("enquiry_status"))
 STATUSES = [
@@ -156,6 +159,7 @@ def build(seed: int) -> County:
         "enquiry_status": STATUSES,
         "enquiry_subject": [subject[:4] for subject in SUBJECTS],
         "central_enquiry": enquiries,
+        "enquiry_customer": _customers(Random(f"{seed} customers"), sites, enquiries),
         "enquiry_status_log": log,
         "defect": _defects(Random(f"{seed} defects"), sites, enquiries, log),
     }
@@ -296,6 +300,26 @@ def _enquiries(rng: Random, sites: list[Site]) -> tuple[list[Enquiry], list[Entr
             rng.choice(("HUB", "SELF", "MEM")), rng.choices(("PUB", "CLLR", "PAR"), (90, 5, 5))[0],
         ))  # fmt: skip
     return enquiries, entries
+
+
+def _customers(rng: Random, sites: list[Site], enquiries: list[Enquiry]) -> list[Customer]:
+    """Who reported two enquiries in three; some report often. Addresses and numbers are nobody's."""
+    people = []
+    for number in range(1, 6_001):
+        first, last, site = rng.choice(FIRST), _word(rng), rng.choice(sites)
+        address = f"{rng.randint(1, 150)} {site.site_name}, {site.town_name}"
+        email = f"{first}.{last}{number}@example.org".lower() if rng.random() < 0.7 else None
+        people.append((f"C{number:06d}", f"{first} {last}", address, email, f"01632 960{rng.randrange(1000):03d}"))
+    zeal = list(accumulate(rng.paretovariate(2) for _ in people))
+    found = []
+    for row in enquiries:
+        if row.enquiry_method_code != "INS" and rng.random() < 0.72:
+            reference, name, address, email, phone = rng.choices(people, cum_weights=zeal)[0]
+            name = rng.choices((name, name.upper(), f"{name} "), (90, 6, 4))[0]
+            phone = rng.choices((phone, phone.replace("0", "+44 ", 1), None), (55, 5, 40))[0]
+            person = (reference, name, address, email, phone)
+            found.append(Customer(row.enquiry_number, *person, row.last_updated_time))
+    return found
 
 
 def _defects(rng: Random, sites: list[Site], enquiries: list[Enquiry], log: list[Entry]) -> list[Defect]:

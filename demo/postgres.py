@@ -29,12 +29,16 @@ from filelock import FileLock
 
 PATIENCE = 60  # seconds: for the lock, for a start (recovery, sessions that outlive a killed server) and for a stop
 
-# Given at each start, so that they follow the machine and this file. The last line keeps rows' values out of the log.
+# Given at each start, so that they follow the machine and this file. The server's log is a source of the warehouse: a
+# CSV file a day, in UTC. The last line keeps rows' values out of it: in CSV an error has its detail, however terse it
+# is to be, so none is logged but those of readers, with what they ask (warehouse/setup.sql).
 SETTINGS = f"""
     listen_addresses=127.0.0.1 unix_socket_directories= max_connections=100 timezone=UTC jit=off
     shared_buffers={min(psutil.virtual_memory().total // 4 >> 20, 2048)}MB work_mem=64MB max_wal_size=4GB
     wal_level=minimal max_wal_senders=0 synchronous_commit=off
-    log_min_error_statement=panic log_error_verbosity=terse log_parameter_max_length_on_error=0
+    logging_collector=on log_destination=csvlog log_directory=log log_filename=postgresql-%Y-%m-%d.log
+    log_rotation_size=0 log_timezone=UTC log_checkpoints=off
+    log_min_messages=log log_min_error_statement=panic log_error_verbosity=terse log_parameter_max_length_on_error=0
 """.split()
 
 # What passes by itself: sessions that outlive a killed server, another starter, a port that was taken a moment ago.
@@ -92,6 +96,12 @@ def url(folder: Path) -> str | None:
     if running := status(folder):
         return f"postgresql://postgres:{_state(folder.resolve())['password']}@127.0.0.1:{running['port']}/warehouse"
     return None
+
+
+def log_folder(folder: Path) -> Path:
+    """Where the server of `folder` writes its CSV log, for the account that started it to read."""
+    folder = folder.resolve()
+    return _data(folder, _state(folder)) / "log"
 
 
 def _state(folder: Path) -> dict:
@@ -195,16 +205,17 @@ def _running(data: Path) -> tuple[int, int, bool] | None:
 
 def _run_server(data: Path, binaries: Path, port: int) -> int:
     """Bring the server up unless it is, at this port if it is free, and return its port."""
-    log, give_up = data / "server.log", time.monotonic() + PATIENCE
+    log, give_up = data / "server.log", time.monotonic() + PATIENCE  # what it says before its CSV log is open
     while not ((server := _running(data)) and server[2]):
         said = PASSING[0]
         if not server:
             _drop_stale_pid(data)
-            begun = log.stat().st_size if log.exists() else 0
+            begun = {file: file.stat().st_size for file in (log, *data.glob("log/*.csv")) if file.exists()}
             options = " ".join(f"-c {setting}" for setting in (*SETTINGS, f"port={_free_port(port)}"))
             done = _run(binaries / "pg_ctl", "start", "-D", data, "-l", log, "-w", "-t", PATIENCE, "-o", options)
             if done.returncode:
-                said = done.stderr + (log.read_bytes()[begun:].decode(errors="replace") if log.exists() else "")
+                logs = [file.read_bytes()[begun.get(file, 0) :] for file in (log, *data.glob("log/*.csv"))]
+                said = done.stderr + b"".join(logs).decode(errors="replace")
         if time.monotonic() > give_up or not any(words in said for words in PASSING):
             raise RuntimeError(f"PostgreSQL in {data} does not start: {said.strip()[-1000:]}")
         time.sleep(0.02)

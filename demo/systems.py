@@ -1,7 +1,8 @@
 """The invented county's systems, filled and running: Confirm's database, the landing folder, the Open311 front door.
 
 In the folder lie `landing/` (files as systems drop them; there only when whole), `requests.json` (what Open311 serves),
-`systems.json` (mode 0600: Confirm's password, the seed, the front door's process) and `open311.log`.
+`systems.json` (mode 0600: Confirm's password, the seed, the front door's process), `open311.log` and `server_log/` (the
+log of a server from which nobody has read: it stands in where the warehouse's own is not at hand).
 """
 
 import csv
@@ -56,6 +57,8 @@ def start(folder: Path, warehouse_url: str, seed: int = 1) -> dict[str, str]:
             _end(door)
             state["front_door"] = _open_front_door(folder)
             _write(folder / "systems.json", json.dumps(state))
+        (folder / "server_log").mkdir(exist_ok=True)
+        (folder / "server_log" / "postgresql.csv").touch()
         url = urlsplit(warehouse_url)
         confirm = url._replace(
             scheme="postgresql+psycopg2",
@@ -64,6 +67,7 @@ def start(folder: Path, warehouse_url: str, seed: int = 1) -> dict[str, str]:
         )
         return {
             "LANDING": str(folder / "landing"),
+            "SERVER_LOG": str(folder / "server_log"),
             "CONFIRM_URL": confirm.geturl(),
             "OPEN311_URL": f"http://127.0.0.1:{state['front_door']['port']}",
         }
@@ -122,17 +126,22 @@ def _prepare_confirm(warehouse_url: str, seed: int) -> bool:
         if not cursor.rowcount:
             cursor.execute("create database confirm template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'")
     with _connect(warehouse_url, "confirm") as connection, connection.cursor() as cursor:
-        cursor.execute("select obj_description(oid) from pg_class where relnamespace = 'public'::regnamespace")
-        comments = {row[0] for row in cursor}
-        if comments and _marker(seed) not in comments:
+        found = _tables(cursor)
+        if found and _marker(seed) not in found.values():
             raise RuntimeError(f"the server's database confirm is not this county's (seed {seed}): drop or rename it")
-        return bool(comments)
+        return found.keys() >= county.CONFIRM.keys()
+
+
+def _tables(cursor) -> dict[str, str | None]:
+    """{name: comment} of what Confirm's database has."""
+    cursor.execute("select relname, obj_description(oid) from pg_class where relnamespace = 'public'::regnamespace")
+    return dict(cursor.fetchall())
 
 
 def _fill_confirm(warehouse_url: str, seed: int, tables: dict[str, list[tuple]]) -> None:
-    """Make and fill all tables in one transaction: Confirm is filled or empty, however this ends."""
+    """Make and fill the tables that are not there, in one transaction: all or none, however this ends."""
     with _connect(warehouse_url, "confirm") as connection, connection, connection.cursor() as cursor:
-        for name in county.CONFIRM:
+        for name in county.CONFIRM.keys() - _tables(cursor).keys():
             table = sql.Identifier("public", name)
             cursor.execute(sql.SQL("create table {} ({})").format(table, sql.SQL(county.table_definition(name))))
             cursor.execute(sql.SQL("comment on table {} is {}").format(table, sql.Literal(_marker(seed))))

@@ -7,12 +7,14 @@ brings an extract to <system>_landing; nothing that is wrong with it has touched
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extras import execute_values
 
 from ingestion.contracts import SourceError, System, Table
+from ingestion.privacy import PSEUDONYM, RECORDS
 from ingestion.tables import PLACE, Reject
 
 FEW_REJECTS = 10  # rows that may be unfit whatever share of the load they are
@@ -44,6 +46,7 @@ class Extract:
 
     `source_rows`, `source_sums` are the source's own figures for what was asked for, `source_total` for all it has;
     None where it gives none. `files` are (name, content hash, rows). `redriven` are quarantine rows that now fit.
+    `identities` has the identity records that were parted from the rows, a line each (ingestion.privacy.RECORDS).
     """
 
     table: Table
@@ -62,6 +65,7 @@ class Extract:
     files: list[tuple[str, str, int]] = field(default_factory=list)
     corrected: list[str] = field(default_factory=list)
     redriven: list[int] | None = None
+    identities: Path | None = None
     version: str = ""
     cut_off: str = ""
 
@@ -69,7 +73,8 @@ class Extract:
     def columns(self) -> dict[str, str]:
         """{name: Postgres type} of what lands."""
         table = self.table
-        columns = {column.name: column.data_type for column in table.columns} | dict.fromkeys(self.new_columns, "text")
+        columns = {column.name: column.landed_type for column in table.columns}
+        columns |= dict.fromkeys(self.new_columns, "text")
         columns |= {"_source_file": "text", "_source_row": "bigint"} if table.files else {}
         return columns | (HISTORY if table.load == "history" else {})
 
@@ -113,6 +118,8 @@ def commit(cursor, extracts: list[Extract], load_id: str) -> list[Landing]:
             unreconciled.add(name)
     if unreconciled:
         raise UnreconciledError(unreconciled)
+    for step in commits.values():
+        step.run("drop table if exists {landing}")  # what it held is in the store now, and nowhere else
     return landings
 
 
@@ -208,6 +215,8 @@ class _Commit:
         if table.kept_by_key or (table.load == "append" and table.key):
             self._one_row_per_key()
         in_its_place = not existed or (extract.whole and (table.load == "replace" or parent is not None))
+        if existed and not in_its_place and not extract.last.version.startswith(extract.contract):
+            in_its_place = self._has_clear_identifiers()
         if not in_its_place:
             self._adapt()
         before = extract.last.total
@@ -222,6 +231,7 @@ class _Commit:
         else:
             rows, total = self._append(before)
         self._show()
+        self._keep_identities()
         quarantined = self._quarantine()
         state = extract.version or self.load_id
         if existed and not rows and total == before:
@@ -239,6 +249,17 @@ class _Commit:
         self._record(landing)
         return landing
 
+    def _has_clear_identifiers(self) -> bool:
+        """Whether the store has values of before a column was an identifier; raises where versions would be lost."""
+        held = self._held()
+        for name in (column.name for column in self.table.identifiers if column.name in held):
+            in_clear = "select exists (select from {store} where {column}::text !~ %s)"
+            if self.value(in_clear, [PSEUDONYM], column=sql.Identifier(name)):
+                if self.table.load == "merge" and self.extract.whole:
+                    return True
+                self.refuse(f"{name} is an identifier now, and rows that landed before have it in clear; drop them")
+        return False
+
     def _replace(self, existed: bool) -> tuple[int, int]:
         """The landed table takes the store's place; nothing is copied."""
         if existed:
@@ -253,11 +274,9 @@ class _Commit:
         return self.arrived, self.arrived
 
     def _append(self, before: int) -> tuple[int, int]:
-        removed = (
-            self.run("delete from {store} where _source_file = any(%s)", [self.extract.corrected])
-            if (self.extract.corrected)
-            else 0
-        )
+        removed = 0
+        if self.extract.corrected:
+            removed = self.run("delete from {store} where _source_file = any(%s)", [self.extract.corrected])
         conflict = sql.SQL("on conflict do nothing" if self.table.key and self.table.load == "append" else "")
         rows = self.run("insert into {store} ({columns}) select {columns} from {landing} {conflict}", conflict=conflict)
         return rows + removed, before + rows - removed
@@ -376,14 +395,18 @@ class _Commit:
     def _index(self, where: str) -> None:
         self.run(f"create unique index if not exists {{index}} on {{{where}}} ({{versioned_key}})")
 
-    def _adapt(self) -> None:
-        """Gives the store's table the columns and types that came."""
+    def _held(self) -> dict[str, str]:
+        """{name: Postgres type} of the store's columns."""
         self.run(
             "select attname, format_type(atttypid, atttypmod) from pg_attribute "
             "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
             [self.names["store"].as_string(self.cursor)],
         )
-        held = dict(self.cursor.fetchall())
+        return dict(self.cursor.fetchall())
+
+    def _adapt(self) -> None:
+        """Gives the store's table the columns and types that came."""
+        held = self._held()
         for name, kind in self.extract.columns.items():
             column = sql.Identifier(name)
             if name not in held:
@@ -412,6 +435,11 @@ class _Commit:
             self.run(create, shown=_list("{}", names))
 
     # --- what is written down
+
+    def _keep_identities(self) -> None:
+        """Brings identity records to the vault."""
+        if self.extract.identities:
+            keep_identities(self.cursor, self.table, self.extract.identities, self.load_id)
 
     def _quarantine(self) -> int:
         """Writes down the rows that did not fit, and closes the cases that this load settles; how many it parted."""
@@ -446,6 +474,7 @@ class _Commit:
         place = [self.table.system.name, self.table.name]
         if self.extract.whole:
             self.run("delete from governance.files where system = %s and table_name = %s", place)
+            self.run("update governance.disposals set is_out = false where system = %s and table_name = %s", place)
         execute_values(
             self.cursor,
             "insert into governance.files (system, table_name, file_name, sha256, rows_read, load_id) values %s "
@@ -455,15 +484,20 @@ class _Commit:
         record_landing(self.cursor, self.table.system, landing, self.load_id)
 
     def reconciles(self, landing: Landing) -> bool:
-        """Whether the table now holds what the source counts, less what is in quarantine."""
+        """Whether the table now holds what the source counts, less what is in quarantine or was disposed of here."""
         counted_before = self.extract.whole and self.table.system.kind == "database"
         if self.extract.source_total is None or counted_before or self.table.load == "append":
             return True
+        place = [self.table.system.name, self.table.name]
+        disposed = self.value(
+            "select coalesce(sum(rows), 0) from governance.disposals where system = %s and table_name = %s and is_out",
+            place,
+        )
         waiting = self.value(
             "select count(*) from quarantine.rows where system = %s and table_name = %s and resolved_at is null",
-            [self.table.system.name, self.table.name],
+            place,
         )
-        return landing.total + waiting == self.extract.source_total
+        return 0 <= self.extract.source_total - landing.total - waiting <= disposed
 
 
 def record_landing(cursor, system: System, landing: Landing, load_id: str) -> None:
@@ -486,17 +520,62 @@ def record_landing(cursor, system: System, landing: Landing, load_id: str) -> No
     )
 
 
-def last_landings(connection, system: System) -> dict[str, Landing]:
+def keep_identities(cursor, table: Table, file: Path, load_id: str) -> None:
+    """Brings the identity records in `file` to the vault, except those that it has."""
+    cursor.execute(f"create temporary table came ({RECORDS})")
+    if file.exists():
+        with file.open("rb") as lines:
+            cursor.copy_expert("copy came from stdin", lines)
+    cursor.execute(
+        "with one as materialized (select distinct on (record) * from came), new as ("
+        "insert into vault.identities (system, table_name, record, subject, tokens, sealed, load_id) "
+        "select %s, %s, record, subject, tokens, sealed, %s from one on conflict do nothing returning record) "
+        "insert into vault.data_keys (record, salt) select record, salt from one inner join new using (record)",
+        [table.system.name, table.name, load_id],
+    )
+    cursor.execute("drop table came")
+
+
+def known_identities(cursor, table: Table) -> bytes:
+    """The names of the table's records in the vault, one after another, in order."""
+    cursor.execute(
+        "select string_agg(record, ''::bytea order by record) from vault.identities "
+        "where system = %s and table_name = %s",
+        [table.system.name, table.name],
+    )
+    return bytes(cursor.fetchone()[0] or b"")
+
+
+def destroy_identities(cursor, which: sql.Composable, values: Iterable) -> None:
+    """Destroys identity records (`i`), and the salts without which nothing opens a copy of them."""
+    query = sql.SQL(
+        "with gone as (delete from vault.identities as i where {} returning record) "
+        "delete from vault.data_keys where record in (select record from gone)"
+    )
+    cursor.execute(query.format(which), list(values))
+
+
+def store_of(table: Table) -> sql.Identifier:
+    """The table in which a raw table's rows are."""
+    return sql.Identifier(f"{table.system.name}_store", table.name)
+
+
+def has_landed(cursor, table: Table) -> bool:
+    """Whether the raw table is there."""
+    cursor.execute("select to_regclass(%s)", [store_of(table).as_string(cursor)])
+    return cursor.fetchone()[0] is not None
+
+
+def last_landings(cursor, system: System) -> dict[str, Landing]:
     """What the last load of each table did."""
-    with connection, connection.cursor() as cursor:
-        cursor.execute(
-            "select distinct on (table_name) table_name, rows_landed, version, cut_off, rows_read, rows_quarantined, "
-            "rows_total, new_columns, landed_at from governance.landings "
-            "where system = %s and to_regclass(format('%%I.%%I', system || '_store', table_name)) is not null "
-            "order by table_name, landing_id desc",
-            [system.name],
-        )
-        return {row[0]: Landing(*row) for row in cursor.fetchall()}
+    cursor.execute(
+        "select distinct on (table_name) table_name, rows_landed, version, cut_off, rows_read, rows_quarantined, "
+        "rows_total, new_columns, landed_at from governance.landings "
+        "where system = %s and to_regclass(format('%%I.%%I', system || '_store', table_name)) is not null "
+        "order by table_name, landing_id desc",
+        [system.name],
+    )
+    return {row[0]: Landing(*row) for row in cursor.fetchall()}
 
 
 def _list(template: str, names: Iterable[str], separator: str = ", ") -> sql.Composable:

@@ -4,7 +4,7 @@ import hashlib
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import available_timezones
 
 import pyarrow as pa
@@ -29,6 +29,11 @@ BESIDE = {"description", "privacy"}  # parts of a column's contract that do not 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Duration = Annotated[str, StringConstraints(pattern=r"^P(\d+Y)?(\d+M)?(\d+D)?$")]
+Identifier = Literal[
+    *("nhs_number", "nino", "upn", "employee_number", "person_number"),
+    *("name", "date_of_birth", "address", "postcode", "email", "telephone"),
+]
 Separator = Annotated[str, StringConstraints(pattern=r'^([^\w\s"]|[\t ])$')]
 ARTICLE_6 = re.compile(r"article 6\(1\)\([a-f]\)", re.IGNORECASE)  # UK GDPR
 ARTICLE_9 = re.compile(r"article 9\(2\)\(([a-j])\)", re.IGNORECASE)
@@ -65,12 +70,17 @@ class _Part(BaseModel):
 
 
 class Column(_Part):
-    """A column: its name and type in Postgres, its privacy class; in a file, its heading and date format if unusual."""
+    """A column: its name and type in Postgres, its privacy class; in a file, its heading and date format if unusual.
+
+    A column whose privacy is `identifier` says which kind (`identifier`), and lands as a token of it, a text. A
+    `person_number` is the system's own; every other kind is the same in all systems.
+    """
 
     name: Name
     data_type: str
     description: Text
     privacy: Literal["identifier", "personal", "special_category", "none"]
+    identifier: Identifier | None = None
     header: Text | None = None
     format: Text | None = None
 
@@ -78,9 +88,20 @@ class Column(_Part):
     def _check(self) -> "Column":
         if self.data_type not in ARROW_TYPES and not NUMERIC.fullmatch(self.data_type):
             raise ValueError(f"data_type must be numeric(p,s) or one of {', '.join(ARROW_TYPES)}")
-        if self.privacy == "identifier":
-            raise ValueError("an identifier may not land before it is pseudonymised at extraction: leave it out")
+        if (self.privacy == "identifier") != bool(self.identifier):
+            raise ValueError(
+                f"privacy: identifier and `identifier` ({', '.join(get_args(Identifier))}) need each other"
+            )
+        if self.identifier and (self.data_type == "date") != (self.identifier == "date_of_birth"):
+            raise ValueError("a date_of_birth is a date, and no other identifier is")
+        if self.identifier and not re.fullmatch(r"text|date|bigint|numeric\(\d+,0\)", self.data_type):
+            raise ValueError("an identifier is a text, a whole number or a date")
         return self
+
+    @property
+    def landed_type(self) -> str:
+        """The Postgres type of what lands."""
+        return "text" if self.identifier else self.data_type
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -125,11 +146,15 @@ class Table(_Part):
     A whole extract that has lost more than `shrink` of its rows, or a load with more than `rejects` of its rows unfit
     (both shares, 0 to 1), is refused. `control_totals` are summed at source and compared. `left_out` names what the
     source has and is deliberately not read; any other undeclared column lands as text, closed to readers.
+    Where a row is about a person, `subject` is the identifier column that stands for that person. A row is deleted when
+    the moment in `retained_from` is longer ago than `retention` (the system's, where the table gives none of its own).
+
     A table with a `parent` holds the elements of the list `items` in each row that the API gives for that table. It is
     loaded with its parent; its key is the parent's and, of its own, an id or the column `item_position`.
 
     From `files` on, the fields say how a file is laid out; docs/files.md has an example of each. With `corrections` a
-    file of a name that has landed replaces its rows (load: append).
+    file of a name that has landed replaces its rows (load: append). A CSV that is `growing` is still being written to:
+    its whole rows land, even none, and what follows them waits for the next load.
     """
 
     name: Name
@@ -142,10 +167,14 @@ class Table(_Part):
     rejects: float = Field(default=0.01, ge=0, le=1)
     control_totals: list[Name] = []
     left_out: list[Text] = []  # columns, by heading or name in snake case; `*` stands for any text
+    subject: Name | None = None
+    retained_from: Name | None = None
+    retention: Duration | None = None
     parent: Name | None = None
     items: Text | None = None
     files: Text | None = None
     corrections: bool = False
+    growing: bool = False
     encoding: Text = "utf-8"  # with or without a byte order mark
     delimiter: Separator = ","
     sheet: Text | None = None  # of a workbook that has several; `*` stands for what changes in its name
@@ -162,8 +191,19 @@ class Table(_Part):
         names = self.column_names
         if doubled := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"declared twice: {', '.join(sorted(doubled))}")
-        if unknown := {*self.key, *self.control_totals, *filter(None, [self.cursor])} - set(names):
-            raise ValueError(f"key, cursor or control total is not a declared column: {', '.join(sorted(unknown))}")
+        if unknown := {*self.key, *self.control_totals, *filter(None, [self.cursor, self.retained_from])} - set(names):
+            raise ValueError(
+                f"key, cursor, control total or retained_from is not a declared column: {', '.join(sorted(unknown))}"
+            )
+        identifiers = [column.name for column in self.identifiers]
+        if (identifiers or self.subject) and self.subject not in identifiers:
+            raise ValueError("a table with identifiers has a `subject`: the one of them that stands for the person")
+        if misused := {*self.control_totals, self.cursor}.intersection(identifiers):
+            raise ValueError(f"an identifier is no cursor or control total: {', '.join(sorted(misused))}")
+        if self.retained_from and self.column(self.retained_from).data_type not in ("timestamptz", "date", "text"):
+            raise ValueError("retained_from is a timestamptz, a date, or a text that Postgres reads as one")
+        if self.retention and not self.retained_from:
+            raise ValueError("retention needs `retained_from`, the column from which it counts")
         if bool(self.parent) != bool(self.items):
             raise ValueError("`parent` (a table) and `items` (its list) need each other")
         if self.parent and (self.cursor or self.load not in ("replace", "merge")):
@@ -193,6 +233,8 @@ class Table(_Part):
             "".encode(self.encoding)
         except LookupError:
             raise ValueError(f"encoding {self.encoding} is not known; utf-8, windows-1252 and utf-16 are") from None
+        if self.growing and (not self.corrections or self.footer or self.encoding.startswith(("utf-16", "utf-32"))):
+            raise ValueError("growing needs `corrections`, for a CSV without a footer and not in utf-16")
         if self.headings and self.header_rows > 1:
             raise ValueError("a file has `header_rows`, or none and its `headings` are in the contract")
         if self.row_count_at and not self.footer:
@@ -208,7 +250,8 @@ class Table(_Part):
     @property
     def digest(self) -> str:
         """A hash of what the contract says of the table's content: where it changes, everything is read again."""
-        beside = {"description", "shrink", "rejects", "control_totals", "lag", "corrections"}
+        beside = {"description", "shrink", "rejects", "control_totals", "lag", "corrections", "growing"}
+        beside |= {"retained_from", "retention"}
         content = self.model_dump_json(exclude={**dict.fromkeys(beside, True), "columns": {"__all__": BESIDE}})
         return hashlib.sha256(f"{self._system.time_zone} {content}".encode()).hexdigest()[:12]
 
@@ -220,6 +263,11 @@ class Table(_Part):
     def column(self, name: str) -> Column:
         """The declared column of that name."""
         return next(column for column in self.columns if column.name == name)
+
+    @property
+    def identifiers(self) -> list[Column]:
+        """The columns that are parted at extraction."""
+        return [column for column in self.columns if column.identifier]
 
     @property
     def kept_by_key(self) -> bool:
@@ -269,7 +317,7 @@ class System(_Part):
     purpose: Text
     lawful_basis: Text
     special_category_basis: Text | None = None
-    retention: Annotated[str, StringConstraints(pattern=r"^P(\d+Y)?(\d+M)?(\d+D)?$")]
+    retention: Duration
     sharing: Text
     tables: list[Table] = Field(min_length=1)
 
@@ -310,9 +358,11 @@ class System(_Part):
             raise ValueError(f"{table.name}: the key must be the parent's and at least one column of its own")
         if table.load != parent.load:
             raise ValueError(f"{table.name}: load must be its parent's, {parent.load}")
-        types = [{column.name: column.data_type for column in each.columns} for each in (parent, table)]
+        types = [
+            {column.name: (column.data_type, column.identifier) for column in each.columns} for each in (parent, table)
+        ]
         if unlike := [name for name in parent.key if types[0][name] != types[1][name]]:
-            raise ValueError(f"{table.name}: not of the parent's data_type: {', '.join(unlike)}")
+            raise ValueError(f"{table.name}: not of the parent's data_type or identifier: {', '.join(unlike)}")
 
     @property
     def short_name(self) -> str:
@@ -329,12 +379,7 @@ def read_contracts(folder: Path = STAGING) -> dict[str, System]:
 
 
 def _read_file(path: Path) -> list[System]:
-    text = path.read_text(encoding="utf-8")
-    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
-    try:
-        root, document = yaml.compose(text), yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        raise ContractError(f"{shown}:{error.problem_mark.line + 1}: not YAML: {error.problem}") from None
+    shown, root, document = read_yaml(path)
     if not isinstance(document, dict) or not isinstance(document.get("sources"), list):
         raise ContractError(f"{shown}:1: a source contract has a list `sources:`")
     systems = []
@@ -344,6 +389,16 @@ def _read_file(path: Path) -> list[System]:
         except ValidationError as refusal:
             raise ContractError(located(refusal, root, ("sources", position), shown)) from None
     return systems
+
+
+def read_yaml(path: Path) -> tuple[Path, yaml.Node, Any]:
+    """The file's name as messages show it, its nodes (for `located`) and its content; raises ContractError."""
+    text = path.read_text(encoding="utf-8")
+    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    try:
+        return shown, yaml.compose(text), yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        raise ContractError(f"{shown}:{error.problem_mark.line + 1}: not YAML: {error.problem}") from None
 
 
 def located(refusal: ValidationError, root: yaml.Node, start: tuple, shown: Path) -> str:

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -175,4 +176,29 @@ def _unpacked(table: Table, path: Path) -> Iterator[BinaryIO]:
                 yield file
     else:
         with path.open("rb", buffering=0) as file:
-            yield file
+            yield _Beginning(file, _whole_rows(path)) if table.growing else file
+
+
+def _whole_rows(path: Path) -> int:
+    """Where the last whole row of a CSV ends, in bytes; line ends within quotation marks end none."""
+    end = size = marks = 0
+    with path.open("rb") as file:
+        for line in file:
+            size += len(line)
+            marks += line.count(b'"')
+            if marks % 2 == 0 and line.endswith(b"\n"):
+                end = size
+    return end
+
+
+@dataclass
+class _Beginning:
+    """The first `left` bytes of a file that others go on writing to."""
+
+    file: BinaryIO
+    left: int
+
+    def read(self, size: int) -> bytes:
+        block = self.file.read(min(size, self.left))
+        self.left -= len(block)
+        return block

@@ -56,7 +56,7 @@ def find_header(table: Table, path: Path, rows: list[Row]) -> tuple[list[str], i
     of the declared ones are beside them: any other row may be data.
     """
     filled = [position for position, row in enumerate(rows) if any(row)]
-    if not filled:
+    if not filled and not (table.growing and table.headings):
         raise SourceError(f"{place(table, path)}: the file is empty; a header is expected")
     if table.headings:
         return [_tidy(heading) for heading in table.headings], 0

@@ -27,6 +27,7 @@ from ingestion.commit import (
     Landing,
     UnreconciledError,
     commit,
+    known_identities,
     last_landings,
     prepare_landing,
     record_landing,
@@ -34,9 +35,11 @@ from ingestion.commit import (
 from ingestion.contracts import ROOT, SourceError, System, Table
 from ingestion.databases import Cursor, Database, open_database
 from ingestion.files import fingerprint, matching_files, read_file
+from ingestion.privacy import Keys, Splitter
 from ingestion.tables import MOST_REJECTS, conform
 
 FILE_ROWS = 250_000  # of a file on its way to the warehouse; two are loaded at once
+SPLIT_ROWS = 50_000  # from which identifiers are parted at a time
 MANY_ROWS = 20  # rows of an API's answers of which at least one should have each declared field
 BUILD_LOCK = "build"  # taken shared while a load commits, and alone while a build reads the raw tables
 DURABLE = "select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'"
@@ -86,7 +89,9 @@ def source_state(system: System) -> str:
 def _load(
     system: System, tables: list[Table], whole: set[str], redrive: bool, folder: Path, connection
 ) -> list[Landing]:
-    last = last_landings(connection, system)
+    with connection, connection.cursor() as cursor:
+        last = last_landings(cursor, system)
+        keys = Keys.current(cursor) if any(table.identifiers for table in tables) else None
     location = os.environ[system.location] if system.location else ""
     pipeline = dlt.pipeline(
         system.short_name,
@@ -114,6 +119,10 @@ def _load(
         if not reading:
             return [reader.unchanged() for reader in readers.values()]
         parts = folder / "parts"
+        with connection, connection.cursor() as cursor:
+            for reader in reading:
+                if keys and reader.table.identifiers:
+                    reader.part(keys, parts, known_identities(cursor, reader.table))
         resources = [reader.resource(parts) for reader in reading if redrive or not reader.table.parent]
         width = {"workers": system.connections, "max_parallel_items": system.connections}
         load_id = pipeline.extract(resources, loader_file_format="parquet", **width).loads_ids[0]
@@ -129,6 +138,8 @@ def _load(
     with connection, connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock_shared(hashtext(%s))", [BUILD_LOCK])
         cursor.execute(DURABLE)
+        if keys and Keys.current(cursor).version != keys.version:
+            raise SourceError(f"{system.name}: the vault key was rotated meanwhile; nothing was loaded")
         landings |= {landing.table: landing for landing in commit(cursor, changed, load_id)}
         for reader in reading:
             if reader.extract not in changed:
@@ -147,13 +158,14 @@ def _read_ahead(items: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 class _Pieces:
-    """Which file a batch belongs to: a new one for other columns, and after FILE_ROWS."""
+    """Which piece a batch belongs to: a new one for other columns, and when one has `most` rows."""
 
-    def __init__(self):
+    def __init__(self, most: int):
+        self.most = most
         self.number, self.rows, self.schema = 0, 0, None
 
     def __call__(self, batch: pa.Table) -> int:
-        if self.rows >= FILE_ROWS or batch.schema != self.schema:
+        if self.rows >= self.most or batch.schema != self.schema:
             self.number, self.rows, self.schema = self.number + 1, 0, batch.schema
         self.rows += len(batch)
         return self.number
@@ -166,6 +178,7 @@ class _Reader:
         self.table, self.last = table, last
         self.extract = Extract(table, last, whole, table.digest, datetime.now(UTC), cut_off=last.cut_off)
 
+    splitter: Splitter | None = None  # where the table has identifiers
     has_news = True  # False where it is known, before anything is read, that there is none
 
     def batches(self) -> Iterator[pa.Table]:
@@ -175,6 +188,11 @@ class _Reader:
     def finish(self) -> None:
         """What is still to be asked of the source after the last batch."""
 
+    def part(self, keys: Keys, folder: Path, known: bytes) -> None:
+        """From now on identifiers are parted from the rows; `known` are the identity records that the vault has."""
+        self.splitter = Splitter(self.table, keys, folder, known)
+        self.extract.identities = self.splitter.file
+
     def resource(self, folder: Path) -> DltResource:
         """The dlt resource: Parquet files in `folder`, with the contract's columns and types."""
         return dlt.resource(self._written(folder), name=self.table.name, parallelized=True)
@@ -182,8 +200,12 @@ class _Reader:
     def _written(self, folder: Path) -> Iterator[DataItemWithMeta]:
         """Each file when it is whole. Written here and not by dlt, whose dictionaries take longer than all the rest."""
         folder.mkdir(parents=True, exist_ok=True)
-        taken = (self._take(batch) for batch in self.batches())
-        pieces = itertools.groupby(_read_ahead(rows for rows in taken if rows is not None), _Pieces())
+        batches = self.batches()
+        if self.splitter:
+            groups = itertools.groupby(batches, _Pieces(SPLIT_ROWS))
+            batches = (pa.concat_tables(group) for _, group in groups)
+        taken = (self._take(batch) for batch in batches)
+        pieces = itertools.groupby(_read_ahead(rows for rows in taken if rows is not None), _Pieces(FILE_ROWS))
         for number, (_, piece) in enumerate(pieces):
             first, rows = next(piece), 0
             path = folder / f"{self.table.name}.{number}.parquet"
@@ -212,13 +234,18 @@ class _Reader:
         extract, table = self.extract, self.table
         rows, rejects = conform(table, batch, table.system.name)
         extract.read += len(batch)
-        extract.rejects += rejects
-        if len(extract.rejects) > MOST_REJECTS:
+        if len(extract.rejects) + len(rejects) > MOST_REJECTS:
             unfit = f"more than {MOST_REJECTS:,} rows do not fit the contract, the last by {rejects[-1].reason}"
             raise SourceError(f"{table.label}: {unfit}; nothing was loaded", table)
         for name in rows.column_names:
             if name not in extract.columns and name not in extract.new_columns:
                 extract.new_columns.append(name)
+            if self.splitter and name in extract.new_columns:  # who knows what is in it
+                rows = rows.set_column(rows.column_names.index(name), name, pa.nulls(len(rows), pa.string()))
+        if self.splitter:
+            rows = self.splitter(rows)
+            rejects = [self.splitter.keys.seal_reject(table, reject) for reject in rejects]
+        extract.rejects += rejects
         for name in table.control_totals:
             total = pc.sum(rows[name]).as_py() or 0
             extract.sums[name] = extract.sums.get(name, 0) + total
@@ -368,6 +395,10 @@ class _Quarantined(_Reader):
 
     def batches(self) -> Iterator[pa.Table]:
         for row_id, content, file, number in self.rows:
+            if self.splitter:
+                if "_sealed" not in content:  # a double of a key; its tokens tell nothing that could be tried again
+                    continue
+                content = self.splitter.keys.open_content(content)
             texts = {name: None if value is None else str(value) for name, value in content.items() if name[0] != "_"}
             texts = dict.fromkeys(self.table.column_names) | texts
             row = pa.table({name: pa.array([value], pa.string()) for name, value in texts.items()})

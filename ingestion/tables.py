@@ -49,11 +49,11 @@ def conform(table: Table, batch: pa.Table, where: str) -> tuple[pa.Table, list[R
     if faults:
         places = sorted(faults)
         unfit = batch.take(pa.array(places))
-        rows = pa.table({name: unfit[name] if name in PLACE else _text(unfit[name]) for name in unfit.column_names})
+        rows = pa.table({name: unfit[name] if name in PLACE else as_text(unfit[name]) for name in unfit.column_names})
         rejects = [_reject(table, row, *faults[place]) for place, row in zip(places, rows.to_pylist(), strict=True)]
         batch = batch.filter(pc.invert(pc.is_in(pa.array(range(len(batch))), pa.array(places))))
         declared, _ = _fit(table, batch, where)
-    others = {name: _text(batch[name]) for name in batch.column_names if name not in declared and name not in PLACE}
+    others = {name: as_text(batch[name]) for name in batch.column_names if name not in declared and name not in PLACE}
     place = {name: batch[name].cast(kind) for name, kind in PLACE.items() if name in batch.column_names}
     return pa.table(declared | others | place), rejects
 
@@ -131,10 +131,11 @@ def _reject(table: Table, row: dict, rule: str, column: str) -> Reject:
     return Reject(rule, column, key, file, number, json.dumps(row))
 
 
-def _text(values: pa.ChunkedArray) -> pa.ChunkedArray:
+def as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values as text; lists and objects as JSON."""
     try:
         return values.cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # lists and objects
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         texts = [None if value is None else json.dumps(value, default=str) for value in values.to_pylist()]
         return pa.chunked_array([pa.array(texts, pa.string())])
 
@@ -142,7 +143,7 @@ def _text(values: pa.ChunkedArray) -> pa.ChunkedArray:
 def _cast(values: pa.ChunkedArray, column: Column, time_zone: str) -> pa.ChunkedArray:
     target = column.arrow_type
     if target == pa.string():
-        return _text(values)
+        return as_text(values)
     if pa.types.is_string(values.type):
         values = pc.utf8_trim_whitespace(values)
         if column.format:

@@ -4,7 +4,7 @@ import dagster as dg
 
 from ingestion.contracts import read_contracts
 from orchestration.feeds import build_feeds
-from orchestration.loads import RETRY_FROM_FAILURE, build_loads, build_poll
+from orchestration.loads import RETRY_FROM_FAILURE, build_disposals, build_loads, build_poll
 from orchestration.models import build_access_checks, build_models, dbt_resource, read_manifest
 
 manifest = read_manifest()
@@ -16,6 +16,8 @@ polls = [
 ]
 access = build_access_checks([spec.key for spec in publications])
 feeds = build_feeds(manifest)
+disposals = build_disposals(systems)
+dispose = dg.define_asset_job("dispose", dg.AssetSelection.assets(disposals))
 build = dg.define_asset_job("build_models", dg.AssetSelection.assets(models), tags=RETRY_FROM_FAILURE)
 check_access = dg.define_asset_job("check_access", dg.AssetSelection.checks(access))
 
@@ -31,13 +33,14 @@ def daily(job, hour: int) -> dg.ScheduleDefinition:
 
 
 defs = dg.Definitions(
-    assets=[*(assets for assets, _ in loads), models, *publications, *feeds],
+    assets=[*(assets for assets, _ in loads), models, *publications, *feeds, disposals],
     asset_checks=[access],
     # Everything is built and tested once a day, also what rests on nothing new: ages are as at the day.
-    schedules=[*(schedule for _, schedule in loads), daily(build, 5), daily(check_access, 7)],
+    schedules=[*(schedule for _, schedule in loads), daily(dispose, 4), daily(build, 5), daily(check_access, 7)],
     jobs=[
         build,
         check_access,
+        dispose,
         dg.define_asset_job("write_feeds", dg.AssetSelection.assets(*feeds), tags=RETRY_FROM_FAILURE),
     ],
     sensors=[

@@ -1,13 +1,17 @@
 """Raw tables as assets: one per declared table; a job, a schedule and, where it is polled, a sensor per system."""
 
+import os
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
+import psycopg2
 
 from ingestion.contracts import Age, SourceError, System
 from ingestion.pipeline import load_system, source_state
 from orchestration.models import sets_on, what_hangs_on
+from warehouse.subjects import Register
 
 RETRY_FROM_FAILURE = {"dagster/retry_strategy": "FROM_ASSET_FAILURE"}
 UNFINISHED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
@@ -92,6 +96,36 @@ def build_poll(system: System, load: dg.AssetsDefinition, models: dg.AssetsDefin
         return dg.RunRequest()
 
     return poll
+
+
+def build_disposals(systems: list[System]) -> dg.AssetsDefinition:
+    """Each day's deletions from raw tables: what is older than its retention, and erased people who came back."""
+
+    @dg.asset(
+        key=["governance", "disposals"],
+        group_name="governance",
+        owners=["team:Information Governance"],
+        kinds={"postgres"},
+        description="Rows deleted because their retention was over, or because a person who was erased came back.",
+    )
+    def disposals(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        with closing(psycopg2.connect(os.environ["LOADER_URL"])) as connection:
+            register = Register(connection, systems)
+            again, retained = register.erase_again(), register.retain()
+        deleted = {table: rows for table, (rows, _) in retained.items() if rows}
+        for table in again.keys() | deleted.keys():  # what rests on it is built anew
+            version = {"dagster/data_version": f"disposed of in {context.run_id}"}
+            context.log_event(dg.AssetMaterialization(table.split("."), tags=version))
+        return dg.MaterializeResult(
+            metadata={
+                "rows_past_retention_deleted": sum(deleted.values()),
+                "rows_past_retention_held": sum(held for _, held in retained.values()),
+                "rows_of_erased_people_deleted": sum(again.values()),
+                "by_table": {"retention": deleted, "erasure": again},
+            }
+        )
+
+    return disposals
 
 
 def _window(age: Age) -> timedelta:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
@@ -16,13 +17,13 @@ from demo import postgres
 from ingestion.commit import Landing
 from ingestion.contracts import System
 from ingestion.pipeline import load_system
-from warehouse import environment
+from warehouse import environment, vault
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
 CONFIGURED = (
     *("LANDING", "CONFIRM_URL", "OPEN311_URL", "LOADER_URL", "OUTBOX", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL"),
-    *("OPEN311_TOKEN_URL", "OPEN311_CLIENT_ID", "OPEN311_CLIENT_SECRET"),
+    *("SERVER_LOG", "OPEN311_TOKEN_URL", "OPEN311_CLIENT_ID", "OPEN311_CLIENT_SECRET"),
 )
 
 
@@ -31,6 +32,15 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def rows(url: str, query: str, values: tuple = (), role: str | None = None) -> list[tuple]:
+    """What a query answers, as the URL's login or with another role's rights; what it did is committed."""
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        if role:
+            cursor.execute(f'set role "{role}"')
+        cursor.execute(query, values or None)
+        return cursor.fetchall() if cursor.description else []
 
 
 class Warehouse:
@@ -44,13 +54,13 @@ class Warehouse:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-c", "from warehouse.cli import main; main()", *words]
 
-    def __call__(self, *words: str, expect: int = 0, **variables: str) -> str:
+    def __call__(self, *words: str, expect: int = 0, typed: str = "", **variables: str) -> str:
         """Runs `warehouse <words>`; returns what it printed, and fails where its exit status is not `expect`."""
         done = subprocess.run(
             self.command(*words),
             cwd=self.root,
             env=self.environment | variables,
-            stdin=subprocess.DEVNULL,
+            input=typed,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -72,15 +82,7 @@ class Warehouse:
 
     def sql(self, query: str, values: tuple = (), role: str | None = None, url: str | None = None) -> list[tuple]:
         """Runs a query as the administrator, or with another role's rights; returns its rows."""
-        connection = psycopg2.connect(url or self._url())
-        try:
-            with connection, connection.cursor() as cursor:
-                if role:
-                    cursor.execute(f'set role "{role}"')
-                cursor.execute(query, values or None)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+        return rows(url or self._url(), query, values, role)
 
     def _url(self) -> str:
         if not hasattr(self, "_known_url"):
@@ -88,10 +90,14 @@ class Warehouse:
         return self._known_url
 
     def figures(self) -> dict[str, tuple]:
-        """Rows and a hash of the content of every table that readers see, and of every raw table."""
+        """Rows and a hash of the content of every table that readers see, and of every raw table.
+
+        But not of the server's own log, nor of what rests on it: looking changes it.
+        """
         tables = self.sql(
             "select table_schema, table_name from information_schema.tables "
-            "where table_schema in ('finance', 'highways') or table_schema ~ '^raw_[a-z0-9]+$' order by 1, 2"
+            "where table_schema in ('finance', 'highways') or table_schema ~ '^raw_[a-z0-9]+$' "
+            "and table_schema <> 'raw_serverlog' order by 1, 2"
         )
         return {
             f"{schema}.{table}": self.sql(
@@ -111,12 +117,16 @@ def home() -> Iterator[Path]:
 
 
 def trial_system(*tables: dict, **changes: object) -> System:
-    """The contract of a system `raw_trial`, with `tables` ({name, columns: {name: type}, load, …})."""
+    """The contract of a system `raw_trial`, with `tables` ({name, columns: {name: type}, identifiers, load, …})."""
     declared = []
     for table in tables:
         described = {"description": "A column.", "privacy": "none"}
         columns = [{"name": name, "data_type": kind} | described for name, kind in table["columns"].items()]
-        declared.append({"description": "One row per row."} | table | {"columns": columns})
+        for column in columns:
+            if kind := table.get("identifiers", {}).get(column["name"]):
+                column |= {"privacy": "identifier", "identifier": kind}
+        rest = {name: value for name, value in table.items() if name != "identifiers"}
+        declared.append({"description": "One row per row."} | rest | {"columns": columns})
     day = {"count": 1, "period": "day"}
     return System.model_validate(
         {
@@ -139,8 +149,11 @@ def trial_system(*tables: dict, **changes: object) -> System:
     )
 
 
+TRIALS = ("raw_trial", "raw_twin")
+
+
 class Trial:
-    """An empty warehouse with one system, `raw_trial`, whose source a test fills; it loads in this process."""
+    """An empty warehouse with systems, `raw_trial` and `raw_twin`, whose source a test fills; loads in this process."""
 
     def __init__(self, url: str, home: Path):
         self.url, self.home, self.place = url, home, url.rsplit("/", 1)[0] + "/source"
@@ -148,23 +161,17 @@ class Trial:
     def clear(self) -> None:
         """Forgets every load, and empties the source."""
         self.sql(
-            "truncate governance.landings, governance.files, governance.acceptances, quarantine.rows; "
-            "drop schema raw_trial, raw_trial_store, raw_trial_landing cascade"
+            "truncate governance.landings, governance.files, governance.acceptances, quarantine.rows, "
+            "governance.disposals, governance.erasures, governance.legal_holds, governance.reidentifications, "
+            "vault.identities, vault.data_keys; "
+            + "; ".join(f"drop schema {name}, {name}_store, {name}_landing cascade" for name in TRIALS)
         )
         self.source("drop schema public cascade; create schema public")
-        environment._set_up(self.url, environment._passwords(), ["raw_trial"])
+        environment._set_up(self.url, environment._passwords(), TRIALS)
 
     def sql(self, query: str, values: tuple = (), url: str | None = None, role: str | None = None) -> list[tuple]:
         """Runs a query on the warehouse as the administrator, or with another role's rights; returns its rows."""
-        connection = psycopg2.connect(url or self.url)
-        try:
-            with connection, connection.cursor() as cursor:
-                if role:
-                    cursor.execute(f'set role "{role}"')
-                cursor.execute(query, values or None)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+        return rows(url or self.url, query, values, role)
 
     def source(self, query: str, values: tuple = ()) -> list[tuple]:
         """Runs a query on the source database."""
@@ -187,12 +194,12 @@ def trial_warehouse(home: Path) -> Iterator[Trial]:
         os.environ["WAREHOUSE_URL"] = postgres.start(folder)
         for name in CONFIGURED:
             os.environ.pop(name, None)
-        environment.prepare(systems=["raw_trial"])
+        environment.prepare(systems=TRIALS)
         trial = Trial(os.environ["WAREHOUSE_URL"], folder)
-        connection = psycopg2.connect(trial.url)
-        connection.autocommit = True
-        connection.cursor().execute("create database source")
-        connection.close()
+        with closing(psycopg2.connect(trial.url)) as connection:
+            vault.adopt_key(connection)
+            connection.autocommit = True
+            connection.cursor().execute("create database source")
         yield trial
     finally:
         postgres.stop(folder)

@@ -68,7 +68,7 @@ def test_a_good_contract_is_read(tmp_path: Path) -> None:
         ("load: replace", "load: replace, key: [toll_id]", 19, "is not a declared column: toll_id"),
         ("One row per crossing.", "Crossings.", 19, "grain"),
         (', files: "tolls/*.csv"', "", 3, "`files` is for kind: files"),
-        ("privacy: none}}\n          - name: fee", "privacy: identifier}}\n          - name: fee", 23, "pseudonymised"),
+        ("privacy: none}}\n          - name: fee", "privacy: identifier}}\n          - name: fee", 23, "each other"),
         ("{meta: {privacy: none}}\n          - name: fee", "{}\n          - name: fee", 23, "privacy: Field required"),
         ("sources:", "sources: [", 3, "not YAML"),
     ],

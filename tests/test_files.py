@@ -612,3 +612,21 @@ def test_the_ssda903_return_lands_without_its_identifiers() -> None:
             assert sum(row[column.name] is not None for row in found) == len(values)
             if column.data_type == "date":
                 assert {f"{row[column.name]:%d/%m/%Y}" for row in found if row[column.name]} == set(values)
+
+
+def test_of_a_file_that_is_being_written_whole_rows_are_read_wherever_it_ends(tmp_path: Path) -> None:
+    log = declare(texts("a", "b"), headings=["A", "B"], files="*", load="append", corrections=True, growing=True)
+    whole = 'x,"y, ""z"""\n"o\nü",p\n'.encode()
+    ends = [whole.index(b"\n") + 1, len(whole)]
+    expected = [{"a": "x", "b": 'y, "z"'}, {"a": "o\nü", "b": "p"}]
+    for size in range(len(whole) + 1):
+        read_so_far = rows(log, write(tmp_path, "log.csv", whole[:size]))
+        assert read_so_far == expected[: sum(end <= size for end in ends)], size
+
+
+@pytest.mark.parametrize(
+    "layout", [{}, {"corrections": True, "footer": ["Total"]}, {"corrections": True, "encoding": "utf-16"}]
+)
+def test_only_a_plain_csv_grows(layout: dict) -> None:
+    with pytest.raises(ValidationError, match="growing needs"):
+        declare(load="append", growing=True, **layout)

@@ -402,6 +402,20 @@ def test_a_corrected_file_replaces_its_rows_where_the_contract_says_so(trial: Tr
     assert trial.sql("select name from raw_trial.cases order by case_no") == [("corrected",), ("c",)]
 
 
+def test_a_file_that_grows_is_read_again_as_far_as_its_rows_are_whole(trial: Trial, tmp_path: Path) -> None:
+    log = FILE | {"corrections": True, "growing": True, "headings": list(COLUMNS)}
+    (tmp_path / "monday.csv").touch()
+    assert trial.load(log, at=str(tmp_path), kind="files")[0].total == 0, "nothing is written yet"
+    for text, total in [('1,a,1,2026-06-01\n2,"b\n', 1), ('1,a,1,2026-06-01\n2,"b\nc",1,2026-06-01\n', 2)]:
+        (tmp_path / "monday.csv").write_text(text)
+        assert trial.load(log, at=str(tmp_path), kind="files")[0].total == total
+    (tmp_path / "tuesday.csv").write_text("3,d,1,2026-06-02\n")
+    (landing,) = trial.load(log, at=str(tmp_path), kind="files")
+    assert (landing.rows, landing.total) == (1, 3), "what is complete is not read again"
+    assert trial.load(log, at=str(tmp_path), kind="files")[0].rows == 0
+    assert trial.sql("select name from raw_trial.cases order by case_no") == [("a",), ("b\nc",), ("d",)]
+
+
 def test_whole_files_are_what_the_folder_holds(trial: Trial, tmp_path: Path) -> None:
     cases = FILE | {"load": "replace", "shrink": 0.5}
     at = deliver(tmp_path, "june.csv", "1,a,1,2026-06-01", "2,b,1,2026-06-01")

@@ -126,7 +126,7 @@ def test_rows_that_change_in_the_source_arrive_and_only_they(warehouse: Warehous
     try:
         warehouse.sql(change, (moment, number), url=confirm)
         printed = warehouse("exec", "--", "python", "-c", LOAD.format("confirm"))
-        assert "('central_enquiry', 1), ('enquiry_status_log', 0)" in printed
+        assert "('central_enquiry', 1), ('enquiry_customer', 0), ('enquiry_status_log', 0)" in printed
         assert warehouse.sql(landed, (number,)) == [(moment,)]
         assert warehouse.sql(count) == before
     finally:

@@ -2,21 +2,32 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
-from ingestion.contracts import ROOT, ContractError, Name, Text, located
+from ingestion.contracts import ROOT, ContractError, Name, Text, located, read_yaml
 
 FILE = ROOT / "access.yml"
+REIDENTIFICATION = "reidentification"
 RESERVED = ("svc_", "read_", "wh_", "pg_", "postgres")
+
+
+def _not_reserved(login: str) -> str:
+    if login.startswith(RESERVED):
+        raise ValueError(f"names that begin so are the warehouse's own: {login}")
+    return login
+
+
+Login = Annotated[Name, AfterValidator(_not_reserved)]
 
 
 class RowScope(BaseModel):
     """Logins that read only the rows whose `column`, a text, has one of `values`, and `whole_tables` without it."""
 
     model_config = ConfigDict(extra="forbid")
-    readers: list[Name] = Field(min_length=1)
+    readers: list[Login] = Field(min_length=1)
     column: Name
     values: list[Text] = Field(min_length=1)
     whole_tables: list[Name] = []
@@ -28,7 +39,7 @@ class Access(BaseModel):
     model_config = ConfigDict(extra="forbid")
     owner: Text
     purpose: Text
-    readers: list[Name] = []
+    readers: list[Login] = []
     row_scopes: list[RowScope] = []
 
     @model_validator(mode="after")
@@ -36,8 +47,6 @@ class Access(BaseModel):
         logins = [*self.readers, *(login for scope in self.row_scopes for login in scope.readers)]
         if doubled := {login for login in logins if logins.count(login) > 1}:
             raise ValueError(f"named twice for one set: {', '.join(sorted(doubled))}")
-        if reserved := [login for login in logins if login.startswith(RESERVED)]:
-            raise ValueError(f"names that begin so are the warehouse's own: {', '.join(reserved)}")
         return self
 
     def grants(self, publish_set: str) -> Iterator[dict]:
@@ -50,20 +59,40 @@ class Access(BaseModel):
                 yield {"login": login, "publish_set": publish_set, **limits}
 
 
+class Reidentification(BaseModel):
+    """Who may ask whom a token stands for, how often in 24 hours, and on whose decision."""
+
+    model_config = ConfigDict(extra="forbid")
+    owner: Text
+    purpose: Text
+    logins: list[Login]
+    per_day: int = Field(ge=1)
+
+    def grants(self) -> list[dict]:
+        """One row of governance.reidentifiers for each login."""
+        return [{"login": login, "per_day": self.per_day} for login in self.logins]
+
+
 def read_access(publish_sets: list[str], file: Path = FILE) -> dict[str, Access]:
     """Each publish set's readers; raises ContractError, with file and line, where one is missing, unknown or wrong."""
-    text = file.read_text(encoding="utf-8")
-    shown = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
-    try:
-        root, document = yaml.compose(text), yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        raise ContractError(f"{shown}:{error.problem_mark.line + 1}: not YAML: {error.problem}") from None
-    try:
-        access = RootModel[dict[str, Access]].model_validate(document).root
-    except ValidationError as refusal:
-        raise ContractError(located(refusal, root, (), shown)) from None
+    shown, root, document = read_yaml(file)
+    sets = {name: part for name, part in document.items() if name != REIDENTIFICATION}
+    access = _validated(RootModel[dict[str, Access]], sets, root, (), shown).root
     if missing := sorted(set(publish_sets) - set(access)):
         raise ContractError(f"{shown}:1: nobody is named, nor an owner, for the publish set {', '.join(missing)}")
     if unknown := sorted(set(access) - set(publish_sets)):
         raise ContractError(f"{shown}:1: no publish set (a folder under dbt_project/models/marts) {', '.join(unknown)}")
     return access
+
+
+def read_reidentification(file: Path = FILE) -> Reidentification:
+    """Who may re-identify; raises ContractError."""
+    shown, root, document = read_yaml(file)
+    return _validated(Reidentification, document.get(REIDENTIFICATION), root, (REIDENTIFICATION,), shown)
+
+
+def _validated(model: type[BaseModel], part: Any, root: yaml.Node, start: tuple, shown: Path) -> Any:
+    try:
+        return model.model_validate(part)
+    except ValidationError as refusal:
+        raise ContractError(located(refusal, root, start, shown)) from None

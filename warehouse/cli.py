@@ -7,19 +7,23 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import uuid4
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from ingestion.contracts import ROOT, ContractError, SourceError, System, Table, read_contracts
-from warehouse import environment
+from ingestion.contracts import ROOT, ContractError, Identifier, SourceError, System, Table, read_contracts
+from ingestion.privacy import Keys
+from warehouse import environment, vault
 from warehouse.environment import WarehouseError, home
+from warehouse.subjects import Register
+from warehouse.vault import VaultError
 
 console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
 
@@ -28,7 +32,7 @@ class _Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (WarehouseError, ContractError, SourceError) as error:
+        except (WarehouseError, VaultError, ContractError, SourceError) as error:
             raise click.ClickException(str(error)) from None
 
 
@@ -37,6 +41,8 @@ def main() -> None:
     """Worcestershire's data warehouse."""
 
 
+NOT_RUNNING = "the warehouse is not running: `make run` starts it, or set WAREHOUSE_URL"
+REBUILD = ["build_models", "write_feeds"]
 DEMO = click.option("--demo", is_flag=True, help="Let the invented county stand in beside WAREHOUSE_URL too.")
 
 
@@ -47,18 +53,25 @@ def run(demo: bool) -> None:
     began = time.monotonic()
     with console.status("starting"):
         environment.prepare(demo=demo)
-        from dagster import DagsterInstance
+    problems, rows, files = _run_jobs([f"load_{name}" for name in read_contracts()] + REBUILD)
+    _summary(rows, files, problems, time.monotonic() - began)
+    sys.exit(1 if problems else 0)
 
-        from orchestration.definitions import defs, feeds, manifest
+
+def _run_jobs(jobs: list[str]) -> tuple[list[str], dict[tuple, int], dict[str, int]]:
+    """Runs Dagster's jobs in this process: what failed, {raw table: rows landed}, {file written: rows}."""
+    from dagster import DagsterInstance
+
+    from orchestration.definitions import defs, feeds, manifest
+
+    loads = {f"load_{name}": (f"load {name}", len(system.tables)) for name, system in read_contracts().items()}
+    parts = [("build, test, publish", len(manifest["nodes"])), ("write feeds", len(feeds))]
+    known = loads | dict(zip(REBUILD, parts, strict=True))
     problems, rows, files = [], {}, {}
-    jobs = {f"load_{name}": (f"load {name}", len(system.tables)) for name, system in read_contracts().items()}
-    jobs |= {
-        "build_models": ("build, test, publish", len(manifest["nodes"])),
-        "write_feeds": ("write feeds", len(feeds)),
-    }
     log = (home() / "run.log").open("w", encoding="utf-8")
     with DagsterInstance.get() as instance, _progress() as progress, redirect_stdout(log), redirect_stderr(log):
-        for job, (title, total) in jobs.items():
+        for job in jobs:
+            title, total = known[job]
             result = _execute(
                 instance, defs.resolve_job_def(job), progress.add_task(title, total=total, note=""), progress
             )
@@ -71,8 +84,7 @@ def run(demo: bool) -> None:
                         rows[tuple(event.asset_key.path)] = metadata["rows_landed"].value
                     elif "file" in metadata:
                         files[metadata["file"].path] = metadata["rows"].value
-    _summary(rows, files, problems, time.monotonic() - began)
-    sys.exit(1 if problems else 0)
+    return problems, rows, files
 
 
 @main.command()
@@ -95,7 +107,7 @@ def url(reader: str | None) -> None:
     """Print the warehouse's connection URL (an administrator's without --reader: mind where you paste it)."""
     environment.prepare(start=False)
     if "WAREHOUSE_URL" not in os.environ:
-        raise WarehouseError("the warehouse is not running: `make run` starts it, or set WAREHOUSE_URL")
+        raise WarehouseError(NOT_RUNNING)
     click.echo(environment.reader_url(reader) if reader else os.environ["WAREHOUSE_URL"])
 
 
@@ -120,6 +132,126 @@ def apply() -> None:
     """Make logins, grants and row policies as access.yml says, also where somebody changed them by hand."""
     environment.prepare(apply_access=True)
     console.print("applied")
+
+
+@main.group()
+def keys() -> None:
+    """The vault key, from which every token is made."""
+
+
+@keys.command()
+def new() -> None:
+    """Make the warehouse's first vault key, or take the one that VAULT_KEY_FILE has."""
+    with _administrator() as connection:
+        if not vault.adopt_key(connection):
+            raise WarehouseError("the database has a vault key; `warehouse keys rotate` puts another in its place")
+    console.print(f"the vault key is in {Keys.file()}: keep a copy where the database's backups are not")
+
+
+@keys.command()
+def rotate() -> None:
+    """Put a new vault key in the place of the old; every token changes and every join stays. Rebuilds the marts."""
+    with _administrator() as connection:
+        counts = vault.rotate_key(connection, read_contracts().values())
+    for table, count in counts.items():
+        console.print(f"{table}: {count:,} rows have new tokens")
+    _rebuild()
+
+
+@main.command()
+@click.argument("token")
+@click.option("--as", "login", required=True, help="Your login, one of `reidentification` in access.yml.")
+@click.option("--reason", required=True)
+@click.option("--case", required=True, help="Reference of the case.")
+def reidentify(token: str, login: str, reason: str, case: str) -> None:
+    """Say whom a token stands for. Each question is written down in governance.reidentifications."""
+    environment.prepare(start=False)
+    for place, clear in vault.reidentify(environment.connect(environment.reader_url(login)), token, reason, case):
+        console.print(f"{place}  " + "  ".join(f"{name}: {value}" for name, value in clear.items()))
+
+
+@main.group()
+def subject() -> None:
+    """A person's rights over their data: find, export, erase, and the holds that forbid it."""
+
+
+TOKENS = click.argument("tokens", nargs=-1, required=True)
+CASE = click.option("--case", required=True, help="Reference of the request.")
+
+
+@subject.command()
+@click.argument("kinds", nargs=-1, required=True, type=click.Choice(get_args(Identifier)))
+def find(kinds: tuple[str, ...]) -> None:
+    """Ask for identifiers of these kinds, and print the tokens that stand for whoever has them all."""
+    given = {kind: click.prompt(kind, err=True, hide_input=sys.stdin.isatty()) for kind in kinds}
+    with _register() as register:
+        for token in sorted(register.find(given)):
+            click.echo(token)
+
+
+@subject.command()
+@TOKENS
+def export(tokens: tuple[str, ...]) -> None:
+    """Print all that is held of the person with these tokens, as JSON with identifiers in clear."""
+    with _register() as register:
+        click.echo(json.dumps(register.export(set(tokens)), indent=2, default=str, ensure_ascii=False))
+
+
+@subject.command()
+@TOKENS
+@CASE
+def erase(tokens: tuple[str, ...], case: str) -> None:
+    """Destroy the keys to the person's identity, delete the rows, and rebuild what rests on them."""
+    with _register() as register:
+        counts = register.erase(set(tokens), case, getpass.getuser())
+        for table, count in counts.items():
+            console.print(f"{table}: {count:,} rows deleted")
+        _rebuild()
+        for name in environment.publish_sets():
+            with register.connection, register.connection.cursor() as cursor:
+                cursor.execute("select governance.forget_previous(%s)", [name])
+        register.vacuum()
+    console.print("erased; the source has to erase the person too, else the next load brings the rows back")
+
+
+@subject.command()
+@TOKENS
+@click.option("--reason", required=True)
+def hold(tokens: tuple[str, ...], reason: str) -> None:
+    """Forbid that anything of the person is deleted."""
+    with _register() as register:
+        register.hold(set(tokens), reason, getpass.getuser())
+    console.print("held")
+
+
+@subject.command()
+@TOKENS
+def release(tokens: tuple[str, ...]) -> None:
+    """End the person's holds."""
+    with _register() as register:
+        console.print(f"{register.release(set(tokens))} holds ended")
+
+
+@contextmanager
+def _administrator() -> Iterator[Any]:
+    """A connection with WAREHOUSE_URL's login."""
+    environment.prepare(start=False)
+    if "WAREHOUSE_URL" not in os.environ:
+        raise WarehouseError(NOT_RUNNING)
+    with closing(environment.connect(os.environ["WAREHOUSE_URL"])) as connection:
+        yield connection
+
+
+@contextmanager
+def _register() -> Iterator[Register]:
+    with _administrator() as connection:
+        yield Register(connection, read_contracts().values())
+
+
+def _rebuild() -> None:
+    problems, _, _ = _run_jobs(REBUILD)
+    if problems:
+        raise WarehouseError("done, but what rests on it could not be built: " + "; ".join(problems))
 
 
 @main.command()

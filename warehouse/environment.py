@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
@@ -12,9 +13,10 @@ import psycopg2
 from dotenv import load_dotenv
 
 from ingestion.contracts import ROOT, read_contracts
-from warehouse.access import read_access
+from warehouse import vault
+from warehouse.access import read_access, read_reidentification
 
-SERVICES = ("svc_loader", "svc_dbt", "svc_dagster")
+SERVICES = ("svc_loader", "svc_dbt", "svc_match", "svc_dagster")
 OLDEST_POSTGRES = 15
 
 
@@ -38,6 +40,11 @@ def readers() -> list[dict]:
     return [grant for name, declared in access.items() for grant in declared.grants(name)]
 
 
+def logins() -> set[str]:
+    """Everybody whom access.yml names."""
+    return {grant["login"] for grant in [*readers(), *read_reidentification().grants()]}
+
+
 def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (), apply_access: bool = False) -> None:
     """Puts every variable that a run needs into the environment; what is set already is left as it is.
 
@@ -57,10 +64,14 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
 
         if running := postgres.start(folder) if start else postgres.url(folder):
             os.environ["WAREHOUSE_URL"] = running
+            _default({"SERVER_LOG": postgres.log_folder(folder)})
     if os.environ.get("WAREHOUSE_URL"):
         passwords = _passwords()
         if start:
             _set_up(os.environ["WAREHOUSE_URL"], passwords, systems, apply_access)
+            if not configured or demo:
+                with closing(connect(os.environ["WAREHOUSE_URL"])) as connection:
+                    vault.adopt_key(connection)
         _default(_service_variables(os.environ["WAREHOUSE_URL"], passwords))
     if start and (demo or not configured):
         from demo import systems
@@ -101,6 +112,7 @@ def _set_up(admin_url: str, passwords: dict[str, str], systems: Iterable[str] = 
     connection = connect(admin_url)
     settings = {f"warehouse.password_{login}": password for login, password in passwords.items()}
     settings["warehouse.readers"] = json.dumps(readers())
+    settings["warehouse.reidentifiers"] = json.dumps(read_reidentification().grants())
     settings["warehouse.apply_access"] = "yes" if apply_access else "no"
     settings["warehouse.systems"] = ",".join([*(system.name for system in read_contracts().values()), *systems])
     settings["warehouse.publish_sets"] = ",".join(publish_sets())
@@ -133,6 +145,7 @@ def _service_variables(admin_url: str, passwords: dict[str, str]) -> dict[str, s
 
     return {
         "LOADER_URL": service_url("svc_loader", parts.path),
+        "VAULT_URL": service_url("svc_match", parts.path),
         "DAGSTER_POSTGRES_URL": service_url("svc_dagster", f"{parts.path}_dagster"),
         "DBT_HOST": parts.hostname or "127.0.0.1",
         "DBT_PORT": str(parts.port or 5432),
@@ -145,9 +158,9 @@ def _service_variables(admin_url: str, passwords: dict[str, str]) -> dict[str, s
 
 
 def reader_url(login: str) -> str:
-    """The warehouse's URL with a reader's login and password; raises WarehouseError where access.yml has no such."""
-    if login not in {reader["login"] for reader in readers()}:
-        raise WarehouseError(f"access.yml names no reader {login}")
+    """The warehouse's URL with the login and password of somebody in access.yml; raises WarehouseError."""
+    if login not in logins():
+        raise WarehouseError(f"access.yml does not name {login}")
     parts = urlsplit(os.environ["WAREHOUSE_URL"])
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{login}:{quote(_passwords()[login], safe='')}@{host}"))
@@ -173,11 +186,11 @@ def _passwords() -> dict[str, str]:
     """Each login's password: READER_PASSWORD_<LOGIN>, or generated once and kept, readable by this account only."""
     file = home() / "passwords.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
-    logins = {*SERVICES, *(reader["login"] for reader in readers())}
-    if new := {login: secrets.token_urlsafe(24) for login in sorted(logins - set(kept))}:
+    everybody = {*SERVICES, *logins()}
+    if new := {login: secrets.token_urlsafe(24) for login in sorted(everybody - set(kept))}:
         draft = file.with_suffix(".new")
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(kept | new))
         draft.replace(file)
-    given = {login: os.environ.get(f"READER_PASSWORD_{login.upper()}") for login in logins - set(SERVICES)}
-    return {**{login: (kept | new)[login] for login in logins}, **{k: v for k, v in given.items() if v}}
+    given = {login: os.environ.get(f"READER_PASSWORD_{login.upper()}") for login in logins()}
+    return {**{login: (kept | new)[login] for login in everybody}, **{k: v for k, v in given.items() if v}}

@@ -5,9 +5,14 @@
 create or replace function pg_temp.as_list(setting text) returns text[] language sql as
 $$ select coalesce(string_to_array(nullif(current_setting(setting, true), ''), ','), '{}') $$;
 
+create or replace function pg_temp.as_rows(setting text) returns setof jsonb language sql as
+$$ select jsonb_array_elements(coalesce(nullif(current_setting(setting, true), ''), '[]')::jsonb) $$;
+
 create or replace function pg_temp.reader_logins() returns text[] language sql as $$
     select coalesce(array_agg(distinct reader ->> 'login'), '{}')
-    from jsonb_array_elements(coalesce(nullif(current_setting('warehouse.readers', true), ''), '[]')::jsonb) as reader
+    from (
+        select pg_temp.as_rows('warehouse.readers') union all select pg_temp.as_rows('warehouse.reidentifiers')
+    ) as r (reader)
 $$;
 
 do $$
@@ -16,7 +21,7 @@ declare
     readers constant text[] := pg_temp.reader_logins();
 begin
     perform pg_advisory_xact_lock(hashtext('warehouse setup'));
-    foreach role_name in array array['wh_owner', 'wh_readers', 'svc_loader', 'svc_dbt', 'svc_dagster'] || readers
+    foreach role_name in array array['wh_owner', 'wh_readers', 'svc_loader', 'svc_dbt', 'svc_match', 'svc_dagster'] || readers
         || (select coalesce(array_agg('read_' || name), '{}') from unnest(pg_temp.as_list('warehouse.publish_sets')) as name)
     loop
         if not exists (select from pg_roles where rolname = role_name) then
@@ -34,14 +39,14 @@ begin
     end loop;
     grant svc_dbt to wh_owner; -- so that the swap may lock the tables of a set
     execute format('revoke all on database %I from public', current_database());
-    execute format('grant connect, temporary on database %I to svc_loader, svc_dbt', current_database());
+    execute format('grant connect, temporary on database %I to svc_loader, svc_dbt, svc_match', current_database());
     execute format('grant create on database %I to wh_owner', current_database()); -- renaming a schema needs it
     revoke all on schema public from public;
 end $$;
 
 create schema if not exists governance;
 alter schema governance owner to wh_owner;
-grant usage on schema governance to svc_loader, svc_dbt;
+grant usage on schema governance to svc_loader, svc_dbt, svc_match;
 
 create table if not exists governance.landings (
     landing_id bigint generated always as identity primary key,
@@ -132,6 +137,167 @@ comment on table governance.readers is
 alter table governance.readers owner to wh_owner;
 grant select on governance.readers to svc_dbt;
 
+create table if not exists governance.keys (
+    version integer primary key,
+    fingerprint text not null,
+    current_since timestamptz not null default clock_timestamp()
+);
+comment on table governance.keys is
+'Which vault key the tokens and sealed records were made with, by its fingerprint; the highest version is in use. One '
+'row per version.';
+alter table governance.keys owner to wh_owner;
+grant select on governance.keys to svc_loader, svc_dbt, svc_match;
+
+create schema if not exists vault;
+alter schema vault owner to wh_owner;
+grant usage on schema vault to svc_loader, svc_match;
+
+create table if not exists vault.identities (
+    system text not null,
+    table_name text not null,
+    record bytea primary key,
+    subject text not null,
+    tokens text[] not null,
+    sealed bytea not null,
+    load_id text not null,
+    landed_at timestamptz not null default clock_timestamp()
+);
+comment on table vault.identities is
+'The identifiers of raw rows, sealed: `tokens` (in the contract''s order) are what the raw rows have in their place, `subject` is the token that stands for the person. One row per raw table and distinct identity.';
+
+create table if not exists vault.data_keys (
+    record bytea primary key,
+    salt bytea not null
+);
+comment on table vault.data_keys is
+'The salt without which a sealed record cannot be opened, also with the vault key; it is destroyed with the record, and '
+'dumped apart from it. One row per identity record.';
+alter table vault.identities owner to wh_owner;
+alter table vault.data_keys owner to wh_owner;
+grant select (system, table_name, record, subject, tokens), insert, delete on vault.identities to svc_loader;
+grant select (record), insert, delete on vault.data_keys to svc_loader;
+grant select on vault.identities, vault.data_keys to svc_match;
+
+create table if not exists governance.disposals (
+    disposal_id bigint generated always as identity primary key,
+    disposed_at timestamptz not null default clock_timestamp(),
+    system text not null,
+    table_name text not null,
+    cause text not null check (cause in ('erasure', 'retention')),
+    rows bigint not null,
+    rows_held bigint not null default 0,
+    is_out boolean not null default true
+);
+comment on table governance.disposals is
+'Rows deleted from raw tables because a person asked or their time was over; rows_held were due and stay for a legal '
+'hold; is_out until the source was read whole again. One row per raw table and disposal.';
+
+create table if not exists governance.erasures (
+    erasure_id bigint generated always as identity primary key,
+    erased_at timestamptz not null default clock_timestamp(),
+    erased_by text not null,
+    case_reference text not null check (case_reference <> ''),
+    tokens text[] not null
+);
+comment on table governance.erasures is
+'People who were erased, by tokens that nothing can resolve any more; done again each day, and after a restore. One row '
+'per request.';
+
+create table if not exists governance.legal_holds (
+    hold_id bigint generated always as identity primary key,
+    subject text not null,
+    placed_at timestamptz not null default clock_timestamp(),
+    placed_by text not null,
+    reason text not null check (reason <> ''),
+    released_at timestamptz
+);
+comment on table governance.legal_holds is
+'People whose rows must stay, until released_at, whatever retention or a request says. One row per person and hold.';
+
+create table if not exists governance.reidentifiers (
+    login text primary key,
+    per_day integer not null
+);
+comment on table governance.reidentifiers is
+'Who may ask whom a token stands for, and how often in 24 hours, as access.yml says. One row per login.';
+
+create table if not exists governance.reidentifications (
+    reidentification_id bigint generated always as identity primary key,
+    asked_at timestamptz not null default clock_timestamp(),
+    asked_by text not null,
+    token text not null,
+    reason text not null,
+    case_reference text not null,
+    refusal text
+);
+comment on table governance.reidentifications is
+'Each time that somebody asked whom a token stands for, and why it was refused if it was. One row per question.';
+
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['disposals', 'erasures', 'legal_holds', 'reidentifiers', 'reidentifications'] loop
+        execute format('alter table governance.%I owner to wh_owner', name);
+        execute format('grant select on governance.%I to svc_dbt', name);
+    end loop;
+    grant select, insert, update (is_out) on governance.disposals to svc_loader;
+    grant select on governance.erasures, governance.legal_holds to svc_loader;
+end $$;
+
+-- Whom a token stands for: the sealed records with that token, which the vault key opens. Every question is written down.
+create or replace function governance.reidentify(asked text, reason text, case_reference text)
+returns table (refusal text, system text, table_name text, salt bytea, sealed bytea)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+    refused text;
+    allowed integer;
+begin
+    perform pg_advisory_xact_lock(hashtext('reidentify ' || session_user));
+    select r.per_day into allowed from governance.reidentifiers as r where r.login = session_user;
+    refused := case
+        when allowed is null then 'access.yml does not name this login for re-identification'
+        when length(trim(coalesce(reason, ''))) < 10 then 'a reason in words is needed'
+        when trim(coalesce(case_reference, '')) = '' then 'a case reference is needed'
+        when (
+            select count(*) from governance.reidentifications as r
+            where r.asked_by = session_user and r.refusal is null and r.asked_at > now() - interval '24 hours'
+        ) >= allowed then format('%s questions were answered in the last 24 hours; there are no more', allowed)
+    end;
+    insert into governance.reidentifications (asked_by, token, reason, case_reference, refusal)
+    values (session_user, coalesce(asked, ''), coalesce(reason, ''), coalesce(case_reference, ''), refused);
+    if refused is not null then
+        return query select refused, null::text, null::text, null::bytea, null::bytea;
+    else
+        return query
+            select null::text, i.system, i.table_name, k.salt, i.sealed
+            from vault.identities as i inner join vault.data_keys as k using (record)
+            where asked = any(i.tokens)
+            order by i.system, i.table_name, i.record;
+    end if;
+end $$;
+
+create or replace function governance.is_administrator(login text) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select exists (select from pg_roles where rolname = login and (rolsuper or rolcreaterole))
+$$;
+
+-- Takes what was published before out of a set's hidden schema: there is nothing to undo to then.
+create or replace function governance.forget_previous(set_name text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    leftover text;
+begin
+    update governance.publish_sets set previous_is_whole = false, candidate = null where publish_set = set_name;
+    for leftover in
+        select c.oid::regclass::text from pg_class as c
+        where c.relnamespace = to_regnamespace(quote_ident(set_name || '__next')) and c.relkind in ('r', 'p')
+    loop
+        execute 'drop table ' || leftover || ' cascade';
+    end loop;
+end $$;
+
 create schema if not exists quarantine;
 alter schema quarantine owner to wh_owner;
 grant usage on schema quarantine to svc_loader, svc_dbt;
@@ -161,7 +327,7 @@ alter table governance.acceptances owner to wh_owner;
 alter table quarantine.rows owner to wh_owner;
 grant select, insert, update, delete on governance.files to svc_loader;
 grant select, update on governance.acceptances to svc_loader;
-grant select, insert, update on quarantine.rows to svc_loader;
+grant select, insert, update, delete on quarantine.rows to svc_loader;
 grant select, insert on governance.acceptances to svc_dbt;
 grant select on governance.files to svc_dbt;
 grant select (row_id, system, table_name, rule, column_name, key, file_name, row_number, load_id, quarantined_at,
@@ -399,9 +565,10 @@ end $$;
 create or replace function governance.access_differences() returns table (publish_set text, difference text)
 language sql stable set search_path = pg_catalog, pg_temp as $$
     with logins as (
-        select r.oid, r.rolname::text as login, exists (select from governance.readers as d where d.login = r.rolname) as is_reader
+        select r.oid, r.rolname::text as login, exists (select from governance.readers as d where d.login = r.rolname) as is_reader,
+            exists (select from governance.reidentifiers as d where d.login = r.rolname) as is_reidentifier
         from pg_roles as r
-        where r.rolcanlogin and not r.rolsuper and not r.rolcreaterole and r.rolname not in ('svc_loader', 'svc_dbt', 'svc_dagster')
+        where r.rolcanlogin and not r.rolsuper and not r.rolcreaterole and r.rolname not in ('svc_loader', 'svc_dbt', 'svc_match', 'svc_dagster')
             and r.oid <> (select datdba from pg_database where datname = current_database())
     ),
     allowed as (
@@ -431,7 +598,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         cross join unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']) as p (privilege)
     )
     select null, format('%s may log in to this database, and is not named', login)
-    from logins where not is_reader and has_database_privilege(oid, current_database(), 'connect')
+    from logins where not is_reader and not is_reidentifier and has_database_privilege(oid, current_database(), 'connect')
     union all
     select d.publish_set, format('%s cannot log in', d.login)
     from governance.readers as d where not exists (select from logins as l where l.login = d.login)
@@ -443,6 +610,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     from logins as l cross join pg_namespace as s
     where s.nspname not like 'pg\_%' and s.nspname <> 'information_schema' and has_schema_privilege(l.oid, s.oid, 'usage')
         and not exists (select from governance.readers as d where d.login = l.login and d.publish_set = s.nspname)
+        and not (l.is_reidentifier and s.nspname = 'governance')
     union all
     select s.nspname, format('%s may create in schema %s', l.login, s.nspname)
     from logins as l cross join pg_namespace as s
@@ -456,6 +624,11 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     from logins as l cross join pg_proc as f inner join pg_namespace as n on f.pronamespace = n.oid
     where n.nspname not like 'pg\_%' and n.nspname <> 'information_schema'
         and has_schema_privilege(l.oid, n.oid, 'usage') and has_function_privilege(l.oid, f.oid, 'execute')
+        and not (l.is_reidentifier and f.oid = 'governance.reidentify(text, text, text)'::regprocedure)
+    union all
+    select 'governance', format('%s may not re-identify', d.login)
+    from governance.reidentifiers as d
+    where not has_function_privilege(d.login, 'governance.reidentify(text, text, text)', 'execute')
     union all
     select coalesce(a.publish_set, r.schema_name), format(
         'row policy of %s on %s is %s, not %s', coalesce(a.grantee, p.grantee), r.name, coalesce(p.condition, 'missing'),
@@ -487,11 +660,11 @@ begin
     foreach routine in array array[
         'column_changes(text)', 'begin_build(text, text[])', 'publish(text, jsonb, text[])', 'undo(text)',
         'record(text, text, jsonb, text[], text[])', 'swap(text)', 'open_schemas(text)', 'apply_access(text, text)',
-        'rights(text, text)', 'row_condition(governance.readers)', 'access_differences()'
+        'rights(text, text)', 'forget_previous(text)', 'is_administrator(text)', 'reidentify(text, text, text)', 'row_condition(governance.readers)', 'access_differences()'
     ] loop
         execute format('alter function governance.%s owner to wh_owner', routine);
         execute format('revoke all on function governance.%s from public', routine);
-        if routine !~ '^(swap|open_schemas|apply_access)' then
+        if routine !~ '^(swap|open_schemas|apply_access|forget_previous|reidentify)' then
             execute format('grant execute on function governance.%s to svc_dbt', routine);
         end if;
     end loop;
@@ -554,6 +727,21 @@ begin
             execute format('revoke all on schema %I from %s', schema_name, member);
         end loop;
     end if;
+    for member in select login from governance.reidentifiers loop
+        if to_regrole(member) is not null then
+            execute format('revoke all on schema governance from %I', member);
+            execute format('revoke all on function governance.reidentify(text, text, text) from %I', member);
+        end if;
+    end loop;
+    delete from governance.reidentifiers;
+    insert into governance.reidentifiers (login, per_day)
+    select r.login, r.per_day
+    from pg_temp.as_rows('warehouse.reidentifiers') as given
+    cross join jsonb_populate_record(null::governance.reidentifiers, given) as r;
+    for member in select login from governance.reidentifiers loop
+        execute format('grant usage on schema governance to %I', member);
+        execute format('grant execute on function governance.reidentify(text, text, text) to %I', member);
+    end loop;
     delete from governance.readers;
     insert into governance.readers (login, publish_set, row_column, row_values, whole_tables)
     select r.login, r.publish_set, r.row_column, r.row_values, r.whole_tables
@@ -589,9 +777,36 @@ begin
     for member in -- a login that the file names no more
         select m.rolname from pg_auth_members as a inner join pg_roles as m on a.member = m.oid
         where a.roleid = to_regrole('wh_readers') and m.rolcanlogin and not m.rolsuper and not m.rolcreaterole
-            and not exists (select from governance.readers as r where r.login = m.rolname)
+            and m.rolname <> all(pg_temp.reader_logins())
     loop
         execute format('alter role %I nologin', member);
         execute format('revoke wh_readers from %I', member);
+    end loop;
+end $$;
+
+-- What readers read goes to the server's log, where this login may say so: by pgaudit the tables alone, without it the
+-- statements, but never the values that are bound to them. Nobody else's statements do. docs/operations.md says more.
+do $$
+declare
+    has_pgaudit constant boolean := exists (select from pg_settings where name = 'pgaudit.log');
+    found record;
+begin
+    for found in
+        select distinct r.login, s.name, s.value
+        from governance.readers as r
+        cross join (
+            values
+            ('log_statement', case when has_pgaudit then 'none' else 'all' end),
+            ('log_parameter_max_length', '0'),
+            ('log_min_messages', 'error'), -- where the server logs no errors: a refused statement is no read
+            ('log_min_error_statement', 'panic'),
+            ('pgaudit.log', 'read'),
+            ('pgaudit.log_relation', 'on'),
+            ('pgaudit.log_catalog', 'off'),
+            ('pgaudit.log_statement', 'off')
+        ) as s (name, value)
+        where (has_pgaudit or s.name not like 'pgaudit.%') and has_parameter_privilege(s.name, 'set')
+    loop
+        execute format('alter role %I set %s = %L', found.login, found.name, found.value);
     end loop;
 end $$;

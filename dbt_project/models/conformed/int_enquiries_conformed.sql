@@ -24,6 +24,12 @@ int_enquiry_logs_summarised as (
 
 ),
 
+int_enquiry_customers_counted as (
+
+    select * from {{ ref('int_enquiry_customers_counted') }}
+
+),
+
 int_places_located as (
 
     select * from {{ ref('int_places_located') }}
@@ -61,6 +67,7 @@ conformed as (
         coalesce(int_places_located.district_code, dim_streets.district_code) as district_code,
         coalesce(int_places_located.district_name, dim_streets.district_name) as district_name,
         coalesce(int_enquiry_logs_summarised.reopened_count, 0) as reopened_count,
+        int_enquiry_customers_counted.customer_enquiries_in_year_before,
         coalesce(int_enquiry_logs_summarised.is_open, enquiry_statuses.is_outstanding, true) as is_open,
         int_enquiry_logs_summarised.first_responded_at,
         int_enquiry_logs_summarised.closed_at,
@@ -84,6 +91,8 @@ conformed as (
             and enquiries.subject_code = enquiry_subjects.subject_code
     left join int_enquiry_logs_summarised
         on enquiries.enquiry_number = int_enquiry_logs_summarised.enquiry_number
+    left join int_enquiry_customers_counted
+        on enquiries.enquiry_number = int_enquiry_customers_counted.enquiry_number
     left join int_places_located
         on
             enquiries.easting = int_places_located.easting
@@ -111,6 +120,7 @@ final as (
         conformed.district_code,
         conformed.district_name,
         conformed.reopened_count,
+        conformed.customer_enquiries_in_year_before,
         case
             when not conformed.is_responded_before_logged
                 then responded_on.working_day_number - logged_on.working_day_number

@@ -24,6 +24,7 @@ final as (
         district_code,
         district_name,
         reopened_count,
+        customer_enquiries_in_year_before,
         first_response_working_days,
         close_working_days,
         age_working_days,

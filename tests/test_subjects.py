@@ -1,0 +1,253 @@
+"""A person's rights over their data, and retention: found, exported, erased for good, held, disposed of in time."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+import pytest
+from conftest import Trial, Warehouse, rows, trial_system
+
+from demo import postgres
+from warehouse.subjects import Register
+from warehouse.vault import VaultError
+
+BASIS = {"lawful_basis": "UK GDPR article 6(1)(e) public task: trying"}
+PEOPLE = {
+    "name": "people",
+    "load": "history",
+    "key": ["person_no"],
+    "subject": "person_no",
+    "columns": {"person_no": "text", "nhs_no": "text", "surname": "text", "born": "date", "need": "text"},
+    "identifiers": {"person_no": "person_number", "nhs_no": "nhs_number", "surname": "name", "born": "date_of_birth"},
+}
+VISITS = {
+    "name": "visits",
+    "load": "merge",
+    "key": ["visit_no"],
+    "cursor": "visited_at",
+    "subject": "nhs",
+    "retained_from": "visited_at",
+    "retention": "P6Y",
+    "columns": {"visit_no": "bigint", "nhs": "text", "visited_at": "timestamptz", "note": "text"},
+    "identifiers": {"nhs": "nhs_number"},
+}
+SOURCE = """
+    create table people (person_no text, nhs_no text, surname text, born date, need text);
+    insert into people select n::text, (9000000000 + n)::text, 'Person ' || chr(65 + n), '1950-01-01', 'need ' || n
+    from generate_series(1, 50) as n;
+    create table visits (visit_no bigint, nhs text, visited_at timestamptz, note text);
+    insert into visits select n, (9000000000 + n % 50 + 1)::text, now() - n * interval '10 days', 'visit ' || n
+    from generate_series(1, 300) as n
+"""
+
+
+@contextmanager
+def register(trial: Trial, url: str | None = None) -> Iterator[Register]:
+    systems = [trial_system(PEOPLE, **BASIS), trial_system(VISITS, name="raw_twin", **BASIS)]
+    with closing(psycopg2.connect(url or trial.url)) as connection:
+        yield Register(connection, systems)
+
+
+def load(trial: Trial) -> None:
+    trial.load(PEOPLE, **BASIS)
+    trial.load(VISITS, name="raw_twin", **BASIS)
+
+
+def counts(trial: Trial) -> tuple[int, ...]:
+    tables = ("raw_trial.people", "raw_twin.visits", "vault.identities", "vault.data_keys", "quarantine.rows")
+    return tuple(trial.sql(f"select count(*) from {table}")[0][0] for table in tables)
+
+
+@pytest.fixture
+def person(trial: Trial) -> set[str]:
+    """The tokens of person 7, who has a past, six visits and a row in quarantine, in two systems."""
+    trial.source(SOURCE)
+    load(trial)
+    trial.source(
+        "update people set need = 'another need' where person_no = '7'; "
+        "insert into people values (null, '9000000007', 'Lost', null, '')"
+    )
+    load(trial)
+    assert counts(trial) == (51, 300, 100, 100, 1)
+    with register(trial) as people:
+        found = people.find({"nhs_number": "900 000 0007"})
+        assert people.find({"nhs_number": "9000000007", "name": "PERSON H"}) == found
+        assert people.find({"nhs_number": "9000000007", "name": "Person I"}) == set()
+        with pytest.raises(VaultError, match="no raw table has email"):
+            people.find({"email": "x@example.org"})
+    assert len(found) == 2, "the number of both systems, and the one that the first has of its own"
+    return found
+
+
+def test_all_that_is_held_of_a_person_is_found(trial: Trial, person: set[str]) -> None:
+    trial.sql("create table conformed.copied as select nhs, note from raw_twin.visits")
+    try:
+        with register(trial) as people:
+            held = people.export(person)
+    finally:
+        trial.sql("drop table conformed.copied")
+    assert {where: len(found) for where, found in held.items()} == {
+        "vault: raw_trial.people": 1,
+        "raw_trial.people": 2,
+        "vault: raw_twin.visits": 1,
+        "raw_twin.visits": 6,
+        "quarantine: raw_trial.people": 1,
+        "conformed.copied": 6,
+    }
+    assert held["vault: raw_trial.people"][0]["surname"] == "Person H"
+    assert {row["need"] for row in held["raw_trial.people"]} == {"need 7", "another need"}
+    assert held["quarantine: raw_trial.people"][0]["surname"] == "Lost"
+
+
+def test_an_erased_person_is_gone_and_stays_gone(trial: Trial, person: set[str]) -> None:
+    with register(trial) as people:
+        assert people.erase(person, "IG-1", "somebody") == {"raw_trial.people": 2, "raw_twin.visits": 6}
+        assert people.export(person) == {}
+    after = (49, 294, 98, 98, 0)
+    assert counts(trial) == after
+
+    load(trial)
+    assert counts(trial)[1] == 294, "what did not change at source is not read again"
+    trial.source("update people set need = 'changed' where person_no = '8'")
+    trial.source("update visits set note = 'seen again', visited_at = now() where visit_no = 6")
+    load(trial)
+    assert counts(trial)[:2] == (51, 295), "a source that still has the person brings the rows back"
+    with register(trial, os.environ["LOADER_URL"]) as people:
+        assert people.erase_again() == {"raw_trial.people": 1, "raw_twin.visits": 1}
+        assert people.erase_again() == {}
+    trial.source(
+        "delete from people where person_no is null or person_no = '7'; delete from visits where nhs = '9000000007'"
+    )
+    load(trial)
+    load(trial)
+    assert counts(trial) == (50, 294, 98, 98, 0)
+    assert trial.sql("select case_reference, erased_by from governance.erasures") == [("IG-1", "somebody")]
+
+
+def test_a_legal_hold_forbids_erasure_and_disposal(trial: Trial, person: set[str]) -> None:
+    with register(trial) as people:
+        people.hold(person, "proceedings", "somebody")
+        with pytest.raises(VaultError, match="a legal hold forbids it"):
+            people.erase(person, "IG-1", "somebody")
+        assert counts(trial) == (51, 300, 100, 100, 1)
+        assert people.retain()["raw_twin.visits"][1] == 1
+        assert people.release(person) == 2
+        assert people.retain()["raw_twin.visits"] == (1, 0)
+        assert people.erase(person, "IG-1", "somebody") == {"raw_trial.people": 2, "raw_twin.visits": 5}
+
+
+def test_rows_are_deleted_when_their_time_is_over(trial: Trial, person: set[str]) -> None:
+    overdue = "select count(*) from raw_twin.visits where visited_at < now() - interval '6 years'"
+    due = trial.sql(overdue)[0][0]
+    assert due > 70
+    with register(trial, os.environ["LOADER_URL"]) as people:
+        assert people.retain() == {"raw_twin.visits": (due, 0)}
+        assert people.retain() == {}
+    assert counts(trial)[:2] == (51, 300 - due)
+    assert trial.sql("select cause, rows, rows_held from governance.disposals") == [("retention", due, 0)]
+    trial.source("insert into visits values (1000, '9000000001', now(), 'new')")
+    (landing,) = trial.load(VISITS, name="raw_twin", **BASIS)
+    assert (landing.rows, landing.read < 10) == (1, True), "a source that still has old rows is not read whole for them"
+
+
+def test_whom_a_token_stands_for_is_told_with_a_reason_and_written_down(warehouse: Warehouse) -> None:
+    ((token, number),) = warehouse.sql(
+        "select customer_reference, enquiry_number from raw_confirm.enquiry_customer "
+        "where customer_email is not null limit 1"
+    )
+    name = rows(
+        warehouse.url.replace("/warehouse", "/confirm"),
+        "select customer_reference, customer_email from enquiry_customer where enquiry_number = %s",
+        (number,),
+    )[0]
+    asked = ("reidentify", token, "--case", "IG-7")
+    as_caseworker = (*asked, "--as", "ig_caseworker")
+    printed = warehouse(*as_caseworker, "--reason", "a child at risk")
+    assert all(value in printed for value in name)
+    assert "a reason in words is needed" in warehouse(*as_caseworker, "--reason", " ", expect=1)
+    refused = "does not name this login for re-identification"
+    assert refused in warehouse(*asked, "--as", "pbi_highways", "--reason", "a child at risk", expect=1)
+    warehouse.sql("update governance.reidentifiers set per_day = 1")
+    try:
+        assert "1 questions were answered" in warehouse(*as_caseworker, "--reason", "a child at risk", expect=1)
+        log = "select asked_by, token, case_reference, refusal is null from governance.reidentifications"
+        assert warehouse.sql(f"{log} order by asked_at") == [
+            ("ig_caseworker", token, "IG-7", answered) for answered in (True, False, False)
+        ]
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            warehouse.sql("select * from vault.identities", url=warehouse("url", "--reader", "ig_caseworker").strip())
+    finally:
+        warehouse("access", "apply")
+        warehouse.sql("truncate governance.reidentifications")
+
+
+def test_a_canary_is_in_the_vault_alone_and_after_erasure_nowhere(warehouse: Warehouse, tmp_path: Path) -> None:
+    """Whoever has every file of the warehouse, its dumps and its logs, and not the key, has no name."""
+    canary = ("CANARY-0815", "Zzyzx Qwrtpl", "1 Xyzzy Crescent, Worcester", "zzyzx.qwrtpl@example.org", "01632 960815")
+    confirm = warehouse.url.replace("/warehouse", "/confirm")
+    number, moment = rows(
+        confirm,
+        "select enquiry_number, last_updated_time from central_enquiry as e where not exists ("
+        "select from enquiry_customer as c where c.enquiry_number = e.enquiry_number) order by 2 desc limit 1",
+    )[0]
+    rows(confirm, "insert into enquiry_customer values (%s, %s, %s, %s, %s, %s, %s)", (number, *canary, moment))
+    data = Path(warehouse.sql("show data_directory")[0][0])
+    source = data / "base" / str(warehouse.sql("select oid from pg_database where datname = 'confirm'")[0][0])
+
+    def where_it_is(*values: str) -> set[Path]:
+        """Files with one of the values; the source's own database, and the log that it shares, are left out."""
+        warehouse.sql("checkpoint")
+        dump = postgres._binaries(data.parent) / "pg_dump"
+        (tmp_path / "dump.sql").write_bytes(
+            subprocess.run([dump, warehouse.url], capture_output=True, check=True).stdout
+        )
+        files = [path for folder in (warehouse.home, data, tmp_path) for path in folder.rglob("*") if path.is_file()]
+        files = [path for path in files if path.parent not in (source, data / "pg_wal")]
+        assert len(files) > 1000
+        return {path for path in files if any(value.encode() in path.read_bytes() for value in values)}
+
+    try:
+        warehouse("run")
+        warehouse.dbt("docs", "generate")
+        assert where_it_is(*canary) == set()
+        printed = warehouse("subject", "find", "name", "email", typed=f"{canary[1].upper()}\n{canary[3]}\n")
+        (found,) = re.findall(r"k\d+_\w{32}", printed)
+        assert canary[3] not in printed
+        export = json.loads(warehouse("subject", "export", found))
+        assert list(export["vault: raw_confirm.enquiry_customer"][0].values()) == list(canary)
+        assert where_it_is(found), "its token is in the raw table, and the search finds what is there"
+        counted = (
+            f"select customer_enquiries_in_year_before from highways.fct_enquiries where enquiry_number = {number}"
+        )
+        assert warehouse.sql(counted) == [(0,)]
+        rows(confirm, "delete from enquiry_customer where enquiry_number = %s", (number,))
+        printed = warehouse("subject", "erase", found, "--case", "IG-8")
+        assert "raw_confirm.enquiry_customer: 1 rows deleted" in printed
+        assert warehouse.sql(counted) == [(None,)]
+        assert warehouse("subject", "export", found).strip() == "{}"
+        record = export["raw_confirm.enquiry_customer"][0]["customer_email"]
+        assert where_it_is(*canary, record) == set()
+    finally:
+        rows(confirm, "delete from enquiry_customer where enquiry_number = %s", (number,))
+        warehouse.sql("truncate governance.erasures, governance.disposals")
+
+
+def test_dagster_deletes_each_day_what_is_past_its_retention(warehouse: Warehouse) -> None:
+    old = "raw_confirm.enquiry_customer where enquiry_number = -1"
+    warehouse.sql(
+        "insert into raw_confirm_store.enquiry_customer (enquiry_number, last_updated_time) values (-1, '2010-01-01')"
+    )
+    job = ("dagster", "job", "execute", "-m", "orchestration.definitions", "-j", "dispose")
+    warehouse("exec", "--", *job)
+    try:
+        assert warehouse.sql(f"select count(*) from {old}") == [(0,)]
+        assert warehouse.sql("select system, table_name, cause, rows from governance.disposals") == [
+            ("raw_confirm", "enquiry_customer", "retention", 1)
+        ]
+    finally:
+        warehouse.sql("delete from governance.landings where load_id = 'retention'; truncate governance.disposals")
