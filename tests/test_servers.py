@@ -12,13 +12,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg2
 import pytest
 from conftest import Warehouse, free_port
+from test_access import ACCESS, LOGINS, may_read
+from test_usage import LOAD, SOUGHT, ask, holding, read_log, reads
 
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+PGAUDIT = bool(DEBIAN) and (DEBIAN[-1].parents[1] / "lib/pgaudit.so").exists()
+LOG = "-c logging_collector=on -c log_destination=csvlog -c log_filename=%Y-%m-%d.log -c log_timezone=UTC"
+needs_debian = pytest.mark.skipif(not DEBIAN, reason="no PostgreSQL of the operating system's packages is installed")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def existing_postgres(home: Path) -> Iterator[str]:
     """A server of the operating system's own packages that takes TLS and SCRAM only; its administrator's URL."""
     binaries, folder, port = DEBIAN[-1].parent, home / "existing", free_port()
@@ -43,7 +49,8 @@ def existing_postgres(home: Path) -> Iterator[str]:
     files = ("-keyout", folder / "data/server.key", "-out", folder / "data/server.crt")
     run("openssl", "req", *server, "-addext", "subjectAltName=IP:127.0.0.1", *files)
     (folder / "data/pg_hba.conf").write_text("hostnossl all all all reject\nhostssl all all all scram-sha-256\n")
-    options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c ssl=on"
+    options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c ssl=on {LOG}"
+    options += " -c shared_preload_libraries=pgaudit" if PGAUDIT else ""
     run(binaries / "pg_ctl", "start", "-w", "-D", folder / "data", "-l", folder / "log", "-o", options)
     try:
         trusted = f"sslmode=verify-full&sslrootcert={folder / 'authority.pem'}"
@@ -52,21 +59,97 @@ def existing_postgres(home: Path) -> Iterator[str]:
         run(binaries / "pg_ctl", "stop", "-w", "-m", "immediate", "-D", folder / "data")
 
 
-@pytest.mark.skipif(not DEBIAN, reason="no PostgreSQL of the operating system's packages is installed")
-def test_the_same_run_on_an_existing_postgres(existing_postgres: str, warehouse: Warehouse, home: Path) -> None:
-    other = Warehouse(home / "other", WAREHOUSE_URL=existing_postgres)
+@pytest.fixture(scope="module")
+def other(existing_postgres: str, warehouse: Warehouse, home: Path) -> Iterator[Warehouse]:
+    """A warehouse on that server, filled by the invented county, with the other's vault key."""
+    other = Warehouse(
+        home / "other",
+        WAREHOUSE_URL=existing_postgres,
+        VAULT_KEY_FILE=str(warehouse.home / "vault.key"),
+        SERVER_LOG=str(home / "existing/data/log"),
+    )
     try:
-        assert "CONFIRM_URL is not set" in other("run", expect=1), "invented data never stand in unasked"
+        refused = other("run", expect=1)
+        assert "CONFIRM_URL is not set" in refused, "invented data never stand in unasked"
+        assert re.search(r"usage +published", refused), "what has its source goes on"
         other("run", "--demo")
-        assert not (other.home / "postgres").exists(), "nothing is started"
-        assert other.figures() == warehouse.figures()
-        assert other.sql("select distinct version from pg_stat_ssl where pid = pg_backend_pid()") == [("TLSv1.3",)]
-        unencrypted = re.sub(r"\?.*", "?sslmode=disable", existing_postgres)
-        assert "rejects connection" in other("run", "--demo", expect=1, WAREHOUSE_URL=unencrypted)
-        elsewhere = existing_postgres.replace("127.0.0.1", "localhost")
-        assert "does not match host name" in other("run", "--demo", expect=1, WAREHOUSE_URL=elsewhere)
+        yield other
     finally:
         other("stop")
+
+
+@needs_debian
+def test_the_same_run_on_an_existing_postgres(existing_postgres: str, other: Warehouse, warehouse: Warehouse) -> None:
+    assert not (other.home / "postgres").exists(), "nothing is started"
+    assert other.figures() == warehouse.figures()
+    assert other.sql("select distinct version from pg_stat_ssl where pid = pg_backend_pid()") == [("TLSv1.3",)]
+    unencrypted = re.sub(r"\?.*", "?sslmode=disable", existing_postgres)
+    assert "rejects connection" in other("run", "--demo", expect=1, WAREHOUSE_URL=unencrypted)
+    elsewhere = existing_postgres.replace("127.0.0.1", "localhost")
+    assert "does not match host name" in other("run", "--demo", expect=1, WAREHOUSE_URL=elsewhere)
+
+
+@needs_debian
+def test_a_server_whose_log_nobody_named(existing_postgres: str, other: Warehouse) -> None:
+    bare = Warehouse(other.home, WAREHOUSE_URL=existing_postgres)
+    refused = bare("exec", "--", "python", "-c", LOAD, expect=1)
+    assert "raw_serverlog: SERVER_LOG is not set; it says where this system is (.env.example)" in refused
+    bare("exec", "--demo", "--", "python", "-c", LOAD)
+
+
+@needs_debian
+@pytest.mark.skipif(not PGAUDIT, reason="pgaudit is not installed for the operating system's PostgreSQL")
+def test_pgaudit_tells_the_tables_and_no_word_of_the_statement(other: Warehouse) -> None:
+    hidden = "do $$ begin execute 'select count(*) from fin' || 'ance.dim_dates'; end $$"
+    ask(
+        other,
+        "audited",
+        "pbi_finance",
+        "select count(*) from finance.fct_supplier_payments inner join finance.dim_suppliers using (supplier_key) "
+        f"where payee_name = '{SOUGHT}'",
+        "set search_path = finance; select count(*) from dim_cost_centres as a, dim_cost_centres as b",
+        hidden,
+        "prepare asked as select count(*) from finance.fct_card_payments where payee_name = $1",
+        f"execute asked('{SOUGHT}')",
+        "select * from highways.fct_defects",
+    )
+    read_log(other)
+    finance = ["dim_suppliers", "fct_supplier_payments", "dim_cost_centres", "dim_dates", "fct_card_payments"]
+    assert sorted(reads(other, "audited")) == sorted(("pbi_finance", "finance", table, False) for table in finance)
+    assert holding(other, SOUGHT) == set()
+    assert not any(SOUGHT in log.read_text() for log in Path(other.environment["SERVER_LOG"]).iterdir())
+
+
+@needs_debian
+def test_pgtap_finds_each_readers_rights_as_the_file_says(existing_postgres: str, other: Warehouse) -> None:
+    if not other.sql("select name from pg_available_extensions where name = 'pgtap'"):
+        pytest.skip("pgTAP is not installed for the operating system's PostgreSQL")
+    relations = other.sql(
+        "select table_schema, table_name, array_agg(column_name::text) from information_schema.columns "
+        "where table_schema = any(%s) group by 1, 2",
+        (list(ACCESS),),
+    )
+    connection = psycopg2.connect(existing_postgres)
+    try:
+        with connection.cursor() as cursor:  # nothing of it is committed
+            cursor.execute("create schema pgtap; create extension pgtap schema pgtap; set search_path = pgtap")
+            cursor.execute("select no_plan()")
+            verdicts = []
+            for schema, table, columns in relations:
+                policies = {f"read_{schema}"} if ACCESS[schema].row_scopes else set()
+                for login in LOGINS:
+                    reads_it, _ = may_read(login, schema, table, columns, "r")
+                    rights = ["SELECT"] if reads_it else []
+                    cursor.execute("select table_privs_are(%s, %s, %s, %s::text[])", (schema, table, login, rights))
+                    verdicts += [row[0] for row in cursor.fetchall()]
+                    if reads_it and login not in ACCESS[schema].readers:
+                        policies.add(login)
+                cursor.execute("select policies_are(%s, %s, %s::name[])", (schema, table, sorted(policies)))
+                verdicts += [row[0] for row in cursor.fetchall()]
+            assert [verdict for verdict in verdicts if not verdict.startswith("ok ")] == []
+            assert len(verdicts) == len(relations) * (len(LOGINS) + 1) > 50
+    finally:
+        connection.close()
 
 
 @contextmanager
@@ -84,7 +167,7 @@ def served(warehouse: Warehouse, *words: str) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)
 
 
