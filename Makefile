@@ -24,12 +24,13 @@ run: $(VENV)/installed ## load, build, test, publish, write feeds; LANDING=folde
 test: check ## check, then every test
 	@$(BIN)/pytest
 
-check: $(VENV)/installed ## lint, format and conventions: ruff, sqlfluff, dbt-bouncer
+check: $(VENV)/installed ## lint, format, conventions, privacy: ruff, sqlfluff, dbt-bouncer, column lineage
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt_project/models dbt_project/data_tests
-	@$(BIN)/dbt --quiet parse --profiles-dir . --target-path .warehouse/target --log-path .warehouse/target
+	@$(BIN)/dbt --quiet compile --no-introspect --no-populate-cache --profiles-dir . --target-path .warehouse/target --log-path .warehouse/target
 	@$(BIN)/dbt-bouncer --config-file pyproject.toml
+	@$(BIN)/python -m warehouse.lineage
 
 dev: $(VENV)/installed ## Dagster's web page and daemon
 	@$(BIN)/warehouse dev $(WITH_DEMO) $(if $(PORT),--port $(PORT))
@@ -41,7 +42,7 @@ stop: $(VENV)/installed ## end what a run started
 	@$(BIN)/warehouse stop
 
 bench: $(VENV)/installed ## measure; needs no other load on the machine
-	@failed=0; for program in load incremental latency faults; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
+	@failed=0; for program in load incremental latency faults privacy; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
 
 requirements: ## pin every dependency again, with hashes, for every platform (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \

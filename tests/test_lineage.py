@@ -1,0 +1,208 @@
+"""The privacy gate of `make check`: what an identifier reaches, and that nothing passes for want of understanding."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from warehouse.lineage import LineageError, problems, reached
+
+CLASSES = {"crossing_id": "none", "driver": "identifier", "plate": "identifier", "fee": "personal"}
+REVIEW = {"declassified_by": "A. Officer, 1 July 2026: a count of drivers names none of them"}
+STALE = {"declassified_by": "A. Officer, 1 July 2026: was a name once"}
+MODELS = {
+    "staging/tolls/stg_tolls__crossings": (
+        "with source as (select * from {{ source('raw_tolls', 'crossings') }}) "
+        "select crossing_id, driver as driver_token, fee as fee_gbp, _source_file as source_file from source",
+        {},
+    ),
+    "conformed/int_crossings_conformed": ("select * from {{ ref('stg_tolls__crossings') }}", {}),
+    "conformed/int_drivers_labelled": (
+        "select fee_gbp, max(driver_token) as label, count(distinct driver_token) as driver_count "
+        "from {{ ref('int_crossings_conformed') }} group by fee_gbp",
+        {"driver_count": REVIEW},
+    ),
+    "marts/highways/highways__fct_crossings": (
+        """
+        with crossings as (select * from {{ ref('int_crossings_conformed') }}),
+        drivers as (select * from {{ ref('int_drivers_labelled') }}),
+        either as (
+            select fee_gbp, 'nobody' as called from crossings
+            union all
+            select fee_gbp, driver_token from crossings where driver_token is not null
+        )
+        select
+            crossings.*,
+            drivers.label,
+            md5(crossings.driver_token) as hashed,
+            row_number() over (partition by crossings.driver_token order by crossings.crossing_id) as nth,
+            case when crossings.driver_token like 'k1%' then 'yes' end as is_known,
+            either.called,
+            drivers.driver_count,
+            left(crossings.driver_token, 2) as key_version
+        from crossings
+        join drivers on crossings.driver_token = drivers.label
+        left join either on drivers.label = either.called
+        where crossings.driver_token <> ''
+        """,
+        {"key_version": REVIEW, "crossing_id": STALE},
+    ),
+    "marts/highways/highways__rpt_tolls": (
+        """select label as "Driver (£)", sum(fee_gbp) as "Fee" from {{ ref('highways__fct_crossings') }} group by 1""",
+        {"Driver (£)": {"declassified_by": " "}},
+    ),
+}
+STAGED = "stg_tolls__crossings.driver_token <- raw_tolls.crossings.driver (identifier)"
+CONFORMED = f"int_crossings_conformed.driver_token <- {STAGED}"
+LABEL = f"highways.fct_crossings.label <- int_drivers_labelled.label <- {CONFORMED}"
+YAML = "dbt_project/models/marts/highways/highways__{0}.yml: highways__{0}.{1}: declassified_by is empty or stale"
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The manifest of the whole project and MODELS beside it, as `make check` compiles it: without a server."""
+    root = tmp_path_factory.mktemp("lineage")
+    for folder in ("dbt_project", "seeds"):
+        shutil.copytree(ROOT / folder, root / folder)
+    for file in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(ROOT / file, root)
+    meta = {"load": "replace", "files": "*.csv"}
+    table = {
+        "name": "crossings",
+        "config": {"meta": meta},
+        "columns": [_column(c, privacy=p) for c, p in CLASSES.items()],
+    }
+    for path, (sql, said) in MODELS.items():
+        file = root / "dbt_project/models" / path
+        file.parent.mkdir(exist_ok=True)
+        file.with_suffix(".sql").write_text(sql, encoding="utf-8")
+        columns = [_column(name, **meta) for name, meta in said.items()] or [_column("fee_gbp")]
+        content = {"models": [{"name": file.name, "columns": columns, "config": {"contract": {"enforced": False}}}]}
+        if file.parent.name == "tolls":
+            content["sources"] = [{"name": "raw_tolls", "tables": [table]}]
+        file.with_suffix(".yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    dbt = [Path(sys.executable).with_name("dbt"), "compile", "--no-introspect", "--no-populate-cache"]
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("DBT_")}
+    done = subprocess.run([*dbt, "--profiles-dir", "."], cwd=root, env=bare, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    return root / "target/manifest.json"
+
+
+def _column(name: str, **meta: str) -> dict:
+    return {"name": name, "data_type": "text", "config": {"meta": meta}}
+
+
+def test_what_an_identifier_reaches_fails_with_the_whole_way_and_nothing_else_does(compiled: Path) -> None:
+    assert sorted(problems(json.loads(compiled.read_text(encoding="utf-8")))) == sorted(
+        [
+            f"highways.fct_crossings.driver_token <- {CONFORMED}",
+            LABEL,
+            f"highways.fct_crossings.hashed <- {CONFORMED}",
+            f"highways.fct_crossings.nth <- {CONFORMED}",
+            f"highways.fct_crossings.is_known <- {CONFORMED}",
+            f"highways.fct_crossings.called <- {CONFORMED}",
+            f"highways.rpt_tolls.Driver (£) <- {LABEL}",
+            f"{YAML.format('fct_crossings', 'crossing_id')}: it stops no identifier",
+            f"{YAML.format('rpt_tolls', 'Driver (£)')}: it stops no identifier",
+        ]
+    )
+
+
+def test_the_command_says_what_is_wrong_and_how_to_mend_it(compiled: Path) -> None:
+    check = [sys.executable, "-m", "warehouse.lineage", compiled]
+    done = subprocess.run(check, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert LABEL in done.stderr.splitlines()
+    assert 'config: {meta: {declassified_by: "<who, when, why>"}}' in done.stderr
+
+
+def test_every_column_has_its_class_and_its_sources(compiled: Path) -> None:
+    found = reached(json.loads(compiled.read_text(encoding="utf-8")))
+    mart, raw = "model.worcestershire.highways__fct_crossings", "source.worcestershire.raw_tolls.crossings"
+    classes = {name: reach.privacy for (key, name), reach in found.items() if key == mart}
+    assert classes["fee_gbp"] == "personal"
+    assert classes["label"] == "identifier"
+    assert {classes[name] for name in ("crossing_id", "source_file", "driver_count", "key_version")} == {"none"}
+    assert found[mart, "label"].ways.keys() == found[mart, "key_version"].declassified.keys() == {(raw, "driver")}
+    assert found[mart, "driver_count"].ways == {}
+
+
+def _manifest(sql: str | None, **classes: str) -> dict:
+    """A manifest of two sources, raw.a and raw.b, and the mart `m` with this compiled SQL."""
+    meta = {name: {"config": {"meta": {"privacy": privacy}}} for name, privacy in (CLASSES | classes).items()}
+    shared = {"config": {"meta": {}}, "original_file_path": "m.sql"}
+    source = shared | {"resource_type": "source", "schema": "raw", "columns": meta, "fqn": ["p", "staging"]}
+    sources = {name: source | {"name": name, "relation_name": f'"w"."raw"."{name}"'} for name in "ab"}
+    mart = {"resource_type": "model", "name": "m", "alias": "m", "schema": "set", "fqn": ["p", "marts"], "columns": {}}
+    depends = {"relation_name": '"w"."set"."m"', "depends_on": {"nodes": ["a", "b"]}}
+    return {"sources": sources, "nodes": {"m": shared | mart | depends | {"compiled_code": sql}}}
+
+
+@pytest.mark.parametrize(
+    ("sql", "sources"),
+    [
+        ("select a.plate as x from w.raw.a as a", {"a.plate"}),
+        ("select x from (select driver, plate from w.raw.a) as d (y, x)", {"a.plate"}),
+        ("select x from w.raw.a as t (driver, x)", {"a.driver"}),
+        ("with q (y, x) as (select fee, plate from w.raw.a union all select fee, fee from w.raw.b) select x from q",
+         {"a.plate", "b.fee"}),
+        ("with recursive q as (select 1 as x, 2 as y, plate as z from w.raw.a union all select y, z, z from q) "
+         "select x from q", {"a.plate"}),
+        ("select l.x from w.raw.a cross join lateral (select upper(a.plate) as x) as l", {"a.plate"}),
+        ("select x.y as x from w.raw.a cross join lateral unnest(string_to_array(a.plate, ' ')) as x (y)", {"a.plate"}),
+        ("select to_jsonb(a) -> 'fee' as x from w.raw.a as a", {f"a.{name}" for name in CLASSES}),
+        ("select count(a.*) as x from w.raw.a as a", {f"a.{name}" for name in CLASSES}),
+        ("select sum(fee) over w as x from w.raw.a window w as (partition by plate)", {"a.fee", "a.plate"}),
+        ("select count(*) filter (where plate like 'A%') as x from w.raw.a", {"a.plate"}),
+        ("select string_agg(driver, ',' order by plate) as x from w.raw.a", {"a.driver", "a.plate"}),
+        ("select (select max(b.fee) from w.raw.b as b where b.plate = a.driver) as x from w.raw.a as a",
+         {"a.driver", "b.fee", "b.plate"}),
+        ("select crossing_id as x from w.raw.a join w.raw.b using (crossing_id)", {"a.crossing_id", "b.crossing_id"}),
+        ("select 'name' as driver, upper(driver) as x from w.raw.a", {"a.driver"}),
+        ("select distinct on (plate) fee as x from w.raw.a where driver = '' order by plate, driver", {"a.fee"}),
+        ("select fee as x from w.raw.a group by plate, fee having max(driver) > ''", {"a.fee"}),
+        ("select count(*) as x from w.raw.a", set()),
+    ],
+)  # fmt: skip
+def test_a_value_is_computed_from_every_column_of_its_expression(sql: str, sources: set[str]) -> None:
+    assert {".".join(source) for source in reached(_manifest(sql))["m", "x"].ways} == sources
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("selec 1 fro a", "Invalid expression"),
+        ("select 1 as x; select 2 as x", "not one select"),
+        ("delete from w.raw.a", "not one select"),
+        (None, "compiled by `dbt compile`"),
+        ("select colour from w.raw.a", "'colour' could not be resolved"),
+        ("select a.colour from w.raw.a as a", "colour"),
+        ("select fee from w.raw.a cross join w.raw.b", "'fee' could not be resolved"),
+        ("select * from w.raw.c", "w.raw.c is no source, seed or model"),
+        ("select * from w.raw.a, jsonb_each(a.plate::jsonb) as j", "name its columns"),
+        ("select 1 as x union all select * from jsonb_object_keys('{}') as j", "name its columns"),
+        (
+            "select x.part from w.raw.a, regexp_split_to_table(plate, ' ') as x (part)",
+            "column plate is of no known table",
+        ),
+    ],
+)
+def test_what_cannot_be_understood_fails_and_names_the_model(sql: str | None, why: str) -> None:
+    with pytest.raises(LineageError, match=f"m.sql: no lineage of m: .*{why}"):
+        reached(_manifest(sql))
+
+
+def test_a_column_of_no_known_class_fails() -> None:
+    with pytest.raises(LineageError, match="no lineage of a: column fee has no privacy class"):
+        reached(_manifest("select 1 as x", fee="secret"))
+
+
+def test_a_column_that_several_identifiers_reach_is_one_line() -> None:
+    line = "set.m.x <- raw.a.driver (identifier), also from raw.a.plate"
+    assert problems(_manifest("select plate || driver as x from w.raw.a")) == [line]
