@@ -9,7 +9,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg2
@@ -167,8 +167,11 @@ def served(warehouse: Warehouse, *words: str) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
+        for ending in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):  # `dagster dev` may lose the first
+            os.killpg(process.pid, ending)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+                break
 
 
 def page(url: str, seconds: int = 120) -> str:
