@@ -38,8 +38,9 @@ from ingestion.files import fingerprint, matching_files, read_file
 from ingestion.privacy import Keys, Splitter
 from ingestion.tables import MOST_REJECTS, conform
 
-FILE_ROWS = 250_000  # of a file on its way to the warehouse; two are loaded at once
-SPLIT_ROWS = 50_000  # from which identifiers are parted at a time
+FILE_BYTES = 48_000_000  # of a file on its way to the warehouse; two are loaded at once
+SPLIT_BYTES = 8_000_000  # of rows from which identifiers are parted at a time
+GROUP_ROWS = 10_000  # of a file, held in memory while they are loaded
 MANY_ROWS = 20  # rows of an API's answers of which at least one should have each declared field
 BUILD_LOCK = "build"  # taken shared while a load commits, and alone while a build reads the raw tables
 DURABLE = "select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'"
@@ -158,16 +159,16 @@ def _read_ahead(items: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 class _Pieces:
-    """Which piece a batch belongs to: a new one for other columns, and when one has `most` rows."""
+    """Which piece a batch belongs to: a new one for other columns, and when one has `most` bytes."""
 
     def __init__(self, most: int):
         self.most = most
-        self.number, self.rows, self.schema = 0, 0, None
+        self.number, self.bytes, self.schema = 0, 0, None
 
     def __call__(self, batch: pa.Table) -> int:
-        if self.rows >= self.most or batch.schema != self.schema:
-            self.number, self.rows, self.schema = self.number + 1, 0, batch.schema
-        self.rows += len(batch)
+        if self.bytes >= self.most or batch.schema != self.schema:
+            self.number, self.bytes, self.schema = self.number + 1, 0, batch.schema
+        self.bytes += batch.nbytes
         return self.number
 
 
@@ -202,16 +203,16 @@ class _Reader:
         folder.mkdir(parents=True, exist_ok=True)
         batches = self.batches()
         if self.splitter:
-            groups = itertools.groupby(batches, _Pieces(SPLIT_ROWS))
+            groups = itertools.groupby(batches, _Pieces(SPLIT_BYTES))
             batches = (pa.concat_tables(group) for _, group in groups)
         taken = (self._take(batch) for batch in batches)
-        pieces = itertools.groupby(_read_ahead(rows for rows in taken if rows is not None), _Pieces(FILE_ROWS))
+        pieces = itertools.groupby(_read_ahead(rows for rows in taken if rows is not None), _Pieces(FILE_BYTES))
         for number, (_, piece) in enumerate(pieces):
             first, rows = next(piece), 0
             path = folder / f"{self.table.name}.{number}.parquet"
             with pq.ParquetWriter(path, first.schema, compression="none", use_dictionary=False) as writer:
                 for batch in itertools.chain([first], piece):
-                    writer.write_table(batch)
+                    writer.write_table(batch, row_group_size=GROUP_ROWS)
                     rows += len(batch)
             yield dlt.mark.with_file_import(str(path), "parquet", rows, first.schema.empty_table())
 
@@ -437,11 +438,10 @@ def _tell_versions(pipeline: dlt.Pipeline, readers: list[_Reader]) -> None:
     """A version for each whole extract that has none yet: a hash of what was extracted, whatever the files' order."""
     for extract in (reader.extract for reader in readers):
         if extract.whole and not extract.table.cursor and not extract.version:
-            texts = []
-            for path in Path(pipeline.working_dir).rglob(f"{extract.table.name}.*.parquet"):
-                with path.open("rb") as file:
-                    texts.append(hashlib.file_digest(file, "sha256").hexdigest())
-            texts = [*sorted(texts), *(reject.content for reject in extract.rejects)]
+            files = Path(pipeline.working_dir).rglob(f"{extract.table.name}.*.parquet")
+            with ThreadPoolExecutor() as threads:
+                texts = sorted(threads.map(fingerprint, files))
+            texts += [reject.content for reject in extract.rejects]
             extract.version = hashlib.sha256(" ".join(texts).encode()).hexdigest()
 
 

@@ -9,7 +9,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg2
@@ -163,15 +163,13 @@ def served(warehouse: Warehouse, *words: str) -> Iterator[str]:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell does in the background
         )
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        for ending in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):  # `dagster dev` may lose the first
-            os.killpg(process.pid, ending)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(30)
-                break
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
 
 
 def page(url: str, seconds: int = 120) -> str:

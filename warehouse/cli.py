@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -365,6 +366,7 @@ def docs(demo: bool, port: int) -> None:
 
 
 def _become(*command: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # else Dagster, started in the background, ignores SIGTERM too
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     try:
         os.execvp(command[0], command)  # noqa: S606  so that signals reach it, and no shell reads it
