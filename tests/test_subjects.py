@@ -13,6 +13,7 @@ import pytest
 from conftest import Trial, Warehouse, rows, trial_system
 
 from demo import postgres
+from warehouse import vault
 from warehouse.subjects import Register
 from warehouse.vault import VaultError
 
@@ -141,6 +142,24 @@ def test_a_legal_hold_forbids_erasure_and_disposal(trial: Trial, person: set[str
         assert people.erase(person, "IG-1", "somebody") == {"raw_trial.people": 2, "raw_twin.visits": 5}
 
 
+def test_a_hold_and_an_erasure_outlive_a_rotation_of_the_key(trial: Trial, person: set[str]) -> None:
+    with register(trial) as people:
+        people.hold(person, "proceedings", "somebody")
+        other = people.find({"nhs_number": "9000000009"})
+        people.erase(other, "IG-2", "somebody")
+        trial.source("update people set need = 'seen again' where person_no = '9'")
+        load(trial)
+        vault.rotate_key(people.connection, people.systems)
+    with register(trial) as people:
+        again = people.find({"nhs_number": "9000000007"})
+        assert len(again) == 2
+        assert not again & person
+        with pytest.raises(VaultError, match="a legal hold forbids it"):
+            people.erase(again, "IG-1", "somebody")
+    with register(trial, os.environ["LOADER_URL"]) as people:
+        assert people.erase_again() == {"raw_trial.people": 1}
+
+
 def test_rows_are_deleted_when_their_time_is_over(trial: Trial, person: set[str]) -> None:
     overdue = "select count(*) from raw_twin.visits where visited_at < now() - interval '6 years'"
     due = trial.sql(overdue)[0][0]
@@ -172,12 +191,19 @@ def test_whom_a_token_stands_for_is_told_with_a_reason_and_written_down(warehous
     assert "a reason in words is needed" in warehouse(*as_caseworker, "--reason", " ", expect=1)
     refused = "does not name this login for re-identification"
     assert refused in warehouse(*asked, "--as", "pbi_highways", "--reason", "a child at risk", expect=1)
+    shared = warehouse.sql(
+        "select customer_phone from raw_confirm.enquiry_customer where customer_phone is not null "
+        "group by 1 having count(distinct customer_reference) > 1"
+    )[0]
+    many = ("reidentify", *shared, "--case", "IG-7", "--as", "ig_caseworker", "--reason", "a child at risk")
+    assert "several people share this token" in warehouse(*many, expect=1), "one question is about one person"
     warehouse.sql("update governance.reidentifiers set per_day = 1")
     try:
         assert "1 questions were answered" in warehouse(*as_caseworker, "--reason", "a child at risk", expect=1)
         log = "select asked_by, token, case_reference, refusal is null from governance.reidentifications"
         assert warehouse.sql(f"{log} order by asked_at") == [
-            ("ig_caseworker", token, "IG-7", answered) for answered in (True, False, False)
+            ("ig_caseworker", asked_for, "IG-7", answered)
+            for asked_for, answered in [(token, True), (token, False), (*shared, False), (token, False)]
         ]
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             warehouse.sql("select * from vault.identities", url=warehouse("url", "--reader", "ig_caseworker").strip())

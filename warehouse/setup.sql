@@ -264,6 +264,10 @@ begin
             select count(*) from governance.reidentifications as r
             where r.asked_by = session_user and r.refusal is null and r.asked_at > now() - interval '24 hours'
         ) >= allowed then format('%s questions were answered in the last 24 hours; there are no more', allowed)
+        when exists (
+            select from vault.identities as i where asked = any(i.tokens)
+            group by i.system, i.table_name having count(distinct i.subject) > 1
+        ) then 'several people share this token; ask by one that is one person''s alone'
     end;
     insert into governance.reidentifications (asked_by, token, reason, case_reference, refusal)
     values (session_user, coalesce(asked, ''), coalesce(reason, ''), coalesce(case_reference, ''), refused);

@@ -197,8 +197,9 @@ class Register:
         self.connection.autocommit = True
         with self.connection.cursor() as cursor:
             stores = [store_of(table) for table in self.tables if has_landed(cursor, table)]
-            others = [sql.Identifier("vault", "identities"), sql.Identifier("vault", "data_keys")]
-            for relation in [*stores, *others, sql.Identifier("quarantine", "rows")]:
+            others = [("vault", "identities"), ("vault", "data_keys"), ("quarantine", "rows")]
+            statistics = ("pg_catalog", "pg_statistic")  # common values of a column; last, when they are made anew
+            for relation in [*stores, *(sql.Identifier(*name) for name in (*others, statistics))]:
                 cursor.execute(sql.SQL("vacuum (full, analyze) {}").format(relation))
 
     def _dispose(self, cursor, table: Table, cause: str, which: sql.Composable, values: list, kept: int = 0) -> int:

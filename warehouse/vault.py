@@ -54,6 +54,7 @@ def rotate_key(connection, systems: Iterable[System]) -> dict[str, int]:
         cursor.execute("analyze rekeyed")
         counts = {label: _rekey(cursor, table) for label, table in tables.items()}
         _reseal_quarantine(cursor, tables, old, new)
+        _rekey_ledgers(cursor)
         _use(cursor, new)
     Keys.write({new.version: new})
     return counts
@@ -139,6 +140,22 @@ def _reseal_quarantine(cursor, tables: dict[str, Table], old: Keys, new: Keys) -
     for row_id, content in sealed_rejects(cursor, tables):
         resealed = new.seal_content(old.open_content(content))
         cursor.execute("update quarantine.rows set content = %s where row_id = %s", [Json(resealed), row_id])
+
+
+def _rekey_ledgers(cursor) -> None:
+    """Puts new tokens into what is written down about people; an erasure keeps the old beside them, for old backups."""
+    cursor.execute("select count(*) from governance.legal_holds where released_at is null and subject like 'r\\_%'")
+    if holds := cursor.fetchone()[0]:
+        raise VaultError(f"{holds} legal holds are on records that lack their person's token; nothing was changed")
+    for ledger, column in (("legal_holds", "subject"), ("reidentifications", "token")):
+        cursor.execute(
+            f"update governance.{ledger} as l set {column} = r.new from rekeyed as r where l.{column} = r.old"
+        )
+    cursor.execute(
+        "update governance.erasures as e set tokens = e.tokens || r.new from (select o.erasure_id, array_agg(k.new) "
+        "as new from governance.erasures as o inner join rekeyed as k on k.old = any(o.tokens) group by 1) as r "
+        "where e.erasure_id = r.erasure_id"
+    )
 
 
 def sealed_rejects(cursor, tables: Iterable[str]) -> list[tuple[int, dict]]:
