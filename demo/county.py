@@ -125,6 +125,7 @@ MERCHANTS = [("Caterers", "5811", "catering provisions"), ("Other Nondurable Goo
 LEDGER = """OrganisationLabel,OrganisationURI,EffectiveDate,OrganisationalUnit,BeneficiaryName,BeneficiaryOtherID,
     PaymentDate,TransactionNumber,Amount,IrrecoverableVATAmount,Purpose,ProclassLabel,ProclassCode,InvoiceNumber,
     ProfitCentre,VATRegistrationNumber"""
+TRUTH = "raw_table,record_key,column_name,rule_code,value_before"
 CARDS = """OrganisationLabel,OrganisationURI,EffectiveDate,OrganisationalUnit,BeneficiaryName,PaymentDate,Amount,
     IrrecoverableVATAmount,Purpose,CategoryInternalName,MerchantCategoryCode,CardTransaction"""
 FIXMYSTREET = """title,url,created,state,whensent,category,lastupdate,latitude,longitude,ward,Location,Ward,
@@ -132,11 +133,15 @@ FIXMYSTREET = """title,url,created,state,whensent,category,lastupdate,latitude,l
 
 
 class County(NamedTuple):
-    """All that the county's systems hold: Confirm's rows by table, Open311's requests, files by path."""
+    """All that the county's systems hold: Confirm's rows by table, Open311's requests, files by path.
+
+    `truth` are the values that were spoilt on purpose: raw table, key of the record, column, rule broken, value before.
+    """
 
     confirm: dict[str, list[tuple]]
     requests: list[dict]
     files: dict[str, bytes]
+    truth: list[tuple]
 
 
 class Report(NamedTuple):
@@ -154,18 +159,19 @@ def build(seed: int) -> County:
     """The county of this seed: about 20,000 enquiries, 9,000 defects, 25,000 ledger and 4,000 card lines; 3 seconds."""
     sites = _sites(Random(f"{seed} sites"))
     enquiries, log = _enquiries(Random(f"{seed} enquiries"), sites)
+    customers, truth = _spoilt(Random(f"{seed} faults"), _customers(Random(f"{seed} customers"), sites, enquiries))
     confirm = {
         "site": sites,
         "enquiry_status": STATUSES,
         "enquiry_subject": [subject[:4] for subject in SUBJECTS],
         "central_enquiry": enquiries,
-        "enquiry_customer": _customers(Random(f"{seed} customers"), sites, enquiries),
+        "enquiry_customer": customers,
         "enquiry_status_log": log,
         "defect": _defects(Random(f"{seed} defects"), sites, enquiries, log),
     }
     files = _finance(Random(f"{seed} finance"))
     files["highways/Fix_My_Street_Worcestershire.csv"] = _fixmystreet(Random(f"{seed} fixmystreet"), sites)
-    return County(confirm, _requests(enquiries), files)
+    return County(confirm, _requests(enquiries), files, truth)
 
 
 def table_definition(table: str) -> str:
@@ -322,6 +328,34 @@ def _customers(rng: Random, sites: list[Site], enquiries: list[Enquiry]) -> list
     return found
 
 
+# How each rule (seeds/data_quality_rules.csv) is broken: the column, and what it has then
+SPOILT = {
+    "NAM01": ("customer_name", "{customer_name} {number}"),
+    "NAM02": ("customer_name", "{customer_name}1"),
+    "NAM03": ("customer_name", "Test"),
+    "ADR01": ("customer_address", "{customer_address} tel {number}"),
+    "ADR02": ("customer_address", "No fixed abode"),
+    "EML01": ("customer_email", "{number}"),
+    "EML02": ("customer_email", "{customer_reference} at example.org"),
+    "TEL01": ("customer_phone", "{customer_reference}@example.org"),
+    "TEL02": ("customer_phone", "01632 960"),
+}
+
+
+def _spoilt(rng: Random, customers: list[Customer]) -> tuple[list[Customer], list[tuple]]:
+    """The customers with forty faults of each kind, one in a row, and where they are and what was there before."""
+    rows, truth, free = list(customers), [], rng.sample(range(len(customers)), len(customers))
+    for code, (column, wrong) in SPOILT.items():
+        chosen = [place for place in free if getattr(rows[place], column)][:40]
+        free = [place for place in free if place not in set(chosen)]
+        for place in chosen:
+            row, number = rows[place], f"01632 960{rng.randrange(1000):03d}"
+            rows[place] = row._replace(**{column: wrong.format(**row._asdict(), number=number)})
+            place_and_fault = ("raw_confirm.enquiry_customer", row.enquiry_number, column, code)
+            truth.append((*place_and_fault, getattr(row, column)))
+    return rows, truth
+
+
 def _defects(rng: Random, sites: list[Site], enquiries: list[Enquiry], log: list[Entry]) -> list[Defect]:
     """Works from three in five enquiries that led to an order, and from inspections; 9,000, numbered by date."""
     site_of, name_of = {site.site_code: site for site in sites}, _subject_names()
@@ -418,10 +452,10 @@ def _fixmystreet(rng: Random, sites: list[Site]) -> bytes:
             report.site.town_name, f"({latitude}, {longitude})", area, rng.randint(1, 500), area, 1,
             rng.randint(1, 115),
         ))  # fmt: skip
-    return _csv(FIXMYSTREET, rows, "\n")
+    return as_csv(FIXMYSTREET, rows, "\n")
 
 
-def _csv(header: str, rows: Iterable, line_end: str) -> bytes:
+def as_csv(header: str, rows: Iterable, line_end: str) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator=line_end)
     writer.writerow(name.strip() for name in header.split(","))
@@ -465,9 +499,9 @@ def _finance(rng: Random) -> dict[str, bytes]:
         with zipfile.ZipFile(zipped, "w") as archive:
             member = zipfile.ZipInfo(f"{stem}.csv", (year + 1, 4, 23, 11, 30, 0))
             member.create_system, member.compress_type = 3, zipfile.ZIP_DEFLATED  # the same bytes on every machine
-            archive.writestr(member, _csv(LEDGER, _ledger(rng, suppliers, days, numbers), "\r\n"))
+            archive.writestr(member, as_csv(LEDGER, _ledger(rng, suppliers, days, numbers), "\r\n"))
         files[f"finance/{stem}.zip"] = zipped.getvalue()
-        cards = _csv(CARDS, _cards(rng, merchants, teams, days), "\n")
+        cards = as_csv(CARDS, _cards(rng, merchants, teams, days), "\n")
         files[f"finance/worcestershire_procurement_card_transactions_{label}.csv"] = cards
     return files
 

@@ -1,8 +1,9 @@
 """The invented county's systems, filled and running: Confirm's database, the landing folder, the Open311 front door.
 
 In the folder lie `landing/` (files as systems drop them; there only when whole), `requests.json` (what Open311 serves),
-`systems.json` (mode 0600: Confirm's password, the seed, the front door's process), `open311.log` and `server_log/` (the
-log of a server from which nobody has read: it stands in where the warehouse's own is not at hand).
+`truth.csv` (which values were spoilt, and what they were), `systems.json` (mode 0600: Confirm's password, the seed, the
+front door's process), `open311.log` and `server_log/` (the log of a server from which nobody has read: it stands in
+where the warehouse's own is not at hand).
 """
 
 import csv
@@ -47,6 +48,7 @@ def start(folder: Path, warehouse_url: str, seed: int = 1) -> dict[str, str]:
         filled = _prepare_confirm(warehouse_url, state["seed"])
         if not (filled and (folder / "landing").exists()):
             made = county.build(state["seed"])
+            _write(folder / "truth.csv", county.as_csv(county.TRUTH, made.truth, "\n").decode())
             if not (folder / "landing").exists():
                 _fill_folder(folder, made)
             if not filled:

@@ -73,7 +73,7 @@ class Extract:
     def columns(self) -> dict[str, str]:
         """{name: Postgres type} of what lands."""
         table = self.table
-        columns = {column.name: column.landed_type for column in table.columns}
+        columns = {name: kind for column in table.columns for name, kind in column.landed.items()}
         columns |= dict.fromkeys(self.new_columns, "text")
         columns |= {"_source_file": "text", "_source_row": "bigint"} if table.files else {}
         return columns | (HISTORY if table.load == "history" else {})

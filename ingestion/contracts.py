@@ -11,6 +11,8 @@ import pyarrow as pa
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
+from ingestion.standards import EDITION, fault_column
+
 ROOT = Path(__file__).resolve().parents[1]
 STAGING = ROOT / "dbt_project" / "models" / "staging"
 
@@ -99,9 +101,11 @@ class Column(_Part):
         return self
 
     @property
-    def landed_type(self) -> str:
-        """The Postgres type of what lands."""
-        return "text" if self.identifier else self.data_type
+    def landed(self) -> dict[str, str]:
+        """{name: Postgres type} of what lands: an identifier's token, and beside it the code of its fault."""
+        if not self.identifier:
+            return {self.name: self.data_type}
+        return dict.fromkeys(filter(None, [self.name, fault_column(self.name, self.identifier)]), "text")
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -189,7 +193,8 @@ class Table(_Part):
     @model_validator(mode="after")
     def _check(self) -> "Table":
         names = self.column_names
-        if doubled := {name for name in names if names.count(name) > 1}:
+        landed = [name for column in self.columns for name in column.landed]
+        if doubled := {name for name in landed if landed.count(name) > 1}:
             raise ValueError(f"declared twice: {', '.join(sorted(doubled))}")
         if unknown := {*self.key, *self.control_totals, *filter(None, [self.cursor, self.retained_from])} - set(names):
             raise ValueError(
@@ -253,7 +258,8 @@ class Table(_Part):
         beside = {"description", "shrink", "rejects", "control_totals", "lag", "corrections", "growing"}
         beside |= {"retained_from", "retention"}
         content = self.model_dump_json(exclude={**dict.fromkeys(beside, True), "columns": {"__all__": BESIDE}})
-        return hashlib.sha256(f"{self._system.time_zone} {content}".encode()).hexdigest()[:12]
+        rules = f" {EDITION}" if self.identifiers else ""
+        return hashlib.sha256(f"{self._system.time_zone} {content}{rules}".encode()).hexdigest()[:12]
 
     @property
     def column_names(self) -> list[str]:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ingestion.contracts import ROOT, Column, SourceError, Table
+from ingestion.standards import fault_column, faults
 from ingestion.tables import Reject, as_text
 
 KEY_BYTES = 32
@@ -198,15 +199,16 @@ class Splitter:
         pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what another thread has freed: 100 MB
         self.table, self.keys = table, keys
         self.names = [column.name for column in table.identifiers]
+        self.landed = [name for column in table.identifiers for name in column.landed]
         self.file = folder / f"{table.name}.identities"
         self.file.parent.mkdir(parents=True, exist_ok=True)
         after_all = pa.array([b"\xff" * (HASH_BYTES + 1)])
         self._known = pa.concat_arrays([_each(known, pa.binary()), after_all])
-        self._none = pa.schema([(name, pa.string()) for name in (CONTENT, *self.names)]).empty_table()
+        self._none = pa.schema([(name, pa.string()) for name in (CONTENT, *self.landed)]).empty_table()
         self._met = self._none  # the identities of this load, each with its tokens
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """The rows with tokens (text) in place of identifiers. Best given some 50,000 rows at a time."""
+        """The rows with tokens in place of identifiers and the codes of their faults beside them. Best given many."""
         texts = [as_text(rows[name]) for name in self.names]
         content = pc.binary_join_element_wise(*texts, NEXT, null_handling="replace", null_replacement=EMPTY)
         content = content.combine_chunks()
@@ -219,17 +221,20 @@ class Splitter:
             places = pc.index_in(content, self._met[CONTENT])
         for name in self.names:
             rows = rows.set_column(rows.column_names.index(name), name, self._met[name].take(places))
+        for name in (name for name in self.landed if name not in self.names):
+            rows = rows.append_column(name, self._met[name].take(places))
         pa.default_memory_pool().release_unused()
         return rows
 
     def _identities(self, new: pa.Array, texts: list[pa.ChunkedArray], content: pa.Array) -> pa.Table:
-        """The tokens of each identity in `new`, which stands in `content` beside `texts`; seals what is not known."""
-        first = pc.index_in(new, content)
-        tokens = {
-            column.name: self.keys.tokens(column, self.table, text.take(first))
-            for column, text in zip(self.table.identifiers, texts, strict=True)
-        }
-        found = pa.table({CONTENT: new} | tokens)
+        """Tokens and faults of each identity in `new`, which stands in `content` beside `texts`; seals the unknown."""
+        first, landed = pc.index_in(new, content), {}
+        for column, text in zip(self.table.identifiers, texts, strict=True):
+            text = text.take(first)
+            landed[column.name] = self.keys.tokens(column, self.table, text)
+            if name := fault_column(column.name, column.identifier):
+                landed[name] = faults(column.identifier, text, NORMAL[column.identifier](text))
+        found = pa.table({CONTENT: new} | landed)
         place = f"{self.table.label} {' '.join(self.names)}"
         records = self.keys.records(place, new)
         is_new = pc.not_equal(self._known.take(pc.search_sorted(self._known, records)), records)

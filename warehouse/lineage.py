@@ -19,6 +19,7 @@ from sqlglot.schema import MappingSchema
 
 from ingestion.commit import HISTORY
 from ingestion.contracts import ROOT
+from ingestion.standards import fault_column
 from ingestion.tables import PLACE
 
 CLASSES = ("none", "personal", "special_category", "identifier")  # the strongest last
@@ -109,7 +110,10 @@ def _landed(node: dict[str, Any]) -> dict[str, str]:
     added = [*(PLACE if meta.get("files") else ()), *(HISTORY if meta.get("load") == "history" else ())]
     columns = dict.fromkeys(added, "none")
     for name, column in node["columns"].items():
-        columns[name] = column["config"]["meta"].get("privacy", None if is_source else "none")
+        described = column["config"]["meta"]
+        columns[name] = described.get("privacy", None if is_source else "none")
+        if fault := fault_column(name, described.get("identifier")):
+            columns[fault] = "personal"
         if columns[name] not in CLASSES:
             raise LineageError(f"column {name} has no privacy class")
     return columns

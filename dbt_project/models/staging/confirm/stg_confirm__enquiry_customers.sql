@@ -17,6 +17,12 @@ renamed as (
         customer_email as email_token,
         customer_phone as telephone_token,
 
+        -- text
+        customer_name_fault as name_fault,
+        customer_address_fault as address_fault,
+        customer_email_fault as email_fault,
+        customer_phone_fault as telephone_fault,
+
         -- dates
         last_updated_time as updated_at
 

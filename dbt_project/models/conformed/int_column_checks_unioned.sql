@@ -1,0 +1,68 @@
+with
+
+defects as (
+
+    select * from {{ ref('stg_confirm__defects') }}
+
+),
+
+enquiries as (
+
+    select * from {{ ref('stg_confirm__enquiries') }}
+
+),
+
+enquiry_customers as (
+
+    select * from {{ ref('stg_confirm__enquiry_customers') }}
+
+),
+
+ledger_lines as (
+
+    select * from {{ ref('stg_erp__ledger_lines') }}
+
+),
+
+unioned as (
+
+    {{ column_checks('enquiry_customers', 'raw_confirm.enquiry_customer', 'enquiry_number', {
+        'customer_name': ('name_token is not null', 'name_fault'),
+        'customer_address': ('address_token is not null', 'address_fault'),
+        'customer_email': ('email_token is not null', 'email_fault'),
+        'customer_phone': ('telephone_token is not null', 'telephone_fault'),
+    }) }}
+
+    union all
+
+    {{ column_checks('enquiries', 'raw_confirm.central_enquiry', 'enquiry_number', {
+        'site_code': ('usrn_raw is not null', "case when usrn is null then 'USR01' end"),
+    }) }}
+
+    union all
+
+    {{ column_checks('defects', 'raw_confirm.defect', 'defect_id', {
+        'usrn': ('usrn_raw is not null', "case when usrn is null then 'USR01' end"),
+    }) }}
+
+    union all
+
+    {{ column_checks('ledger_lines', 'raw_erp.ledger_lines', "concat_ws(':', source_file, source_row_number)", {
+        'vat_registration_number': (
+            'vat_number_raw is not null and not is_redacted',
+            "case when vat_number is null then 'VAT01' when not " ~ is_vat_number_valid('vat_number') ~ " then 'VAT02' end"
+        ),
+    }) }}
+
+),
+
+final as (
+
+    select
+        {{ surrogate_key(['raw_table', 'column_name', 'record_key']) }} as column_check_key,
+        *
+    from unioned
+
+)
+
+select * from final

@@ -1,0 +1,154 @@
+"""Faults of identifiers: beside an outside judge where there is one, and in the warehouse beside the truth."""
+
+import csv
+from random import Random
+
+import pyarrow as pa
+import pytest
+from conftest import ROOT, Trial, Warehouse, trial_system
+from stdnum.gb import nhs, upn
+
+from demo import county
+from ingestion.contracts import read_contracts
+from ingestion.privacy import NORMAL
+from ingestion.standards import RULES, UPN_LETTERS, faults
+
+FREE = [  # kind, value, fault
+    ("nhs_number", "943 476 5919", None),
+    ("nhs_number", "943-476-5919", None),
+    ("nhs_number", "94347659190", "NHS01"),
+    ("nhs_number", "not known", "NHS01"),
+    ("nhs_number", "943 476 5918", "NHS02"),
+    ("nhs_number", "999 123 4578", "NHS03"),
+    ("upn", "A12345678901", "UPN01"),
+    ("upn", "I123456789012", "UPN01"),
+    ("nino", "AB 12 34 56 C", None),
+    ("nino", "ab123456c", None),
+    ("nino", "AB123456E", "NIN01"),
+    ("nino", "DA123456A", "NIN01"),
+    ("nino", "AO123456A", "NIN01"),
+    ("nino", "BG123456A", "NIN02"),
+    ("postcode", "WR5 2NP", None),
+    ("postcode", "ec1a 1bb", None),
+    ("postcode", "WR5 2N", "PCD01"),
+    ("postcode", "nopostcode", "PCD01"),
+    ("postcode", "Worcester", "PCD01"),
+    ("date_of_birth", "1950-05-23", None),
+    ("date_of_birth", "1900-01-01", "DOB01"),
+    ("email", "a.person+x@example.co.uk", None),
+    ("email", "01632 960123", "EML01"),
+    ("email", "a.person@example", "EML02"),
+    ("email", "a person at example.org", "EML02"),
+    ("telephone", "01632 960123", None),
+    ("telephone", "+44 (0)1632 960123", None),
+    ("telephone", "+1 202 555 0123", None),
+    ("telephone", "a.person@example.org", "TEL01"),
+    ("telephone", "960123", "TEL02"),
+    ("name", "Zoe O'Connor-Smith", None),
+    ("name", "Noneley Testament", None),
+    ("name", "A Person 01632 960123", "NAM01"),
+    ("name", "a.person@example.org", "NAM01"),
+    ("name", "J0hn", "NAM02"),
+    ("name", "TEST PERSON", "NAM03"),
+    ("address", "Flat 12, 140 The Smith Street, Worcester WR5 2NP", None),
+    ("address", "12 Smith Street ring 01632 960123", "ADR01"),
+    ("address", "N/A", "ADR02"),
+    ("address", "Unknown Lane, Worcester", None),
+]
+
+
+def found(kind: str, values: list[str | None]) -> list[str | None]:
+    texts = pa.chunked_array([values], pa.string())
+    return faults(kind, texts, NORMAL[kind](texts)).to_pylist()
+
+
+@pytest.mark.parametrize(("kind", "value", "fault"), FREE)
+def test_a_value_breaks_the_rule_that_it_should(kind: str, value: str, fault: str | None) -> None:
+    assert found(kind, [value]) == [fault]
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_what_is_not_given_has_no_fault(kind: str) -> None:
+    assert found(kind, [None, "", "  "]) == [None] * 3
+
+
+def test_every_nhs_number_is_judged_as_the_nhs_judges_it() -> None:
+    rng = Random(2026)
+    numbers = [f"{rng.randrange(10**10):010d}" for _ in range(20_000)]
+    expected = [None if nhs.is_valid(number) and number[:3] != "999" else "NHS02" for number in numbers]
+    kept = [place for place, number in enumerate(numbers) if number[:3] != "999"]
+    judged = found("nhs_number", numbers)
+    assert [judged[place] for place in kept] == [expected[place] for place in kept]
+    assert judged.count(None) > 1_500
+    lost = [str(int(number)) for number in numbers if number[0] == "0" and nhs.is_valid(number)]
+    assert found("nhs_number", lost) == [None] * len(lost), "a column of numbers has lost the noughts"
+
+
+def test_every_upn_is_judged_as_the_department_judges_it() -> None:
+    rng, letters = Random(2026), UPN_LETTERS
+    numbers = [f"{rng.choice(letters)}823{rng.randrange(10**9):09d}" for _ in range(20_000)]
+    numbers += [f"{number[:-1]}{rng.choice(letters)}" for number in numbers[:5_000]]
+    for number, fault in zip(numbers, found("upn", numbers), strict=True):
+        check = upn.calc_check_digit(number) == number[0]
+        assert fault == (("UPN03" if number[-1].isalpha() else None) if check else "UPN02"), number
+
+
+def test_every_fault_of_another_county_is_found_and_no_other() -> None:
+    made = county.build(2026)
+    table = next(table for table in read_contracts()["confirm"].tables if table.name == "enquiry_customer")
+    rows, judged = made.confirm["enquiry_customer"], set()
+    for column in (column for column in table.identifiers if column.identifier in RULES):
+        codes = found(column.identifier, [getattr(row, column.name) for row in rows])
+        judged |= {(row.enquiry_number, column.name, code) for row, code in zip(rows, codes, strict=True) if code}
+    assert judged == {(number, column, code) for _, number, column, code, _ in made.truth}
+    assert len(judged) == 360
+
+
+def test_each_rule_stands_in_the_list_of_rules() -> None:
+    with (ROOT / "seeds/data_quality_rules.csv").open(encoding="utf-8") as file:
+        listed = {row["rule_code"] for row in csv.DictReader(file)}
+    assert {code for rules in RULES.values() for code in rules} <= listed
+
+
+def test_a_column_that_takes_the_place_of_a_fault_is_refused() -> None:
+    people = {"name": "people", "load": "replace", "subject": "email", "identifiers": {"email": "email"}}
+    with pytest.raises(ValueError, match="declared twice: email_fault"):
+        trial_system(people | {"columns": {"email": "text", "email_fault": "text"}})
+
+
+def test_the_fault_lands_beside_the_token(trial: Trial) -> None:
+    trial.source(
+        "create table people (nhs_no numeric(10), email text); insert into people values "
+        "(9434765919, 'x@example.org'), (9434765918, '01632 960123'), (null, null)"
+    )
+    people = {
+        "name": "people",
+        "load": "replace",
+        "subject": "nhs_no",
+        "columns": {"nhs_no": "numeric(10,0)", "email": "text"},
+        "identifiers": {"nhs_no": "nhs_number", "email": "email"},
+    }
+    trial.load(people, lawful_basis="UK GDPR article 6(1)(e) public task: trying")
+    assert trial.sql("select nhs_no is null, nhs_no_fault, email_fault from raw_trial.people order by 1, 2") == [
+        (False, "NHS02", "EML01"),
+        (False, None, None),
+        (True, None, None),
+    ]
+
+
+def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehouse) -> None:
+    with (warehouse.home / "truth.csv").open(encoding="utf-8") as file:
+        truth = {
+            (row["raw_table"], row["record_key"], row["column_name"], row["rule_code"]) for row in csv.DictReader(file)
+        }
+    reader = warehouse("url", "--reader", "pbi_data_quality").strip()
+    findings = warehouse.sql(
+        "select raw_table, record_key, column_name, rule_code from quality.fct_findings "
+        "where raw_table = 'raw_confirm.enquiry_customer'",
+        url=reader,
+    )
+    assert len(truth) == len(findings) == 360
+    assert set(findings) == truth
+    assert warehouse.sql('select sum("Values") from quality.rpt_findings_by_rule', url=reader) == warehouse.sql(
+        "select sum(values_with_a_finding) from quality.fct_column_checks", url=reader
+    )
