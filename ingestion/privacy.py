@@ -135,10 +135,14 @@ class Keys:
 
     def tokens(self, column: Column, table: Table, texts: pa.ChunkedArray) -> pa.ChunkedArray:
         """The token of each text; null where nothing is left of it, except in a key."""
+        return self.tokens_of(column, table, NORMAL[column.identifier](texts))
+
+    def tokens_of(self, column: Column, table: Table, values: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The same, of values in their one spelling."""
         kind = column.identifier
         scope = f"{kind} {table.system.name}" if kind == "person_number" else kind
-        encoded = texts.combine_chunks().dictionary_encode()
-        values = NORMAL[kind](encoded.dictionary)
+        encoded = values.combine_chunks().dictionary_encode()
+        values = encoded.dictionary
         hashes = self._hashes(f"token {scope}", values.cast(pa.binary()).to_pylist())
         made = pc.binary_join_element_wise(f"k{self.version}_", _each(hashes.hex().encode(), pa.string()), "")
         if column.name not in table.key:
@@ -231,9 +235,10 @@ class Splitter:
         first, landed = pc.index_in(new, content), {}
         for column, text in zip(self.table.identifiers, texts, strict=True):
             text = text.take(first)
-            landed[column.name] = self.keys.tokens(column, self.table, text)
+            values = NORMAL[column.identifier](text)
+            landed[column.name] = self.keys.tokens_of(column, self.table, values)
             if name := fault_column(column.name, column.identifier):
-                landed[name] = faults(column.identifier, text, NORMAL[column.identifier](text))
+                landed[name] = faults(column.identifier, text, values)
         found = pa.table({CONTENT: new} | landed)
         place = f"{self.table.label} {' '.join(self.names)}"
         records = self.keys.records(place, new)
