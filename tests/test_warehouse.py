@@ -17,6 +17,7 @@ from ingestion.contracts import read_contracts
 SETS = {  # publish sets, and systems that they rest on
     "finance": {"raw_reference", "raw_erp"},
     "highways": {"raw_reference", "raw_confirm"},
+    "quality": {"raw_confirm", "raw_erp"},
     "usage": {"raw_serverlog"},
 }
 REDDITCH = "pbi_highways_redditch"
@@ -118,7 +119,7 @@ def test_bad_data_are_never_published_and_the_old_set_stays(warehouse: Warehouse
     with changed(warehouse, doubled, once):
         printed = warehouse("run", expect=1)
         assert "highways is not published" in printed
-        assert re.search(r"finance +published.*\n.*\n +usage +published", printed)
+        assert re.search(r"finance +published.*\n.*\n +quality +published.*\n +usage +published", printed)
         now = warehouse.figures()
         assert {name: now[name] for name in now if "raw_" not in name} == {
             name: before[name] for name in before if "raw_" not in name

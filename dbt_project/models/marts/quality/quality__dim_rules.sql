@@ -1,8 +1,8 @@
 with
 
-data_quality_rules as (
+dim_data_quality_rules as (
 
-    select * from {{ ref('data_quality_rules') }}
+    select * from {{ ref('dim_data_quality_rules') }}
 
 ),
 
@@ -15,7 +15,7 @@ final as (
         severity,
         owner,
         remedy
-    from data_quality_rules
+    from dim_data_quality_rules
 
 )
 
