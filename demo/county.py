@@ -337,7 +337,7 @@ SPOILT = {
     "ADR02": ("customer_address", "No fixed abode"),
     "EML01": ("customer_email", "{number}"),
     "EML02": ("customer_email", "{customer_reference} at example.org"),
-    "TEL01": ("customer_phone", "{customer_reference}@example.org"),
+    "TEL01": ("customer_phone", "a.person@example.org"),
     "TEL02": ("customer_phone", "01632 960"),
 }
 

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ingestion.contracts import ROOT, Column, SourceError, Table
-from ingestion.standards import fault_column, faults
+from ingestion.standards import faults
 from ingestion.tables import Reject, as_text
 
 KEY_BYTES = 32
@@ -237,7 +237,7 @@ class Splitter:
             text = text.take(first)
             values = NORMAL[column.identifier](text)
             landed[column.name] = self.keys.tokens_of(column, self.table, values)
-            if name := fault_column(column.name, column.identifier):
+            for name in column.landed.keys() - {column.name}:
                 landed[name] = faults(column.identifier, text, values)
         found = pa.table({CONTENT: new} | landed)
         place = f"{self.table.label} {' '.join(self.names)}"

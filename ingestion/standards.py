@@ -1,7 +1,7 @@
 """What an identifier has to be by public standards: its faults, by the codes of seeds/data_quality_rules.csv.
 
-They are found while the value is in clear, at extraction; what lands beside its token is the code alone. Each rule has
-the source of its check beside it. All works on Arrow texts.
+They are found while the value is in clear, at extraction; what lands beside its token is the code alone. Rules with a
+published source name it. All works on Arrow texts.
 """
 
 from collections.abc import Callable
@@ -16,17 +16,22 @@ Rule = Callable[[Texts, Texts], Texts]  # the value as it came and in its one sp
 UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
 A_TELEPHONE_NUMBER = r"(?:^|[^0-9])(?:\+?44|0)[0-9() -]{8,14}[0-9](?:[^0-9]|$)"
 AN_EMAIL_ADDRESS = r"[^@\s]@[^@\s]+\.[^@\s]"
+ANOTHER_FIELDS = f"{AN_EMAIL_ADDRESS}|{A_TELEPHONE_NUMBER}"
 NOBODY = r"^\W*(?:TEST(?:ING)?|DUMMY|UNKNOWN|NOT KNOWN|ANON(?:YMOUS)?|X{3,}|N/?A|NONE|NOT GIVEN)\b"
 NOWHERE = r"^\W*(?:NFA|NO FIXED A(?:BODE|DDRESS)|UNKNOWN|NOT KNOWN|N/?A|X{3,}|NONE|NOT GIVEN)\W*$"
 
 
-def _is(pattern: str) -> Rule:
+def _came_as(pattern: str) -> Rule:
     return lambda raw, _: pc.match_substring_regex(raw, pattern, ignore_case=True)
 
 
-def _is_not(pattern: str) -> Rule:
+def _is(pattern: str) -> Rule:
     """The pattern is of the one spelling."""
-    return lambda _, value: pc.invert(pc.match_substring_regex(value, pattern))
+    return lambda _, value: pc.match_substring_regex(value, pattern)
+
+
+def _not(rule: Rule) -> Rule:
+    return lambda raw, value: pc.invert(rule(raw, value))
 
 
 def _weighted_sum(values: Texts, form: str, weights: range, letter: str = "") -> pa.Array:
@@ -59,44 +64,33 @@ def _upn_check_fails(_: Texts, value: Texts) -> Texts:
 
 RULES: dict[str, dict[str, Rule]] = {  # {kind of identifier: {code: rule}}; the first rule that is broken counts
     "nhs_number": {
-        "NHS01": lambda raw, _: pc.invert(pc.match_substring_regex(raw, r"^\s*(?:[0-9][ -]?){1,10}\s*$")),
+        "NHS01": _not(_came_as(r"^\s*(?:[0-9][ -]?){1,10}\s*$")),
         "NHS02": _nhs_check_fails,
-        "NHS03": lambda _, value: pc.match_substring_regex(value, "^(?:999|0{10}$)"),  # those for testing
+        "NHS03": _is("^(?:999|0{10}$)"),  # those for testing
     },
     "upn": {
-        "UPN01": _is_not(f"^[{UPN_LETTERS}][0-9]{{11}}[0-9{UPN_LETTERS}]$"),
+        "UPN01": _not(_is(f"^[{UPN_LETTERS}][0-9]{{11}}[0-9{UPN_LETTERS}]$")),
         "UPN02": _upn_check_fails,
-        "UPN03": lambda _, value: pc.match_substring_regex(value, "[A-Z]$"),  # a temporary one
+        "UPN03": _is("[A-Z]$"),  # a temporary one
     },
     "nino": {  # HMRC, NIM39110
-        "NIN01": _is_not("^[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][0-9]{6}[A-D]$"),
-        "NIN02": lambda _, value: pc.match_substring_regex(value, "^(?:BG|GB|KN|NK|NT|TN|ZZ)"),
+        "NIN01": _not(_is("^[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][0-9]{6}[A-D]$")),
+        "NIN02": _is("^(?:BG|GB|KN|NK|NT|TN|ZZ)"),
     },
-    "postcode": {"PCD01": _is_not("^(?:GIR0AA|[A-Z]{1,2}[0-9][0-9A-Z]?[0-9][ABD-HJLNP-UW-Z]{2})$")},  # BS 7666
+    "postcode": {"PCD01": _not(_is("^(?:GIR0AA|[A-Z]{1,2}[0-9][0-9A-Z]?[0-9][ABD-HJLNP-UW-Z]{2})$"))},  # BS 7666
     "date_of_birth": {"DOB01": lambda _, value: pc.less(value, "1900-01-02")},  # what systems write for unknown
     "email": {
         "EML01": lambda raw, _: pc.and_(
             pc.match_substring_regex(raw, A_TELEPHONE_NUMBER), pc.invert(pc.match_substring(raw, "@"))
         ),
-        "EML02": _is_not(r"^[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+$"),
+        "EML02": _not(_is(r"^[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+$")),
     },
     "telephone": {
-        "TEL01": _is(AN_EMAIL_ADDRESS),
-        "TEL02": _is_not(r"^(?:0[1-9][0-9]{8,9}|\+[0-9]{8,15})$"),  # Ofcom's plan; others with their country's code
+        "TEL01": _came_as(AN_EMAIL_ADDRESS),
+        "TEL02": _not(_is(r"^(?:0[1-9][0-9]{8,9}|\+[0-9]{8,15})$")),  # Ofcom's plan; others with their country's code
     },
-    "name": {
-        "NAM01": lambda raw, _: pc.or_(
-            pc.match_substring_regex(raw, AN_EMAIL_ADDRESS), pc.match_substring_regex(raw, A_TELEPHONE_NUMBER)
-        ),
-        "NAM02": _is(r"[0-9]"),
-        "NAM03": _is(NOBODY),
-    },
-    "address": {
-        "ADR01": lambda raw, _: pc.or_(
-            pc.match_substring_regex(raw, AN_EMAIL_ADDRESS), pc.match_substring_regex(raw, A_TELEPHONE_NUMBER)
-        ),
-        "ADR02": _is(NOWHERE),
-    },
+    "name": {"NAM01": _came_as(ANOTHER_FIELDS), "NAM02": _came_as("[0-9]"), "NAM03": _came_as(NOBODY)},
+    "address": {"ADR01": _came_as(ANOTHER_FIELDS), "ADR02": _came_as(NOWHERE)},
 }
 
 

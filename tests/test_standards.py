@@ -13,7 +13,7 @@ from ingestion.contracts import read_contracts
 from ingestion.privacy import NORMAL
 from ingestion.standards import RULES, UPN_LETTERS, faults
 
-FREE = [  # kind, value, fault
+EXAMPLES = [  # kind, value, fault
     ("nhs_number", "943 476 5919", None),
     ("nhs_number", "943-476-5919", None),
     ("nhs_number", "94347659190", "NHS01"),
@@ -62,7 +62,7 @@ def found(kind: str, values: list[str | None]) -> list[str | None]:
     return faults(kind, texts, NORMAL[kind](texts)).to_pylist()
 
 
-@pytest.mark.parametrize(("kind", "value", "fault"), FREE)
+@pytest.mark.parametrize(("kind", "value", "fault"), EXAMPLES)
 def test_a_value_breaks_the_rule_that_it_should(kind: str, value: str, fault: str | None) -> None:
     assert found(kind, [value]) == [fault]
 
