@@ -1,14 +1,13 @@
-"""The invented county's systems, filled and running: Confirm's database, the landing folder, the Open311 front door.
+"""The invented county's systems, filled and running: their databases, the landing folder, the Open311 front door.
 
 In the folder lie `landing/` (files as systems drop them; there only when whole), `requests.json` (what Open311 serves),
-`truth.csv` (which values were spoilt, and what they were), `systems.json` (mode 0600: Confirm's password, the seed, the
-front door's process), `open311.log` and `server_log/` (the log of a server from which nobody has read: it stands in
-where the warehouse's own is not at hand).
+`truth/` (what was spoilt, and whom each record is about: demo.county.Truth), `systems.json` (mode 0600: the databases'
+password, the county, the front door's process), `open311.log` and `server_log/` (the log of a server from which nobody
+has read: it stands in where the warehouse's own is not at hand).
 """
 
 import csv
 import http.client
-import io
 import json
 import secrets
 import shutil
@@ -16,8 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
+from datetime import date
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import urlsplit
 
 import psutil
@@ -26,34 +27,39 @@ from filelock import FileLock
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from demo import county
+from demo import finance, highways
+from demo.county import County, Truth, definition
 
+DATABASES: dict[str, ModuleType] = {"confirm": highways}  # by name of system and database
+FILES: dict[str, ModuleType] = {"erp": finance, "fixmystreet": highways}
 PATIENCE = 30  # seconds for the front door to answer or to end
 
 
-def start(folder: Path, warehouse_url: str, seed: int = 1) -> dict[str, str]:
+def start(folder: Path, warehouse_url: str, county: County | None = None) -> dict[str, str]:
     """Fill the systems the first time, start what serves them, and return the variables that say where each is.
 
-    `warehouse_url` is a login on any PostgreSQL from 15 that may create databases and roles; the database `confirm` on
-    that server becomes Confirm's. What is there already is left as it is, whatever the seed. Raises RuntimeError where
-    another `confirm` is there, or the front door does not answer; ValueError where the URL names no host.
+    `warehouse_url` is a login on any PostgreSQL from 15 that may create databases and roles; the databases named in
+    DATABASES on that server become the county's. What is there already is left as it is, whatever the county asked for.
+    Raises RuntimeError where another database of such a name is there, or the front door does not answer; ValueError
+    where the URL names no host.
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
     with FileLock(folder / "systems.lock", timeout=10 * PATIENCE):
         state = _state(folder)
-        if "seed" not in state:
-            state = {"seed": seed, "password": secrets.token_urlsafe(24)}
+        if "password" not in state:
+            county = county or County()
+            state = {"seed": county.seed, "people": county.people, "day": county.day.isoformat()}
+            state["password"] = secrets.token_urlsafe(24)
             _write(folder / "systems.json", json.dumps(state))
-        filled = _prepare_confirm(warehouse_url, state["seed"])
-        if not (filled and (folder / "landing").exists()):
-            made = county.build(state["seed"])
-            _write(folder / "truth.csv", county.as_csv(county.TRUTH, made.truth, "\n").decode())
-            if not (folder / "landing").exists():
-                _fill_folder(folder, made)
-            if not filled:
-                _fill_confirm(warehouse_url, state["seed"], made.confirm)
-        _ensure_reader(warehouse_url, state["password"])
+        county = County(state["seed"], state["people"], date.fromisoformat(state["day"]))
+        (folder / "truth").mkdir(exist_ok=True)
+        for name, module in DATABASES.items():
+            if not _prepare_database(warehouse_url, name, module, county):
+                _fill_database(warehouse_url, name, module, county, folder)
+            _ensure_reader(warehouse_url, name, state["password"])
+        if not (folder / "landing").exists():
+            _fill_folder(folder, county)
         door = _front_door(folder, state)
         if not (door and _answers(state["front_door"]["port"])):
             _end(door)
@@ -62,16 +68,16 @@ def start(folder: Path, warehouse_url: str, seed: int = 1) -> dict[str, str]:
         (folder / "server_log").mkdir(exist_ok=True)
         (folder / "server_log" / "postgresql.csv").touch()
         url = urlsplit(warehouse_url)
-        confirm = url._replace(
-            scheme="postgresql+psycopg2",
-            netloc=f"confirm_reader:{state['password']}@{url.netloc.rpartition('@')[2]}",
-            path="/confirm",
-        )
+        host = url.netloc.rpartition("@")[2]
         return {
             "LANDING": str(folder / "landing"),
             "SERVER_LOG": str(folder / "server_log"),
-            "CONFIRM_URL": confirm.geturl(),
             "OPEN311_URL": f"http://127.0.0.1:{state['front_door']['port']}",
+        } | {
+            f"{name.upper()}_URL": url._replace(
+                scheme="postgresql+psycopg2", netloc=f"{name}_reader:{state['password']}@{host}", path=f"/{name}"
+            ).geturl()
+            for name in DATABASES
         }
 
 
@@ -99,13 +105,16 @@ def _write(file: Path, text: str) -> None:
     Path(new.name).replace(file)
 
 
-def _fill_folder(folder: Path, made: county.County) -> None:
-    _write(folder / "requests.json", json.dumps(made.requests))
+def _fill_folder(folder: Path, county: County) -> None:
+    with closing(Truth(county, "open311", folder / "truth")) as truth:
+        _write(folder / "requests.json", json.dumps(list(highways.requests(county, truth))))
     half = folder / "landing.new"
     shutil.rmtree(half, ignore_errors=True)
-    for name, content in made.files.items():
-        (half / name).parent.mkdir(parents=True, exist_ok=True)
-        (half / name).write_bytes(content)
+    for name, module in FILES.items():
+        with closing(Truth(county, name, folder / "truth")) as truth:
+            for path, content in module.files(county, truth):
+                (half / path).parent.mkdir(parents=True, exist_ok=True)
+                (half / path).write_bytes(content)
     half.rename(folder / "landing")
 
 
@@ -116,57 +125,68 @@ def _connect(warehouse_url: str, database: str | None = None) -> closing:
     return closing(psycopg2.connect(url._replace(scheme="postgresql").geturl(), dbname=database))
 
 
-def _marker(seed: int) -> str:
-    return f"Invented by demo.county from seed {seed}"
+def _marker(county: County) -> str:
+    return f"Invented by demo/ from seed {county.seed}, {county.people} people"
 
 
-def _prepare_confirm(warehouse_url: str, seed: int) -> bool:
-    """Whether Confirm's database is there and filled; it is made if missing, and refused if it is not our own."""
+def _prepare_database(warehouse_url: str, name: str, module: ModuleType, county: County) -> bool:
+    """Whether the database is there and filled; it is made if missing, and refused if it is not our own."""
     with _connect(warehouse_url) as connection, connection.cursor() as cursor:
         connection.autocommit = True
-        cursor.execute("select from pg_database where datname = 'confirm'")
+        cursor.execute("select from pg_database where datname = %s", [name])
         if not cursor.rowcount:
-            cursor.execute("create database confirm template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'")
-    with _connect(warehouse_url, "confirm") as connection, connection.cursor() as cursor:
+            made = sql.SQL("create database {} template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'")
+            cursor.execute(made.format(sql.Identifier(name)))
+    with _connect(warehouse_url, name) as connection, connection.cursor() as cursor:
         found = _tables(cursor)
-        if found and _marker(seed) not in found.values():
-            raise RuntimeError(f"the server's database confirm is not this county's (seed {seed}): drop or rename it")
-        return found.keys() >= county.CONFIRM.keys()
+        if found and _marker(county) not in found.values():
+            raise RuntimeError(f"the server's database {name} is not this county's: drop or rename it")
+        return found.keys() >= module.TABLES.keys()
 
 
 def _tables(cursor) -> dict[str, str | None]:
-    """{name: comment} of what Confirm's database has."""
+    """{name: comment} of what a database has."""
     cursor.execute("select relname, obj_description(oid) from pg_class where relnamespace = 'public'::regnamespace")
     return dict(cursor.fetchall())
 
 
-def _fill_confirm(warehouse_url: str, seed: int, tables: dict[str, list[tuple]]) -> None:
+def _fill_database(warehouse_url: str, name: str, module: ModuleType, county: County, folder: Path) -> None:
     """Make and fill the tables that are not there, in one transaction: all or none, however this ends."""
-    with _connect(warehouse_url, "confirm") as connection, connection, connection.cursor() as cursor:
-        for name in county.CONFIRM.keys() - _tables(cursor).keys():
-            table = sql.Identifier("public", name)
-            cursor.execute(sql.SQL("create table {} ({})").format(table, sql.SQL(county.table_definition(name))))
-            cursor.execute(sql.SQL("comment on table {} is {}").format(table, sql.Literal(_marker(seed))))
-            rows = io.StringIO()
-            csv.writer(rows).writerows(tables[name])
-            rows.seek(0)
-            cursor.copy_expert(sql.SQL("copy {} from stdin (format csv)").format(table), rows)
+    with tempfile.TemporaryDirectory(dir=folder) as spool, ExitStack() as open_files:
+        files = {
+            table: open_files.enter_context((Path(spool) / table).open("w+", encoding="utf-8", newline=""))
+            for table in module.TABLES
+        }
+        writers = {table: csv.writer(file) for table, file in files.items()}
+        with closing(Truth(county, name, folder / "truth")) as truth:
+            for table, row in module.rows(county, truth):
+                writers[table].writerow(row)
+        with _connect(warehouse_url, name) as connection, connection, connection.cursor() as cursor:
+            for table_name in module.TABLES.keys() - _tables(cursor).keys():
+                table, parts = sql.Identifier("public", table_name), sql.SQL(definition(module.TABLES[table_name]))
+                cursor.execute(sql.SQL("create table {} ({})").format(table, parts))
+                cursor.execute(sql.SQL("comment on table {} is {}").format(table, sql.Literal(_marker(county))))
+                files[table_name].seek(0)
+                cursor.copy_expert(sql.SQL("copy {} from stdin (format csv)").format(table), files[table_name])
 
 
-def _ensure_reader(warehouse_url: str, password: str) -> None:
-    """The login `confirm_reader`, which may read Confirm's tables and do nothing else."""
-    with _connect(warehouse_url, "confirm") as connection, connection, connection.cursor() as cursor:
-        cursor.execute("select from pg_roles where rolname = 'confirm_reader'")
-        verb = "alter" if cursor.rowcount else "create"
-        hashed = encrypt_password(password, "confirm_reader", connection, "scram-sha-256")  # no log sees the clear one
-        cursor.execute(f"{verb} role confirm_reader login password %s", (hashed,))
-        cursor.execute("""
-            revoke all on database confirm from public;
+def _ensure_reader(warehouse_url: str, name: str, password: str) -> None:
+    """The login `<database>_reader`, which may read the database's tables and do nothing else."""
+    reader = f"{name}_reader"
+    with _connect(warehouse_url, name) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("select from pg_roles where rolname = %s", [reader])
+        verb = sql.SQL("alter" if cursor.rowcount else "create")
+        hashed = encrypt_password(password, reader, connection, "scram-sha-256")  # no log sees the clear one
+        rights = sql.SQL("""
+            {verb} role {reader} login password {hashed};
+            revoke all on database {database} from public;
             revoke all on schema public from public;
-            grant connect on database confirm to confirm_reader;
-            grant usage on schema public to confirm_reader;
-            grant select on all tables in schema public to confirm_reader
+            grant connect on database {database} to {reader};
+            grant usage on schema public to {reader};
+            grant select on all tables in schema public to {reader}
         """)
+        names = {"reader": sql.Identifier(reader), "database": sql.Identifier(name)}
+        cursor.execute(rights.format(verb=verb, hashed=sql.Literal(hashed), **names))
 
 
 def _front_door(folder: Path, state: dict) -> psutil.Process | None:

@@ -49,7 +49,11 @@ class Warehouse:
     def __init__(self, home: Path, root: Path = ROOT, **variables: str):
         self.home, self.root = home, root
         kept = {k: v for k, v in os.environ.items() if k not in CONFIGURED and not k.startswith(("DBT_", "WAREHOUSE_"))}
-        self.environment = kept | {"WAREHOUSE_HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(root)} | variables
+        self.environment = (
+            kept
+            | {"WAREHOUSE_HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(root), "DEMO_PEOPLE": "1000"}
+            | variables
+        )
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-c", "from warehouse.cli import main; main()", *words]

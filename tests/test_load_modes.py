@@ -170,7 +170,9 @@ def test_many_deletions_are_believed_as_little_as_a_shrunken_extract(trial: Tria
 def test_what_the_source_counts_has_to_be_what_was_read(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.source("create view leaky as select * from cases where case_no > 1 or current_query() ilike '%count(%'")
-    with pytest.raises(SourceError, match="raw_trial.leaky: the source counts 100 rows and 99 were read; nothing was"):
+    with pytest.raises(
+        SourceError, match=r"raw_trial\.leaky: the source counts 100 rows and 99 were read; nothing was"
+    ):
         trial.load(CASES | {"name": "leaky"})
 
 

@@ -75,8 +75,10 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
         _default(_service_variables(os.environ["WAREHOUSE_URL"], passwords))
     if start and (demo or not configured):
         from demo import systems
+        from demo.county import County
 
-        _default(systems.start(folder, os.environ["WAREHOUSE_URL"]))
+        county = County(people=int(os.environ.get("DEMO_PEOPLE") or County().people))
+        _default(systems.start(folder, os.environ["WAREHOUSE_URL"], county))
     os.environ.update(
         WAREHOUSE_HOME=str(folder), DLT_PROJECT_DIR=str(ROOT), DBT_PROFILES_DIR=str(ROOT), DBT_PROJECT_DIR=str(ROOT)
     )

