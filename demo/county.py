@@ -94,7 +94,7 @@ class Truth:
 
 
 def columns(declaration: str) -> list[str]:
-    """The names in a table's declaration: `key*:bigint name`; a * marks the key, a type follows where it is not text."""
+    """The names in a table's declaration: `key*:bigint name`; * marks the key, a type follows where it is not text."""
     return [column.partition(":")[0].rstrip("*") for column in declaration.split()]
 
 

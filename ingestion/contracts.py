@@ -3,6 +3,7 @@
 import hashlib
 import re
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import available_timezones
@@ -11,7 +12,7 @@ import pyarrow as pa
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
-from ingestion.standards import EDITION, fault_column
+from ingestion.standards import EDITION, beside
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGING = ROOT / "dbt_project" / "models" / "staging"
@@ -74,6 +75,9 @@ class _Part(BaseModel):
 class Column(_Part):
     """A column: its name and type in Postgres, its privacy class; in a file, its heading and date format if unusual.
 
+    A column `of` others is none of the source's own: it is their filled values, joined by a comma and a space, as an
+    address in several fields is. What it is made of need not be declared, and lands only where it is.
+
     A column whose privacy is `identifier` says which kind (`identifier`), and lands as a token of it, a text. A
     `person_number` is the system's own; every other kind is the same in all systems.
     """
@@ -85,9 +89,12 @@ class Column(_Part):
     identifier: Identifier | None = None
     header: Text | None = None
     format: Text | None = None
+    of: list[Name] = []
 
     @model_validator(mode="after")
     def _check(self) -> "Column":
+        if self.of and (self.data_type != "text" or self.header or self.format):
+            raise ValueError("a column `of` others is a text without a header or format of its own")
         if self.data_type not in ARROW_TYPES and not NUMERIC.fullmatch(self.data_type):
             raise ValueError(f"data_type must be numeric(p,s) or one of {', '.join(ARROW_TYPES)}")
         if (self.privacy == "identifier") != bool(self.identifier):
@@ -102,10 +109,10 @@ class Column(_Part):
 
     @property
     def landed(self) -> dict[str, str]:
-        """{name: Postgres type} of what lands: an identifier's token, and beside it the code of its fault."""
+        """{name: Postgres type} of what lands: an identifier's token, and beside it what `standards.beside` says."""
         if not self.identifier:
             return {self.name: self.data_type}
-        return dict.fromkeys(filter(None, [self.name, fault_column(self.name, self.identifier)]), "text")
+        return dict.fromkeys([self.name, *beside(self.name, self.identifier)], "text")
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -225,6 +232,10 @@ class Table(_Part):
             raise ValueError("load: history takes valid_from from the cursor, which is a timestamptz or date then")
         if self.load == "history" and {"valid_from", "valid_to"}.intersection(names):
             raise ValueError("load: history makes valid_from and valid_to itself")
+        if composed := {column.name for column in self.columns if column.of}.intersection(
+            self.key, [self.cursor], self.control_totals, *(column.of for column in self.columns)
+        ):
+            raise ValueError(f"a column `of` others is no key, cursor, control total or part: {', '.join(composed)}")
         if "One row per" not in self.description:
             raise ValueError("the description must end in the grain ('One row per …')")
         return self
@@ -265,6 +276,20 @@ class Table(_Part):
     def column_names(self) -> list[str]:
         """The declared columns' names, in their order."""
         return [column.name for column in self.columns]
+
+    @cached_property
+    def source_columns(self) -> list[Column]:
+        """What the source has to have: the declared columns that are its own, and those of which others are made."""
+        own = [column for column in self.columns if not column.of]
+        parts = dict.fromkeys(part for column in self.columns for part in column.of)
+        declared = {column.name for column in own}
+        made_of = {"data_type": "text", "description": "A part of another column", "privacy": "personal"}
+        return own + [Column(name=part, **made_of) for part in parts if part not in declared]
+
+    @cached_property
+    def source_names(self) -> list[str]:
+        """The names of the source columns, in their order."""
+        return [column.name for column in self.source_columns]
 
     def column(self, name: str) -> Column:
         """The declared column of that name."""

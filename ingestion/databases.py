@@ -131,7 +131,7 @@ def select_rows(table: Table, source: sa.Table, dialect: sa.Dialect, since: Curs
 
 def _declared(table: Table, source: sa.Table) -> dict[str, Column]:
     """{source's name: declared column} of those that the source has."""
-    by_name = {column.header or column.name: column for column in table.columns}
+    by_name = {column.header or column.name: column for column in table.source_columns}
     return {
         column.name: found
         for column in source.columns

@@ -75,7 +75,7 @@ def find_header(table: Table, path: Path, rows: list[Row]) -> tuple[list[str], i
 
 
 def _headless(table: Table, path: Path, headings: list[str], missing: list[str] | None, end: int) -> str:
-    wanted = {column.name: column.header or column.name for column in table.columns}
+    wanted = {column.name: column.header or column.name for column in table.source_columns}
     needed = _places(table, [])
     if missing is None or len(missing) * 2 > len(needed):
         words = ", ".join(wanted[name] for name in needed)
@@ -251,15 +251,15 @@ def _places(table: Table, headings: list[str]) -> dict[str, list[int]]:
     left_out, meanings = _left_out(table, headings), _meanings(table, headings)
     return {
         column.name: [p for p, name in enumerate(meanings) if name == column.name and p not in left_out]
-        for column in table.columns
+        for column in table.source_columns
         if column.name not in _filled(table)
     }
 
 
 def _meanings(table: Table, headings: list[str]) -> list[str]:
     """The column that each heading names: the one with just this `header`, else the one of its name in snake case."""
-    exact = {_tidy(column.header): column.name for column in table.columns if column.header}
-    names = {column.name for column in table.columns if not column.header} - set(_filled(table))
+    exact = {_tidy(column.header): column.name for column in table.source_columns if column.header}
+    names = {column.name for column in table.source_columns if not column.header} - set(_filled(table))
     return [exact.get(heading) or (name if (name := snake_case(heading)) in names else "") for heading in headings]
 
 

@@ -365,13 +365,13 @@ class _FromApi(_Reader):
     def _filled(self, rows: pa.Table) -> pa.Table:
         """A page may lack a field that is empty in all of its rows; `finish` refuses one that no row of many has."""
         self.seen |= set(rows.column_names)
-        for name in self.table.column_names:
+        for name in self.table.source_names:
             if name not in rows.column_names:
                 rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
         return rows
 
     def finish(self) -> None:
-        missing = [name for name in self.table.column_names if name not in self.seen]
+        missing = [name for name in self.table.source_names if name not in self.seen]
         if self.seen and missing and self.extract.read >= MANY_ROWS:
             what = f"no row has {', '.join(missing)}; was it renamed or dropped? Nothing was loaded"
             raise SourceError(f"{self.table.label}: {what}", self.table)
@@ -401,7 +401,7 @@ class _Quarantined(_Reader):
                     continue
                 content = self.splitter.keys.open_content(content)
             texts = {name: None if value is None else str(value) for name, value in content.items() if name[0] != "_"}
-            texts = dict.fromkeys(self.table.column_names) | texts
+            texts = dict.fromkeys(self.table.source_names) | texts
             row = pa.table({name: pa.array([value], pa.string()) for name, value in texts.items()})
             if self.table.files:
                 row = row.append_column("_source_file", pa.array([file])).append_column(

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ingestion.contracts import ROOT, Column, SourceError, Table
-from ingestion.standards import faults
+from ingestion.standards import beside
 from ingestion.tables import Reject, as_text
 
 KEY_BYTES = 32
@@ -212,7 +212,7 @@ class Splitter:
         self._met = self._none  # the identities of this load, each with its tokens
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """The rows with tokens in place of identifiers and the codes of their faults beside them. Best given many."""
+        """The rows with tokens in place of identifiers, and what lands beside those. Best given many."""
         texts = [as_text(rows[name]) for name in self.names]
         content = pc.binary_join_element_wise(*texts, NEXT, null_handling="replace", null_replacement=EMPTY)
         content = content.combine_chunks()
@@ -237,8 +237,8 @@ class Splitter:
             text = text.take(first)
             values = NORMAL[column.identifier](text)
             landed[column.name] = self.keys.tokens_of(column, self.table, values)
-            for name in column.landed.keys() - {column.name}:
-                landed[name] = faults(column.identifier, text, values)
+            for name, make in beside(column.name, column.identifier).items():
+                landed[name] = make(column.identifier, text, values)
         found = pa.table({CONTENT: new} | landed)
         place = f"{self.table.label} {' '.join(self.names)}"
         records = self.keys.records(place, new)

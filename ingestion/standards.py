@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-EDITION = 1  # raise it when a rule changes: every row is read again
+EDITION = 2  # raise it when a rule changes: every row is read again
 Texts = pa.Array | pa.ChunkedArray
 Rule = Callable[[Texts, Texts], Texts]  # the value as it came and in its one spelling -> whether the rule is broken
 
@@ -107,6 +107,15 @@ def faults(kind: str, raw: Texts, values: Texts) -> Texts:
     return found
 
 
-def fault_column(name: str, kind: str | None) -> str | None:
-    """The column beside an identifier's token that has the code of its fault, where its kind has rules."""
-    return f"{name}_fault" if kind in RULES else None
+def month_of_birth(_: str, __: Texts, values: Texts) -> Texts:
+    """The first day of the month of a date of birth, as text, from which ages are counted; null where it is unknown."""
+    is_known = pc.and_(
+        pc.match_substring_regex(values, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"), pc.greater(values, "1900-01-01")
+    )
+    return pc.if_else(is_known, pc.binary_join_element_wise(pc.utf8_slice_codeunits(values, 0, 8), "01", ""), None)
+
+
+def beside(name: str, kind: str | None) -> dict[str, Callable[[str, Texts, Texts], Texts]]:
+    """{column: what makes it of kind, raw values and values in their one spelling} that land beside a token."""
+    made = {f"{name}_fault": faults} if kind in RULES else {}
+    return made | ({f"{name}_month": month_of_birth} if kind == "date_of_birth" else {})

@@ -39,11 +39,13 @@ def conform(table: Table, batch: pa.Table, where: str) -> tuple[pa.Table, list[R
     PLACE keep their names. Raises SourceError, naming `where`, table and column, where a declared column is missing or
     more rows are unfit than can be single rows' faults.
     """
-    if missing := [column.name for column in table.columns if column.name not in batch.column_names]:
-        new = [name for name in batch.column_names if name not in PLACE and name not in table.column_names]
+    source = table.source_names
+    if missing := [name for name in source if name not in batch.column_names]:
+        new = [name for name in batch.column_names if name not in PLACE and name not in source]
         there = f" There is, undeclared: {', '.join(new)}." if new else ""
         what = f"no column {', '.join(missing)}; was it renamed or dropped?{there}"
         raise SourceError(f"{where}: {table.label}: {what} Nothing was loaded", table)
+    batch = _composed(table, batch)
     declared, faults = _fit(table, batch, where)
     rejects = []
     if faults:
@@ -53,9 +55,21 @@ def conform(table: Table, batch: pa.Table, where: str) -> tuple[pa.Table, list[R
         rejects = [_reject(table, row, *faults[place]) for place, row in zip(places, rows.to_pylist(), strict=True)]
         batch = batch.filter(pc.invert(pc.is_in(pa.array(range(len(batch))), pa.array(places))))
         declared, _ = _fit(table, batch, where)
-    others = {name: as_text(batch[name]) for name in batch.column_names if name not in declared and name not in PLACE}
+    known = {*declared, *source, *PLACE}
+    others = {name: as_text(batch[name]) for name in batch.column_names if name not in known}
     place = {name: batch[name].cast(kind) for name, kind in PLACE.items() if name in batch.column_names}
     return pa.table(declared | others | place), rejects
+
+
+def _composed(table: Table, batch: pa.Table) -> pa.Table:
+    """The batch with the columns that are made of others."""
+    for column in (column for column in table.columns if column.of):
+        parts = [pc.utf8_trim_whitespace(as_text(batch[part])) for part in column.of]
+        joined = pc.binary_join_element_wise(*parts, ", ", null_handling="replace", null_replacement="")
+        joined = pc.replace_substring_regex(joined, r"^(?:, )+|(?:, )+$", "")
+        joined = pc.replace_substring_regex(joined, "(?:, ){2,}", ", ")
+        batch = batch.append_column(column.name, pc.if_else(pc.equal(joined, ""), None, joined))
+    return batch
 
 
 def _fit(table: Table, batch: pa.Table, where: str) -> tuple[dict[str, pa.ChunkedArray], dict[int, tuple[str, str]]]:

@@ -129,7 +129,8 @@ def trial_system(*tables: dict, **changes: object) -> System:
         for column in columns:
             if kind := table.get("identifiers", {}).get(column["name"]):
                 column |= {"privacy": "identifier", "identifier": kind}
-        rest = {name: value for name, value in table.items() if name != "identifiers"}
+            column["of"] = table.get("of", {}).get(column["name"], [])
+        rest = {name: value for name, value in table.items() if name not in ("identifiers", "of")}
         declared.append({"description": "One row per row."} | rest | {"columns": columns})
     day = {"count": 1, "period": "day"}
     return System.model_validate(

@@ -138,6 +138,30 @@ def test_the_fault_lands_beside_the_token(trial: Trial) -> None:
     ]
 
 
+def test_an_address_in_parts_has_one_token_and_a_birth_date_its_month(trial: Trial) -> None:
+    trial.source(
+        "create table people (person_no int, house_no text, street text, town text, born date); "
+        "insert into people values "
+        "(1, '12', ' Wren Lane', 'Malvern', '1948-03-17'), (2, '12 Wren Lane', '', 'MALVERN', '1900-01-01'), "
+        "(3, '12', 'Wren Lane', 'Evesham', null), (4, null, '', null, '2020-02-29')"
+    )
+    people = {
+        "name": "people",
+        "load": "replace",
+        "subject": "person_no",
+        "columns": {"person_no": "bigint", "address": "text", "born": "date"},
+        "identifiers": {"person_no": "person_number", "address": "address", "born": "date_of_birth"},
+        "of": {"address": ["house_no", "street", "town"]},
+    }
+    trial.load(people, lawful_basis="UK GDPR article 6(1)(e) public task: trying")
+    landed = trial.sql("select address, born_month from raw_trial.people")
+    assert [month for _, month in landed] == ["1948-03-01", None, None, "2020-02-01"]
+    assert landed[0][0] == landed[1][0] != landed[2][0]
+    assert landed[3][0] is None
+    held = trial.sql("select column_name from information_schema.columns where table_schema = 'raw_trial_store'")
+    assert not {"house_no", "street", "town"}.intersection(name for (name,) in held)
+
+
 def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehouse) -> None:
     with (warehouse.home / "truth/confirm.faults.csv").open(encoding="utf-8") as file:
         truth = {

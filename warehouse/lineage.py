@@ -19,7 +19,7 @@ from sqlglot.schema import MappingSchema
 
 from ingestion.commit import HISTORY
 from ingestion.contracts import ROOT
-from ingestion.standards import fault_column
+from ingestion.standards import beside
 from ingestion.tables import PLACE
 
 CLASSES = ("none", "personal", "special_category", "identifier")  # the strongest last
@@ -112,8 +112,7 @@ def _landed(node: dict[str, Any]) -> dict[str, str]:
     for name, column in node["columns"].items():
         described = column["config"]["meta"]
         columns[name] = described.get("privacy", None if is_source else "none")
-        if fault := fault_column(name, described.get("identifier")):
-            columns[fault] = "personal"
+        columns |= dict.fromkeys(beside(name, described.get("identifier")), "personal")
         if columns[name] not in CLASSES:
             raise LineageError(f"column {name} has no privacy class")
     return columns

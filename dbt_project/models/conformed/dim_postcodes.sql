@@ -19,6 +19,7 @@ final as (
 
     select
         postcodes.postcode,
+        postcodes.postcode_token,
         postcodes.district_code,
         districts.district_name,
         postcodes.easting,

@@ -12,6 +12,7 @@ renamed as (
         -- ids
         regexp_replace(upper(pcd), '^(\S+?)\s*(\S{3})$', '\1 \2') as postcode,
         pcd as postcode_raw,
+        postcode as postcode_token,
         laua as district_code,
 
         -- numbers
