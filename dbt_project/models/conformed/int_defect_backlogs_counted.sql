@@ -22,7 +22,7 @@ defects as (
         reported_date,
         required_completion_date,
         as_at_date,
-        greatest(completed_date, reported_date) as completed_date
+        case when completed_date is not null then greatest(completed_date, reported_date) end as completed_date
     from int_defects_conformed
     where reported_date is not null
 

@@ -6,7 +6,18 @@ ledger_lines as (
 
 ),
 
--- an invoice whose number is another's with a letter after it, of the same supplier and amount
+invoices as (
+
+    select distinct
+        supplier_id,
+        invoice_number,
+        net_amount_gbp
+    from ledger_lines
+    where not is_redacted
+
+),
+
+-- an invoice is double whose number is another's with a letter after it, of the same supplier and amount
 lines as (
 
     select
@@ -16,20 +27,13 @@ lines as (
         ledger_lines.effective_date,
         date_trunc('month', ledger_lines.effective_date) <> date_trunc('month', ledger_lines.payment_date)
             as is_posted_elsewhere,
-        suspected.invoice_number is not null as is_double
+        invoices.invoice_number is not null as is_double
     from ledger_lines
-    left join (
-        select distinct
-            supplier_id,
-            invoice_number,
-            net_amount_gbp
-        from ledger_lines
-        where not is_redacted
-    ) as suspected
+    left join invoices
         on
-            ledger_lines.supplier_id = suspected.supplier_id
-            and ledger_lines.net_amount_gbp = suspected.net_amount_gbp
-            and substring(ledger_lines.invoice_number from '^(.*[0-9])[A-Z]$') = suspected.invoice_number
+            ledger_lines.supplier_id = invoices.supplier_id
+            and ledger_lines.net_amount_gbp = invoices.net_amount_gbp
+            and substring(ledger_lines.invoice_number from '^(.*[0-9])[A-Z]$') = invoices.invoice_number
             and not ledger_lines.is_redacted
 
 ),

@@ -19,16 +19,25 @@ contracts as (
 ),
 
 -- lines are many, suppliers and their days of payment few
+days_paid as (
+
+    select distinct
+        supplier_id,
+        payment_date
+    from ledger_lines
+
+),
+
 days_on_contract as (
 
     select distinct
-        paid.supplier_id,
-        paid.payment_date
-    from (select distinct ledger_lines.supplier_id, ledger_lines.payment_date from ledger_lines) as paid
+        days_paid.supplier_id,
+        days_paid.payment_date
+    from days_paid
     inner join contracts
         on
-            paid.supplier_id = contracts.supplier_id
-            and paid.payment_date between contracts.start_date and contracts.end_date
+            days_paid.supplier_id = contracts.supplier_id
+            and days_paid.payment_date between contracts.start_date and contracts.end_date
 
 ),
 
