@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?=
 WITH_DEMO := $(if $(DEMO),--demo)
-export LANDING WAREHOUSE_URL
+DEMO_PEOPLE := $(or $(PEOPLE),$(DEMO_PEOPLE))
+export LANDING WAREHOUSE_URL DEMO_PEOPLE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check dev docs stop bench requirements
