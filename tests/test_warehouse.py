@@ -15,9 +15,9 @@ from conftest import REAL_DATA, Warehouse
 from ingestion.contracts import read_contracts
 
 SETS = {  # publish sets, and systems that they rest on
-    "finance": {"raw_reference", "raw_erp"},
+    "finance": {"raw_reference", "raw_erp", "raw_procurement"},
     "highways": {"raw_reference", "raw_confirm"},
-    "quality": {"raw_confirm", "raw_erp"},
+    "quality": {"raw_confirm", "raw_erp", "raw_procurement"},
     "usage": {"raw_serverlog"},
 }
 REDDITCH = "pbi_highways_redditch"
