@@ -30,7 +30,7 @@ latest_addresses as (
         person_token,
         postcode_token
     from addresses
-    order by person_token, end_date desc nulls first, start_date desc, ref_addresses_people_id desc
+    order by person_token asc, end_date desc nulls first, start_date desc, ref_addresses_people_id desc
 
 ),
 

@@ -31,7 +31,7 @@ final as (
 
     select
         {{ surrogate_key(['int_care_services_conformed.service_id', 'month_ends.month_end_date']) }}
-        as support_month_key,
+            as support_month_key,
         int_care_services_conformed.service_key,
         int_care_services_conformed.person_key,
         int_care_services_conformed.restriction,

@@ -45,7 +45,7 @@ final as (
         {{ unless_few('person_count', 'request_count') }} as "Requests",
         {{ unless_few('person_count', 'person_count') }} as "People",
         {{ unless_few('assessed_person_count', 'median_assessment_days') }}::numeric(9, 1)
-        as "Median days to assessment"
+            as "Median days to assessment"
     from counted
 
 )
