@@ -41,6 +41,8 @@ Organisation, Client, Home, Telephone, Request, Assessment, Service, Review = (
     namedtuple(name, columns(table)) for name, table in zip(NAMES.split(), TABLES.values(), strict=True)
 )
 
+FIRST_DAY = date(2019, 11, 1)  # two years before the county's people begin to die: there is care from its first day on
+
 COMMUNITY, RESIDENTIAL, NURSING = (
     f"Long Term Support: {name}" for name in ("Community", "Residential Care", "Nursing Care")
 )
@@ -135,14 +137,14 @@ ANOTHER_REASON = (
 
 
 def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
-    """Mosaic's rows: one adult in twenty has asked for help within five years, one from 65 on in eight."""
+    """Mosaic's rows: in any five years one adult in 25 has asked for help, from 65 on one in eight."""
     providers = _providers(county)
     yield from (("dm_organisations", provider) for provider in providers)
     names = [provider.organisation_name for provider in providers if provider.organisation_type == "Care provider"]
     for household in county.households():
         for person in household.people:
             rng = county.rng(f"mosaic {person.number}")
-            if rng.random() < (0.175 if person.age(date(2024, 10, 31)) > 64 else 0.05):
+            if rng.random() < (0.185 if person.age(date(2024, 10, 31)) > 64 else 0.055):
                 yield from _Care(county, truth, rng, household, person, names).rows()
 
 
@@ -160,7 +162,7 @@ def _providers(county: County) -> list[Organisation]:
 @cache
 def _days() -> tuple[list[date], list[float]]:
     """Days on which people ask, and their cumulative weights: more each year and in winter, few at week-ends."""
-    days = [BEGIN + timedelta(n) for n in range((HORIZON - BEGIN).days)]
+    days = [FIRST_DAY + timedelta(n) for n in range((HORIZON - FIRST_DAY).days)]
     weights = (
         (1 + 0.05 * (day - BEGIN).days / 365)
         * (1 + 0.15 * math.cos(2 * math.pi * (day.timetuple().tm_yday - 20) / 365))
