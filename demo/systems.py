@@ -28,11 +28,15 @@ from filelock import FileLock
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from demo import finance, highways, procurement
+from demo import finance, highways, mosaic, procurement
 from demo.county import County, Truth, columns, definition, key_columns
 from demo.people import HORIZON
 
-DATABASES: dict[str, ModuleType] = {"confirm": highways, "procurement": procurement}  # by name of system and database
+DATABASES: dict[str, ModuleType] = {  # by name of system and database
+    "confirm": highways,
+    "mosaic": mosaic,
+    "procurement": procurement,
+}
 FILES: dict[str, ModuleType] = {"erp": finance, "fixmystreet": highways}
 PATIENCE = 30  # seconds for the front door to answer or to end
 

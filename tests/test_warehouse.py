@@ -15,9 +15,10 @@ from conftest import REAL_DATA, Warehouse
 from ingestion.contracts import read_contracts
 
 SETS = {  # publish sets, and systems that they rest on
+    "adult_care": {"raw_reference", "raw_mosaic"},
     "finance": {"raw_reference", "raw_erp", "raw_procurement"},
     "highways": {"raw_reference", "raw_confirm"},
-    "quality": {"raw_confirm", "raw_erp", "raw_procurement"},
+    "quality": {"raw_confirm", "raw_erp", "raw_mosaic", "raw_procurement"},
     "usage": {"raw_serverlog"},
 }
 REDDITCH = "pbi_highways_redditch"

@@ -7,6 +7,12 @@ enquiry_customers as (
 
 ),
 
+care_addresses as (
+
+    select * from {{ ref('stg_mosaic__addresses') }}
+
+),
+
 final as (
 
     select
@@ -17,6 +23,18 @@ final as (
         address_street_token,
         null::text as postcode_token
     from enquiry_customers
+    where address_token is not null
+
+    union all
+
+    select
+        'raw_mosaic.dm_addresses' as raw_table,
+        ref_addresses_people_id::text as record_key,
+        address_token,
+        address_premises_token,
+        address_street_token,
+        postcode_token
+    from care_addresses
     where address_token is not null
 
 )

@@ -1,5 +1,5 @@
 -- The checks of every system; a new system's are added here.
-{% set systems = ['confirm', 'erp', 'procurement'] %}
+{% set systems = ['confirm', 'erp', 'mosaic', 'procurement'] %}
 
 with
 
