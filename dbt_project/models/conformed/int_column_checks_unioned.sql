@@ -1,68 +1,22 @@
+-- The checks of every system; a new system's are added here.
+{% set systems = ['confirm', 'erp'] %}
+
 with
 
-defects as (
+{% for system in systems %}
+    {{ system }} as (
 
-    select * from {{ ref('stg_confirm__defects') }}
+        select * from {{ ref('int_' ~ system ~ '_columns_checked') }}
 
-),
-
-enquiries as (
-
-    select * from {{ ref('stg_confirm__enquiries') }}
-
-),
-
-enquiry_customers as (
-
-    select * from {{ ref('stg_confirm__enquiry_customers') }}
-
-),
-
-ledger_lines as (
-
-    select * from {{ ref('stg_erp__ledger_lines') }}
-
-),
-
-unioned as (
-
-    -- a value of which nothing is left in its one spelling has a fault and no token
-    {{ column_checks('enquiry_customers', 'raw_confirm.enquiry_customer', 'enquiry_number', {
-        'customer_name': ('coalesce(name_token, name_fault) is not null', 'name_fault'),
-        'customer_address': ('coalesce(address_token, address_fault) is not null', 'address_fault'),
-        'customer_email': ('coalesce(email_token, email_fault) is not null', 'email_fault'),
-        'customer_phone': ('coalesce(telephone_token, telephone_fault) is not null', 'telephone_fault'),
-    }) }}
-
-    union all
-
-    {{ column_checks('enquiries', 'raw_confirm.central_enquiry', 'enquiry_number', {
-        'site_code': ('usrn_raw is not null', "case when usrn is null then 'USR01' end"),
-    }) }}
-
-    union all
-
-    {{ column_checks('defects', 'raw_confirm.defect', 'defect_id', {
-        'usrn': ('usrn_raw is not null', "case when usrn is null then 'USR01' end"),
-    }) }}
-
-    union all
-
-    {{ column_checks('ledger_lines', 'raw_erp.ledger_lines', "concat_ws(':', source_file, source_row_number)", {
-        'vat_registration_number': (
-            'vat_number_raw is not null and not is_redacted',
-            "case when vat_number is null then 'VAT01' when not " ~ is_vat_number_valid('vat_number') ~ " then 'VAT02' end"
-        ),
-    }) }}
-
-),
+    ),
+{% endfor %}
 
 final as (
 
-    select
-        {{ surrogate_key(['raw_table', 'column_name', 'record_key']) }} as column_check_key,
-        *
-    from unioned
+    {% for system in systems %}
+        select * from {{ system }}
+        {{ 'union all' if not loop.last }}
+    {% endfor %}
 
 )
 

@@ -12,9 +12,9 @@ final as (
         {{ surrogate_key(['raw_table', 'column_name']) }} as checked_column_key,
         raw_table,
         column_name,
-        count(*) as values_checked,
+        sum(value_count)::bigint as values_checked,
         count(rule_code) as values_with_a_finding,
-        round(100 - 100.0 * count(rule_code) / count(*), 3)::numeric(6, 3) as percent_passed
+        round(100 - 100.0 * count(rule_code) / sum(value_count), 3)::numeric(6, 3) as percent_passed
     from int_column_checks_unioned
     group by raw_table, column_name
 
