@@ -1,4 +1,4 @@
-"""What the invented county's education system holds: Capita One's extracts of pupils, attendance, suspensions and EHCPs.
+"""What the invented county's education system holds: Capita One's extracts of pupils, attendance, suspensions, EHCPs.
 
 Schools, their numbers and the terms are invented. Schools send attendance and enrolments under the UPN that they know.
 """
@@ -19,8 +19,8 @@ TERMS = {  # first and last Monday of each half term, by the academic year's beg
 }
 SHORT = (date(2026, 5, 4), date(2027, 5, 3))  # bank holidays
 CONVERSION = date(2026, 4, 1)  # some schools are academies from then on, under new numbers
-NEEDS = "ASD ASD ASD SLCN SLCN SEMH SEMH MLD SPLD SLD PD HI VI PMLD".split()
-REASONS = "DB DB DB PP VA PA DM BU DA MT".split()
+NEEDS = ("ASD", "ASD", "ASD", "SLCN", "SLCN", "SEMH", "SEMH", "MLD", "SPLD", "SLD", "PD", "HI", "VI", "PMLD")
+REASONS = ("DB", "DB", "DB", "PP", "VA", "PA", "DM", "BU", "DA", "MT")
 UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
 
 Pupil = namedtuple("Pupil", "upn former_upn surname forename date_of_birth sex ethnicity postcode")
@@ -78,12 +78,12 @@ class _Extract:
     def _add_events(self, rng: Random, upn: str, person: Person, homes: list, day: date) -> None:
         for row in _suspensions(rng, upn, person, homes):
             if row.start_date <= day and person.is_alive(row.start_date):
-                self._add("suspensions", row, {"EDU04": ("sessions_lost", 450)}, rng)
+                self._add("suspensions", row, {"EDU04": ("sessions_lost", 450)}, rng, 0.05)
         if plan := _plan(rng, upn, person, day):
             wrongs = {"EDU06": ("primary_need", "LD")}
             if plan.decided_date:
                 wrongs["EDU05"] = ("decided_date", plan.requested_date - timedelta(rng.randint(1, 300)))
-            self._add("ehcps", plan, wrongs, rng)
+            self._add("ehcps", plan, wrongs, rng, 0.05)
 
     def _add(self, table: str, row: tuple, wrongs: dict, rng: Random, share: float = 0.02) -> tuple:
         """The row as it is held: with this chance, which goes by the pupil, one of `wrongs` has happened."""
@@ -114,19 +114,18 @@ class _Extract:
 
 
 def _schools(county: County) -> tuple[list, list, list[School]]:
-    """Primary and secondary schools, each as (school, the academy it becomes or None), and those registered by the day."""
+    """Primary and secondary schools, each as (school, the academy it becomes or None); those registered by the day."""
     streets, groups, registered = county.streets(), ([], []), []
     for n in range(max(4, county.people // 2_500)):
         rng = county.rng(f"school {n}")
         is_secondary = n % 5 == 3
-        town, phase = rng.choice(streets), "Secondary" if is_secondary else "Primary"
-        name = f"{word(rng)} {rng.choice(('High School', 'Academy') if is_secondary else ('Primary School', 'First School'))}"
-        opened = date(rng.randint(1950, 2005), 9, 1)
-        school = School(f"{900_001 + 2 * n}", f"885/{3_001 + n}", name, phase, town.postcode, opened, None, None)
-        academy = None
+        phase, kind = ("Secondary", "High School") if is_secondary else ("Primary", "Primary School")
+        name, postcode, opened = word(rng), rng.choice(streets).postcode, date(rng.randint(1950, 2005), 9, 1)
+        urn, academy = 900_001 + 2 * n, None
+        school = School(str(urn), f"885/{3_001 + n}", f"{name} {kind}", phase, postcode, opened, None, None)
         if n % 7 == 1:
-            academy = School(f"{900_002 + 2 * n}", f"885/{6_001 + n}", f"{name.split()[0]} Academy", phase, town.postcode,
-                             CONVERSION, None, school.urn)  # fmt: skip
+            told = (f"{name} Academy", phase, postcode, CONVERSION, None, school.urn)
+            academy = School(str(urn + 1), f"885/{6_001 + n}", *told)
         groups[is_secondary].append((school, academy))
         if academy and academy.open_date <= county.day:
             registered += [school._replace(close_date=CONVERSION - timedelta(1)), academy]

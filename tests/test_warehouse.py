@@ -15,6 +15,7 @@ from conftest import REAL_DATA, Warehouse
 from ingestion.contracts import read_contracts
 
 SETS = {  # publish sets, and systems that they rest on
+    "education": {"raw_reference", "raw_capita"},
     "finance": {"raw_reference", "raw_erp"},
     "highways": {"raw_reference", "raw_confirm"},
     "quality": {"raw_confirm", "raw_erp"},
