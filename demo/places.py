@@ -88,9 +88,11 @@ def _read_postcodes() -> Iterator[tuple[str, int, int, str]]:
 def streets(seed: int, people: int) -> list[Street]:
     """The streets of a county of so many people: 1,200, or more where that would be over 60 people a street."""
     rng = Random(f"{seed} sites")
-    places, found, seen = _postcodes(), [], set()
-    for n, tail in enumerate(rng.sample(range(100_000), max(1_200, people // 60))):
-        (town, x, y, postcode), name = rng.choice(places), f"{word(rng)} {rng.choice(ROADS)}"
+    number, found, seen = max(1_200, people // 60), [], set()
+    tails, places = rng.sample(range(100_000), number), rng.sample(_postcodes(), number)
+    for n, tail in enumerate(tails):
+        place = places[n - 1 if n % 50 == 49 else n]  # two streets in a hundred share their postcode
+        (town, x, y, postcode), name = place, f"{word(rng)} {rng.choice(ROADS)}"
         while (town, name) in seen:
             name = f"{word(rng)} {rng.choice(ROADS)}"
         seen.add((town, name))
@@ -108,7 +110,7 @@ def home(streets: list[Street], key: int) -> Address:
     street = streets[street]
     if place < 40:
         return Address(key, None, None, str(place + 1), street)
-    named = Random(street.usrn)  # the same names at every call
+    named = Random(f"{street.usrn} {max(place, 51)}")  # the same names at every call, one for all flats
     building = f"{word(named)} House"
     if place < 52:
         return Address(key, f"Flat {place - 39}", building if len(building) % 3 else None, "41", street)

@@ -43,6 +43,12 @@ ARTICLE_9 = re.compile(r"article 9\(2\)\(([a-j])\)", re.IGNORECASE)
 SCHEDULE_1 = re.compile(r"schedule 1 paragraph \d+", re.IGNORECASE)  # Data Protection Act 2018
 
 
+def token_columns(name: str, kind: str | None) -> dict[str, str]:
+    """{spelling: column} of the tokens that a column of the kind lands as; "" is the spelling that counts."""
+    others = ("premises", "street") if kind == "address" else ()
+    return ({"": name} if kind else {}) | {other: f"{name}_{other}" for other in others}
+
+
 class ContractError(Exception):
     """A source contract that cannot be used; the message names file, line and what to change."""
 
@@ -112,7 +118,12 @@ class Column(_Part):
         """{name: Postgres type} of what lands: an identifier's token, and beside it what `standards.beside` says."""
         if not self.identifier:
             return {self.name: self.data_type}
-        return dict.fromkeys([self.name, *beside(self.name, self.identifier)], "text")
+        return dict.fromkeys([*self.tokens.values(), *beside(self.name, self.identifier)], "text")
+
+    @property
+    def tokens(self) -> dict[str, str]:
+        """{spelling: column} of the tokens that an identifier lands as; the spelling that counts is ""."""
+        return token_columns(self.name, self.identifier)
 
     @property
     def arrow_type(self) -> pa.DataType:

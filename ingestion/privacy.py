@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from ingestion import addresses
 from ingestion.contracts import ROOT, Column, SourceError, Table
-from ingestion.standards import beside
+from ingestion.standards import month_of_birth, placed
 from ingestion.tables import Reject, as_text
 
 KEY_BYTES = 32
@@ -46,20 +47,36 @@ def _telephone(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.replace_substring_regex(_kept(r"[^0-9+]")(texts), r"^(\+44|0044)0?", "0")
 
 
-# How a value of each kind is written before it is hashed
+# How a value of each kind is written before it is hashed; of an address there are several spellings
 NORMAL: dict[str, Callable[[pa.ChunkedArray], pa.ChunkedArray]] = {
     "nhs_number": lambda texts: pc.utf8_lpad(_kept("[^0-9]")(texts), 10, "0"),
     "nino": _kept("[^0-9A-Z]"),
     "upn": _kept("[^0-9A-Z]"),
     "employee_number": _number,
     "person_number": _number,  # the system's own: another system's same number is another token
-    "name": _kept(r"[^\p{L}]"),
+    "name": _kept(r"^\s*(?:(?:MR|MRS|MS|MISS|DR|REV|PROF)\b\.?\s*)+|[^\p{L}]"),
     "date_of_birth": _kept(r"\s"),
-    "address": _kept(r"[^\p{L}0-9]"),
     "postcode": _kept("[^0-9A-Z]"),
     "email": _kept(r"\s"),
     "telephone": _telephone,
 }
+
+
+Spellings = dict[str, pa.ChunkedArray]  # of a text; the one that counts is ""
+
+
+def spellings(kind: str, texts: pa.ChunkedArray) -> Spellings:
+    """{spelling: the texts in it}."""
+    return addresses.spellings(texts) if kind == "address" else {"": NORMAL[kind](texts)}
+
+
+def standardised(table: Table, texts: dict[str, pa.ChunkedArray]) -> tuple[dict[str, Spellings], dict[str, pa.Array]]:
+    """{identifier: its spellings}, each value in the field where it belongs, and {identifier: codes of its faults}."""
+    kinds = {column.name: column.identifier for column in table.identifiers}
+    came = {name: spellings(kind, texts[name]) for name, kind in kinds.items()}
+    in_place, codes = placed(kinds, texts, {name: spelt[""] for name, spelt in came.items()})
+    moved = [name for name in kinds if in_place[name] is not texts[name]]
+    return came | {name: spellings(kinds[name], in_place[name]) for name in moved}, codes
 
 
 class Keys:
@@ -135,7 +152,7 @@ class Keys:
 
     def tokens(self, column: Column, table: Table, texts: pa.ChunkedArray) -> pa.ChunkedArray:
         """The token of each text; null where nothing is left of it, except in a key."""
-        return self.tokens_of(column, table, NORMAL[column.identifier](texts))
+        return self.tokens_of(column, table, spellings(column.identifier, texts)[""])
 
     def tokens_of(self, column: Column, table: Table, values: pa.ChunkedArray) -> pa.ChunkedArray:
         """The same, of values in their one spelling."""
@@ -232,14 +249,16 @@ class Splitter:
 
     def _identities(self, new: pa.Array, texts: list[pa.ChunkedArray], content: pa.Array) -> pa.Table:
         """Tokens and faults of each identity in `new`, which stands in `content` beside `texts`; seals the unknown."""
-        first, landed = pc.index_in(new, content), {}
-        for column, text in zip(self.table.identifiers, texts, strict=True):
-            text = text.take(first)
-            values = NORMAL[column.identifier](text)
-            landed[column.name] = self.keys.tokens_of(column, self.table, values)
-            for name, make in beside(column.name, column.identifier).items():
-                landed[name] = make(column.identifier, text, values)
-        found = pa.table({CONTENT: new} | landed)
+        first = pc.index_in(new, content)
+        texts = {name: text.take(first) for name, text in zip(self.names, texts, strict=True)}
+        spelt, codes = standardised(self.table, texts)
+        landed = {f"{name}_fault": found for name, found in codes.items()}
+        for column in self.table.identifiers:
+            for spelling, name in column.tokens.items():
+                landed[name] = self.keys.tokens_of(column, self.table, spelt[column.name][spelling])
+            if column.identifier == "date_of_birth":
+                landed[f"{column.name}_month"] = month_of_birth(spelt[column.name][""])
+        found = pa.table({CONTENT: new} | {name: landed[name] for name in self.landed})
         place = f"{self.table.label} {' '.join(self.names)}"
         records = self.keys.records(place, new)
         is_new = pc.not_equal(self._known.take(pc.search_sorted(self._known, records)), records)

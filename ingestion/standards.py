@@ -14,9 +14,11 @@ Texts = pa.Array | pa.ChunkedArray
 Rule = Callable[[Texts, Texts], Texts]  # the value as it came and in its one spelling -> whether the rule is broken
 
 UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
-A_TELEPHONE_NUMBER = r"(?:^|[^0-9])(?:\+?44|0)[0-9() -]{8,14}[0-9](?:[^0-9]|$)"
-AN_EMAIL_ADDRESS = r"[^@\s]@[^@\s]+\.[^@\s]"
-ANOTHER_FIELDS = f"{AN_EMAIL_ADDRESS}|{A_TELEPHONE_NUMBER}"
+A_TELEPHONE_NUMBER = r"(?:^|[^0-9])(?P<value>(?:\+?44|0)[0-9() -]{8,14}[0-9])(?:[^0-9]|$)"
+AN_EMAIL_ADDRESS = r"(?P<value>[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+)"
+A_TITLED_NAME = r"^\s*(?:c/o\s+|care of\s+)?(?P<value>(?:mr|mrs|ms|miss|dr|rev|prof)\.?\s[^,0-9]+),"
+A_POSTCODE = r"\b(?P<value>[A-Z]{1,2}[0-9][0-9A-Z]?\s*[0-9][ABD-HJLNP-UW-Z]{2})\b"
+ANOTHER_FIELDS = f"{AN_EMAIL_ADDRESS}|{A_TELEPHONE_NUMBER}".replace("?P<value>", "")
 NOBODY = r"^\W*(?:TEST(?:ING)?|DUMMY|UNKNOWN|NOT KNOWN|ANON(?:YMOUS)?|X{3,}|N/?A|NONE|NOT GIVEN)\b"
 NOWHERE = r"^\W*(?:NFA|NO FIXED A(?:BODE|DDRESS)|UNKNOWN|NOT KNOWN|N/?A|X{3,}|NONE|NOT GIVEN)\W*$"
 
@@ -90,8 +92,22 @@ RULES: dict[str, dict[str, Rule]] = {  # {kind of identifier: {code: rule}}; the
         "TEL02": _not(_is(r"^(?:0[1-9][0-9]{8,9}|\+[0-9]{8,15})$")),  # Ofcom's plan; others with their country's code
     },
     "name": {"NAM01": _came_as(ANOTHER_FIELDS), "NAM02": _came_as("[0-9]"), "NAM03": _came_as(NOBODY)},
-    "address": {"ADR01": _came_as(ANOTHER_FIELDS), "ADR02": _came_as(NOWHERE)},
+    "address": {
+        "ADR01": _came_as(ANOTHER_FIELDS),
+        "ADR02": _came_as(NOWHERE),
+        "ADR03": _came_as(A_TITLED_NAME),
+    },
 }
+# What stands in the wrong field, by the rule that it breaks there: {code: {kind where it belongs: its form}}
+BELONGS = {
+    "EML01": {"telephone": A_TELEPHONE_NUMBER},
+    "TEL01": {"email": AN_EMAIL_ADDRESS},
+    "NAM01": {"email": AN_EMAIL_ADDRESS, "telephone": A_TELEPHONE_NUMBER},
+    "ADR01": {"email": AN_EMAIL_ADDRESS, "telephone": A_TELEPHONE_NUMBER},
+    "ADR03": {"name": A_TITLED_NAME},
+}
+POSTCODE_IN_ADDRESS = "ADR04"  # where the field for it is empty
+LEFT_BEHIND = r"^[\s,;:]+|[\s,;:]*(?:\b(?:tel|phone|mob|email|e-mail)\b)?[\s.,;:]*$"  # of what a value was taken from
 
 
 def faults(kind: str, raw: Texts, values: Texts) -> Texts:
@@ -107,7 +123,49 @@ def faults(kind: str, raw: Texts, values: Texts) -> Texts:
     return found
 
 
-def month_of_birth(_: str, __: Texts, values: Texts) -> Texts:
+def placed(
+    kinds: dict[str, str], texts: dict[str, Texts], values: dict[str, Texts]
+) -> tuple[dict[str, Texts], dict[str, Texts]]:
+    """A record's texts with each value in its own field, and the codes of faults: `EML01`, `EML01>phone` if moved.
+
+    `kinds`, `texts` and `values` (the texts in their one spelling) are by column. A value moves only into an empty
+    field; what is left of the text stays.
+    """
+    texts = dict(texts)
+    codes = {name: faults(kind, texts[name], values[name]) for name, kind in kinds.items() if kind in RULES}
+    for name, found in list(codes.items()):
+        for code in BELONGS.keys() & RULES[kinds[name]].keys():
+            if pc.any(pc.equal(found, code)).as_py():
+                for kind, form in BELONGS[code].items():
+                    _move(kinds, texts, codes, name, code, kind, f"(?i){form}")
+    for name in (name for name, kind in kinds.items() if kind == "address"):
+        _move(kinds, texts, codes, name, POSTCODE_IN_ADDRESS, "postcode", f"(?i){A_POSTCODE}")
+    return texts, codes
+
+
+def _move(
+    kinds: dict[str, str], texts: dict[str, Texts], codes: dict[str, Texts], name: str, code: str, kind: str, form: str
+) -> None:
+    """Moves what has the form from a column's texts to the first column of its kind, where that is empty."""
+    target = next((other for other, its_kind in kinds.items() if its_kind == kind and other != name), None)
+    if target is None:
+        return
+    whole = code == POSTCODE_IN_ADDRESS  # which is part of an address too, and stays
+    value = pc.struct_field(pc.extract_regex(texts[name], form), "value")
+    has_code = pc.is_null(codes[name]) if whole else pc.fill_null(pc.equal(codes[name], code), False)
+    is_free = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts[target]), ""), True)
+    moves = pc.and_(pc.and_(has_code, pc.is_valid(value)), is_free)
+    if not pc.any(moves).as_py():
+        return
+    texts[target] = pc.if_else(moves, value, texts[target])
+    codes[name] = pc.if_else(moves, f"{code}>{target}", codes[name])
+    if not whole:
+        rest = pc.replace_substring_regex(texts[name], form, "")
+        rest = pc.replace_substring_regex(rest, f"(?i){LEFT_BEHIND}", "")
+        texts[name] = pc.if_else(moves, pc.if_else(pc.equal(rest, ""), None, rest), texts[name])
+
+
+def month_of_birth(values: Texts) -> Texts:
     """The first day of the month of a date of birth, as text, from which ages are counted; null where it is unknown."""
     is_known = pc.and_(
         pc.match_substring_regex(values, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"), pc.greater(values, "1900-01-01")
@@ -115,7 +173,6 @@ def month_of_birth(_: str, __: Texts, values: Texts) -> Texts:
     return pc.if_else(is_known, pc.binary_join_element_wise(pc.utf8_slice_codeunits(values, 0, 8), "01", ""), None)
 
 
-def beside(name: str, kind: str | None) -> dict[str, Callable[[str, Texts, Texts], Texts]]:
-    """{column: what makes it of kind, raw values and values in their one spelling} that land beside a token."""
-    made = {f"{name}_fault": faults} if kind in RULES else {}
-    return made | ({f"{name}_month": month_of_birth} if kind == "date_of_birth" else {})
+def beside(name: str, kind: str | None) -> list[str]:
+    """The columns that land beside a token: the code of its fault, and of a birth date the month."""
+    return [f"{name}_fault"] * (kind in RULES) + [f"{name}_month"] * (kind == "date_of_birth")

@@ -18,7 +18,7 @@ from sqlglot.optimizer.scope import Scope, build_scope
 from sqlglot.schema import MappingSchema
 
 from ingestion.commit import HISTORY
-from ingestion.contracts import ROOT
+from ingestion.contracts import ROOT, token_columns
 from ingestion.standards import beside
 from ingestion.tables import PLACE
 
@@ -112,7 +112,9 @@ def _landed(node: dict[str, Any]) -> dict[str, str]:
     for name, column in node["columns"].items():
         described = column["config"]["meta"]
         columns[name] = described.get("privacy", None if is_source else "none")
-        columns |= dict.fromkeys(beside(name, described.get("identifier")), "personal")
+        kind = described.get("identifier")
+        columns |= dict.fromkeys(beside(name, kind), "personal")
+        columns |= dict.fromkeys(token_columns(name, kind).values(), "identifier")
         if columns[name] not in CLASSES:
             raise LineageError(f"column {name} has no privacy class")
     return columns

@@ -14,7 +14,7 @@ from psycopg2.extras import Json, execute_values
 from ingestion.commit import destroy_identities, has_landed, keep_identities, store_of
 from ingestion.contracts import System, Table
 from ingestion.pipeline import BUILD_LOCK
-from ingestion.privacy import Keys, Splitter, identity
+from ingestion.privacy import Keys, Splitter, identity, standardised
 
 CHUNK = 5_000  # records that are opened at a time
 
@@ -102,9 +102,11 @@ def _reseal(connection, cursor, table: Table, old: Keys, new: Keys, folder: Path
     splitter = Splitter(table, new, folder)
     for clear in opened(connection, table, old):
         after, pairs = splitter(clear), set()
+        spelt, _ = standardised(table, {name: clear[name] for name in clear.column_names})
         for column in table.identifiers:
-            before = old.tokens(column, table, clear[column.name]).to_pylist()
-            pairs |= set(zip(before, after[column.name].to_pylist(), strict=True)) - {(None, None)}
+            for spelling, name in column.tokens.items():
+                before = old.tokens_of(column, table, spelt[column.name][spelling]).to_pylist()
+                pairs |= set(zip(before, after[name].to_pylist(), strict=True)) - {(None, None)}
         execute_values(cursor, "insert into rekeyed values %s on conflict do nothing", list(pairs), page_size=CHUNK)
     destroy_identities(cursor, sql.SQL("system = %s and table_name = %s"), [table.system.name, table.name])
     keep_identities(cursor, table, splitter.file, f"vault key {new.version}")
@@ -115,7 +117,7 @@ def _rekey(cursor, table: Table) -> int:
     if not has_landed(cursor, table):
         return 0
     store = store_of(table)
-    names = [sql.Identifier(column.name) for column in table.identifiers]
+    names = [sql.Identifier(name) for column in table.identifiers for name in column.tokens.values()]
     unknown = "(s.{0} is not null and not exists (select from rekeyed where old = s.{0}))"
     cursor.execute(
         sql.SQL("select count(*) from {} as s where ").format(store)

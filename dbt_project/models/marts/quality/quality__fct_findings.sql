@@ -13,7 +13,8 @@ final as (
         rule_code,
         raw_table,
         column_name,
-        record_key
+        record_key,
+        moved_to_column
     from int_column_checks_unioned
     where rule_code is not null
 

@@ -1,0 +1,90 @@
+"""Addresses as they are typed, in spellings that do not depend on how: what tells homes apart, for tokens.
+
+A home is known by its numbers (or the beginning of its name), the beginning of its street's name and its postcode.
+Beside that stand two that do without one of them, for addresses in which it is missing or wrong. All works on Arrow
+texts.
+"""
+
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Texts = pa.Array | pa.ChunkedArray
+
+POSTCODE = r"\b(?P<outward>[A-Z]{1,2}[0-9][0-9A-Z]?) ?(?P<first>[0-9O])(?P<unit>[A-Z]{2})$"
+COUNTY = r"(?: (?:WORCESTERSHIRE|WORCS|ENGLAND|UNITED KINGDOM|UK|GB))+$"
+ROADS = {  # what a road is called, and how that is shortened
+    "ROAD": "RD", "STREET": "ST|STR", "LANE": "LN|LA", "CLOSE": "CL|CLO", "AVENUE": "AV|AVE", "DRIVE": "DR|DRV",
+    "CRESCENT": "CRES|CR|CRESC", "WAY": "WY", "COURT": "CT|CRT", "GARDENS": "GDNS|GDN|GARDEN", "PLACE": "PL|PLC",
+    "GROVE": "GR|GRV|GRO", "TERRACE": "TER|TCE|TERR", "SQUARE": "SQ", "HILL": "", "RISE": "", "ROW": "", "WALK": "WLK",
+    "VIEW": "VW", "MEWS": "", "GREEN": "GRN", "PARK": "PK", "PARADE": "PDE", "BANK": "BK", "END": "",
+}  # fmt: skip
+LONG = {form: road for road, short in ROADS.items() for form in (road, *short.split("|")) if form}
+ROAD = "|".join(LONG)
+NUMBERED = rf"^(?P<home>(?:.* )?[0-9]+[A-Z]?) (?P<street>[A-Z][A-Z ]*?) (?P<kind>{ROAD})\b(?P<rest>.*)$"
+NAMED = rf"^(?P<home>[A-Z][A-Z ]*?) (?P<street>[A-Z]+) (?P<kind>{ROAD})\b(?P<rest>.*)$"
+A_LETTER = r"\b(?:FLAT|APARTMENT|APT|UNIT|ROOM) ([A-Z])\b"  # of a flat that has one in place of a number
+NAME_LETTERS, STREET_LETTERS = 9, 2  # how much of a name is compared: misspellings are mostly further on
+
+
+class Parts(NamedTuple):
+    """What an address is made of, each an Arrow array of texts, empty where it has none."""
+
+    home: Texts  # its numbers, or the beginning of its name
+    street: Texts
+    town: Texts  # its last word
+    postcode: Texts
+
+
+def parts(texts: Texts) -> Parts:
+    """The parts of addresses, capitals without punctuation."""
+    clean = pc.utf8_upper(pc.utf8_normalize(texts, "NFKC"))
+    clean = pc.replace_substring_regex(clean, "[.'`\u2018\u2019]", "")
+    clean = pc.utf8_trim(pc.replace_substring_regex(clean, "[^A-Z0-9]+", " "), " ")
+    code = pc.extract_regex(clean, POSTCODE)
+    first = pc.replace_substring(_field(code, "first"), "O", "0")
+    postcode = pc.binary_join_element_wise(_field(code, "outward"), first, _field(code, "unit"), "")
+    clean = pc.replace_substring_regex(clean, f" ?{POSTCODE}", "")
+    clean = pc.replace_substring_regex(clean, COUNTY, "")
+    clean = pc.replace_substring_regex(clean, A_LETTER, r"0\1")
+    numbered, named = pc.extract_regex(clean, NUMBERED), pc.extract_regex(clean, NAMED)
+    is_numbered, is_named = pc.is_valid(numbered), pc.is_valid(named)
+    either = {
+        name: pc.if_else(is_numbered, _field(numbered, name), _field(named, name))
+        for name in ("home", "street", "kind", "rest")
+    }
+    in_street = pc.or_(is_numbered, is_named)
+    home = pc.if_else(in_street, either["home"], clean)
+    numbers = pc.replace_substring_regex(home, r"\b[A-Z]+\b", "")
+    numbers = pc.utf8_trim(pc.replace_substring_regex(numbers, r"\b0*([0-9A-Z]+)|\s+", r"\1 "), " ")
+    numbers = pc.replace_substring_regex(numbers, " +", " ")
+    name = pc.utf8_slice_codeunits(pc.replace_substring(home, " ", ""), 0, NAME_LETTERS)
+    last = pc.extract_regex(pc.if_else(in_street, either["rest"], clean), r"(?P<town>[A-Z]+)$")
+    kind = pc.take(pa.array(LONG.values()), pc.index_in(either["kind"], pa.array(LONG.keys())))
+    street = pc.binary_join_element_wise(pc.replace_substring(either["street"], " ", ""), pc.fill_null(kind, ""), "")
+    return Parts(pc.if_else(pc.equal(numbers, ""), name, numbers), street, _field(last, "town"), postcode)
+
+
+def spellings(texts: Texts) -> dict[str, Texts]:
+    """{"": the spelling that counts, "premises": home and postcode, "street": home, street and town}.
+
+    The first is home, street and postcode, as far as the address has them, else its whole text; the others, which stand
+    in where street or postcode is missing or wrong, are null without what they name.
+    """
+    found = parts(texts)
+    street = pc.utf8_slice_codeunits(found.street, 0, STREET_LETTERS)
+    premises, in_street = _joined(found.home, found.postcode), _joined(found.home, found.street, found.town)
+    whole = pc.replace_substring_regex(pc.utf8_upper(pc.utf8_normalize(texts, "NFKC")), r"[^\p{L}0-9]", "")
+    counts = pc.coalesce(_joined(found.home, street, found.postcode), premises, in_street, whole)
+    return {"": counts, "premises": premises, "street": in_street}
+
+
+def _joined(*found: Texts) -> Texts:
+    """The parts with | between, null where one is empty."""
+    joined = pc.binary_join_element_wise(*found, "|")
+    return pc.if_else(pc.match_substring_regex(joined, r"^\||\|\||\|$"), None, joined)
+
+
+def _field(found: Texts, name: str) -> Texts:
+    return pc.fill_null(pc.struct_field(found, name), "")
