@@ -27,11 +27,11 @@ from filelock import FileLock
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from demo import capita, finance, highways
+from demo import capita, finance, highways, koha
 from demo.county import County, Truth, definition
 
 DATABASES: dict[str, ModuleType] = {"confirm": highways}  # by name of system and database
-FILES: dict[str, ModuleType] = {"capita": capita, "erp": finance, "fixmystreet": highways}
+FILES: dict[str, ModuleType] = {"capita": capita, "erp": finance, "fixmystreet": highways, "koha": koha}
 PATIENCE = 30  # seconds for the front door to answer or to end
 
 

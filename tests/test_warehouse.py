@@ -18,6 +18,7 @@ SETS = {  # publish sets, and systems that they rest on
     "education": {"raw_reference", "raw_capita"},
     "finance": {"raw_reference", "raw_erp"},
     "highways": {"raw_reference", "raw_confirm"},
+    "libraries": {"raw_reference", "raw_koha"},
     "quality": {"raw_confirm", "raw_erp"},
     "usage": {"raw_serverlog"},
 }

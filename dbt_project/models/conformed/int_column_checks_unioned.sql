@@ -1,5 +1,5 @@
 -- The checks of every system; a new system's are added here.
-{% set systems = ['capita', 'confirm', 'erp'] %}
+{% set systems = ['capita', 'confirm', 'erp', 'koha'] %}
 
 with
 
