@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?=
 WITH_DEMO := $(if $(DEMO),--demo)
-export LANDING WAREHOUSE_URL
+DEMO_PEOPLE := $(or $(PEOPLE),$(DEMO_PEOPLE))
+export LANDING WAREHOUSE_URL DEMO_PEOPLE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check dev docs stop bench requirements
@@ -42,7 +43,7 @@ stop: $(VENV)/installed ## end what a run started
 	@$(BIN)/warehouse stop
 
 bench: $(VENV)/installed ## measure; needs no other load on the machine
-	@failed=0; for program in load incremental latency faults privacy; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
+	@failed=0; for program in load incremental latency faults privacy quality county; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
 
 requirements: ## pin every dependency again, with hashes, for every platform (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \

@@ -100,10 +100,17 @@ def columns(declaration: str) -> list[str]:
     return [column.partition(":")[0].rstrip("*") for column in declaration.split()]
 
 
+def key_columns(declaration: str) -> list[str]:
+    """The names in it that make the primary key."""
+    return [
+        name.rstrip("*") for name in (column.partition(":")[0] for column in declaration.split()) if name[-1] == "*"
+    ]
+
+
 def definition(declaration: str) -> str:
     """Columns and primary key of such a table, as they stand in brackets after `create table`."""
     parts = [column.partition(":") for column in declaration.split()]
-    key = ", ".join(name.rstrip("*") for name, _, _ in parts if name.endswith("*"))
+    key = ", ".join(key_columns(declaration))
     return ", ".join(f"{name.rstrip('*')} {kind or 'text'}" for name, _, kind in parts) + f", primary key ({key})"
 
 

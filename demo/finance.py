@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from itertools import accumulate, count
 from random import Random
 
-from demo.county import COUNCIL, County, Truth, as_csv
+from demo.county import COUNCIL, County, Truth, as_csv, columns
 from demo.places import word
 
 Trade = namedtuple("Trade", "words firms units purpose label code pounds")  # pounds: a middling line, 0 for home care
@@ -42,6 +42,13 @@ LEDGER = """OrganisationLabel,OrganisationURI,EffectiveDate,OrganisationalUnit,B
 CARDS = """OrganisationLabel,OrganisationURI,EffectiveDate,OrganisationalUnit,BeneficiaryName,PaymentDate,Amount,
     IrrecoverableVATAmount,Purpose,CategoryInternalName,MerchantCategoryCode,CardTransaction"""
 
+Line = namedtuple(
+    "Line",
+    columns("""organisation_label organisation_uri effective_date organisational_unit
+    beneficiary_name beneficiary_other_id payment_date transaction_number amount irrecoverable_vat_amount purpose
+    proclass_label proclass_code invoice_number profit_centre vat_registration_number"""),
+)
+
 
 def _vat_number(rng: Random) -> str:
     """A number that mostly passes the check (modulus 97) and begins with 0, to be nobody's."""
@@ -50,40 +57,51 @@ def _vat_number(rng: Random) -> str:
     return f"GB{body}{check if rng.random() < 0.97 else 98 - check:02d}"
 
 
-def _suppliers(rng: Random) -> list[Supplier]:
+def _suppliers(rng: Random, size: float) -> list[Supplier]:
     """Some ids have several names, some firms several ids under one name."""
-    suppliers = []
+    found = []
     for trade in TRADES:
-        for _ in range(trade.firms):
+        for _ in range(round(trade.firms * size)):
             firm = f"{word(rng)} {rng.choice(trade.words.split('|'))}"
             firm += rng.choice(("", "", "", " & Sons", " (Worcestershire)"))
             names = [f"{firm} {rng.choice(('Ltd', 'Ltd', 'Limited'))}"]
             vat = _vat_number(rng) if rng.random() < (0.1 if "CARE" in trade.label else 0.8) else "NA"
-            if suppliers and rng.random() < 0.03:
-                names, vat = suppliers[-1].names, suppliers[-1].vat
+            if found and rng.random() < 0.03:
+                names, vat = found[-1].names, found[-1].vat
             elif rng.random() < 0.08:
                 names += [rng.choice((names[0].upper(), firm, f"{firm} T/A {word(rng)}", f"{word(rng)} Group Ltd"))]
-            suppliers.append(Supplier(str(100_000 + 7 * len(suppliers)), [name[:35] for name in names], vat, trade))
-    return suppliers
+            found.append(Supplier(str(100_000 + 7 * len(found)), [name[:35] for name in names], vat, trade))
+    return found
+
+
+def suppliers(county: County) -> list[Supplier]:
+    """The county's, more in a county of over 80,000 people."""
+    return _suppliers(county.rng("suppliers"), max(1, county.people / 80_000))
+
+
+def years(county: County) -> range:
+    """The financial years of which the county has files, by the year in which they begin."""
+    return range(2024, county.day.year + (county.day.month > 3))
 
 
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
-    """The yearly files: about 25,000 ledger and 4,000 card lines."""
-    rng = county.rng("finance")
-    suppliers, numbers = _suppliers(rng), count(1_900_100_001)
-    shops = [supplier for supplier in suppliers if supplier.trade.code == "NA"]
+    """The yearly files: about 12,500 ledger and 2,000 card lines in a year, up to the county's day."""
+    shops = [supplier for supplier in suppliers(county) if supplier.trade.code == "NA"]
+    rng = county.rng("cards")
     merchants = [(shop.names[0].title()[:25].strip(), *rng.choice(MERCHANTS)) for shop in shops]
     teams = [f"{word(rng)} {rng.choice(('Primary', 'First School', 'Library', 'High School'))}" for _ in range(60)]
-    for year in (2024, 2025):
-        days = [day for day in (date(year, 4, 1) + timedelta(n) for n in range(365)) if day.weekday() < 5]
+    for year in years(county):
         label = f"{year}-{year - 1999}"
         stem, zipped = f"worcestershire-supplier-spend-{label}", io.BytesIO()
+        paid = [(line, code) for line, code in ledger(county, year) if line.payment_date <= county.day]
+        lines = [_spoilt(truth, f"{stem}.zip:{n}", *line) for n, line in enumerate(paid, 1)]
         with zipfile.ZipFile(zipped, "w") as archive:
             member = zipfile.ZipInfo(f"{stem}.csv", (year + 1, 4, 23, 11, 30, 0))
             member.create_system, member.compress_type = 3, zipfile.ZIP_DEFLATED  # the same bytes on every machine
-            archive.writestr(member, as_csv(LEDGER, _ledger(rng, suppliers, days, numbers), "\r\n"))
+            archive.writestr(member, as_csv(LEDGER, lines, "\r\n"))
         yield f"finance/{stem}.zip", zipped.getvalue()
-        cards = as_csv(CARDS, _cards(rng, merchants, teams, days), "\n")
+        used = [row for row in _cards(county, year, merchants, teams) if row[5] <= county.day]
+        cards = as_csv(CARDS, used, "\n")
         yield f"finance/worcestershire_procurement_card_transactions_{label}.csv", cards
 
 
@@ -91,34 +109,59 @@ def _month_end(day: date) -> date:
     return (day.replace(day=28) + timedelta(4)).replace(day=1) - timedelta(1)
 
 
-def _ledger(rng: Random, suppliers: list[Supplier], days: list[date], numbers: Iterator[int]) -> list[tuple]:
-    """A financial year's lines, newest month first. Equal lines in one payment are several people's care: all real."""
-    rows = []
+def _spoilt(truth: Truth, key: str, line: Line, code: str | None) -> Line:
+    """The line, in which what its rule forbids has happened: it was drawn with the payment, not with its place."""
+    late = _month_end(_month_end(line.payment_date) + timedelta(1))
+    wrongs = {"FIN01": ("invoice_number", "{invoice_number}A"), "FIN02": ("effective_date", str(late))}
+    return truth.spoil("ledger_lines", key, line, {code: wrongs[code]}, 1) if code else line
 
-    def pay(paid: date, supplier: Supplier, pounds: float, number: int, invoice: object, unit: str) -> None:
+
+def _weekdays(year: int) -> list[date]:
+    first, last = date(year, 4, 1), date(year + 1, 3, 31)
+    return [day for day in (first + timedelta(n) for n in range((last - first).days + 1)) if day.weekday() < 5]
+
+
+def ledger(county: County, year: int) -> list[tuple[Line, str | None]]:
+    """A financial year's lines to its end, newest month first, each with the code of the rule that it is to break.
+
+    Equal lines in one payment are several people's care: all real.
+    """
+    rng, size = county.rng(f"ledger {year}"), max(1, county.people / 80_000)
+    rows, days, firms, numbers = (
+        [],
+        _weekdays(year),
+        suppliers(county),
+        count(1_900_100_001 + (year - 2024) * 1_000_000),
+    )
+
+    def pay(paid: date, supplier: Supplier, pounds: float, number: int, invoice: object, unit: str,
+            code: str | None = None) -> None:  # fmt: skip
         name = rng.choice(supplier.names) if rng.random() < 0.3 else supplier.names[0]
-        trade, centre = supplier.trade, 110_000 + sum(map(ord, unit)) * 37 % 80_000
-        rows.append((*COUNCIL, _month_end(paid), unit, name, supplier.id, paid, number, f"{pounds:.2f}", "0.00",
-                     trade.purpose, trade.label, trade.code, invoice, centre, supplier.vat))  # fmt: skip
+        trade = supplier.trade
+        code = code or ("FIN02" if rng.random() < 0.004 else None)
+        line = Line(*COUNCIL, _month_end(paid), unit, name, supplier.id, paid, str(number), f"{pounds:.2f}", "0.00",
+                    trade.purpose, trade.label, trade.code, str(invoice), cost_centre(unit), supplier.vat)  # fmt: skip
+        rows.append((line, code))
 
     people = [
         Supplier("Redacted", ["Redacted"], "NA", Trade("", 0, "", purpose, "NA", "NA", 0)) for purpose in REDACTED
     ]
     for monday in (day for day in days if day.weekday() == 0):
-        for supplier in (supplier for supplier in suppliers if not supplier.trade.pounds):
+        for supplier in (supplier for supplier in firms if not supplier.trade.pounds):
             number, unit = next(numbers), rng.choice(supplier.trade.units.split("|"))
             for _ in range(rng.randint(0, 4)):  # few prices, many people
                 pay(monday, supplier, 18.49 * rng.choice((1, 2, 4, 7, 14)), number, f"{monday:%d%m%Y}", unit)
         number = next(numbers)
-        for _ in range(36):
+        for _ in range(round(36 * size)):
             pounds = rng.choice((-30, 138.54, 188.36, 323.26, 436.76)) * rng.choice((1, 1, 2))
             invoice = "Redacted" if rng.random() < 0.1 else number - 900_000_000
             unit = rng.choice(("LEARN DIS 18-64 LT", "PHYS SUPP 18-64 LT", "FOSTERING"))
             pay(monday, rng.choice(people), pounds, number, invoice, unit)
-    others = [supplier for supplier in suppliers if supplier.trade.pounds]
+    others = [supplier for supplier in firms if supplier.trade.pounds]
     weights = list(accumulate(rng.paretovariate(1.2) for _ in others))
-    for n in range(4_000):
+    for n in range(round(4_000 * size)):
         supplier, paid, number = rng.choices(others, cum_weights=weights)[0], rng.choice(days), next(numbers)
+        n += (year - 2024) * 1_000_000
         invoice = rng.choice((f"INV-{n:05d}", f"{n * 13 + 20_000}", f"{supplier.id[-3:]}/{n}"))
         unit = rng.choice(supplier.trade.units.split("|"))
         for _ in range(rng.choice((1, 1, 1, 2, 3))):
@@ -126,14 +169,20 @@ def _ledger(rng: Random, suppliers: list[Supplier], days: list[date], numbers: I
             pay(paid, supplier, pounds, number, invoice, unit)
             if rng.random() < 0.03:
                 pay(paid, supplier, -pounds, next(numbers), f"CN{invoice}", unit)
-            elif rng.random() < 0.003:
-                pay(rng.choice(days), supplier, pounds, next(numbers), f"{invoice}A", unit)  # paid twice
-    return sorted(rows, key=lambda row: row[2], reverse=True)
+            elif rng.random() < 0.003 and (later := [day for day in days if day > paid]):
+                pay(rng.choice(later), supplier, pounds, next(numbers), invoice, unit, "FIN01")  # paid twice
+    return sorted(rows, key=lambda row: row[0].effective_date, reverse=True)
 
 
-def _cards(rng: Random, merchants: list[tuple], teams: list[str], days: list[date]) -> list[tuple]:
-    rows = []
-    for _ in range(2_000):
+def cost_centre(unit: str) -> str:
+    """The code of a cost centre of that name."""
+    return str(110_000 + sum(map(ord, unit)) * 37 % 80_000)
+
+
+def _cards(county: County, year: int, merchants: list[tuple], teams: list[str]) -> list[tuple]:
+    """A financial year's card transactions to its end, newest first."""
+    rng, days, rows = county.rng(f"cards {year}"), _weekdays(year), []
+    for _ in range(round(2_000 * max(1, county.people / 80_000))):
         (merchant, category, code, what), paid, team = rng.choice(merchants), rng.choice(days), rng.choice(teams)
         is_credit = rng.random() < 0.06
         amount = f"{rng.lognormvariate(4.8, 0.8) * (-0.2 if is_credit else 1):.2f}".rstrip("0").rstrip(".")

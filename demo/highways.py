@@ -5,18 +5,18 @@ Confirm's times are Europe/London without zone, the others' UTC.
 
 import math
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from demo.county import County, Truth, as_csv, columns
-from demo.places import FIRST, SHORT, TOWNS, word
+from demo.people import HORIZON, Person
+from demo.places import SHORT, TOWNS, Address
 
-BEGIN, END = date(2024, 5, 1), datetime(2026, 10, 31, 18)
+BEGIN = date(2024, 5, 1)  # what happens from then to the horizon is made; later than the county's day is not told
 TABLES = {
     "site": "site_code* site_name locality_name town_name site_class_code easting:numeric(12,2) northing:numeric(12,2)",
     "enquiry_status": "enquiry_status_code* enquiry_status_name outstanding_flag",
@@ -83,36 +83,46 @@ class Report(NamedTuple):
     y: float
 
 
+class Problem(NamedTuple):
+    """A report with all that Confirm will ever hold of it."""
+
+    number: int
+    report: Report
+    log: list[tuple[str, datetime, datetime]]  # status, time logged, time effective
+
+
 def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
-    """Confirm's rows: about 20,000 enquiries and 9,000 defects."""
-    sites, enquiries, log = _made(county)
-    made = {
-        "site": sites,
-        "enquiry_status": STATUSES,
-        "enquiry_subject": [subject[:4] for subject in SUBJECTS],
-        "central_enquiry": enquiries,
-        "enquiry_status_log": log,
-        "defect": _defects(county.rng("defects"), sites, enquiries, log),
-    }
-    yield from ((table, row) for table, found in made.items() for row in found)
-    for row in _customers(county.rng("customers"), sites, enquiries):
-        yield "enquiry_customer", truth.spoil("enquiry_customer", row.enquiry_number, row, SPOILT, 0.03)
+    """Confirm's rows: about 20,000 enquiries and 9,000 defects, more in a county of over 80,000 people."""
+    problems = _problems(county)
+    yield from (("site", site) for site in _sites(county))
+    yield from (("enquiry_status", status) for status in STATUSES)
+    yield from (("enquiry_subject", subject[:4]) for subject in SUBJECTS)
+    customer = _customers(county)
+    for problem in _told(county, problems):
+        row = _enquiry(county, problem)
+        yield "central_enquiry", _misplaced(truth, row)
+        yield from (("enquiry_status_log", entry) for entry in _entries(truth, problem))
+        yield from (("enquiry_customer", found) for found in customer(row, truth))
+    yield from (("defect", defect) for defect in _defects(county, problems))
 
 
 def requests(county: County, truth: Truth) -> list[dict]:
     """What the Open311 front door serves."""
-    return _requests(_made(county)[1])
+    return _requests(_enquiry(county, problem) for problem in _told(county, _problems(county)))
 
 
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
     """The file of FixMyStreet's reports."""
-    yield "highways/Fix_My_Street_Worcestershire.csv", _fixmystreet(county.rng("fixmystreet"), _sites(county))
+    yield "highways/Fix_My_Street_Worcestershire.csv", _fixmystreet(county)
 
 
-@cache
-def _made(county: County) -> tuple[list[Site], list[Enquiry], list[Entry]]:
-    sites = _sites(county)
-    return sites, *_enquiries(county.rng("enquiries"), sites)
+def _end(county: County) -> datetime:
+    return datetime.combine(county.day, time(18))
+
+
+def _size(county: County, number: int) -> int:
+    """So many up to 80,000 people, and above that in proportion."""
+    return round(number * max(1, county.people / 80_000))
 
 
 def _sites(county: County) -> list[Site]:
@@ -130,7 +140,7 @@ def _usrn(rng: Random, site: Site) -> str:
 
 def _days(season: float) -> tuple[list[date], list[float]]:
     """The county's days and their cumulative weights: season 1 peaks in late January, -1 in July; few at week-ends."""
-    days = [BEGIN + timedelta(n) for n in range((END.date() - BEGIN).days + 1)]
+    days = [BEGIN + timedelta(n) for n in range((HORIZON - BEGIN).days + 1)]
     year = (1 + season * math.cos(2 * math.pi * (day.timetuple().tm_yday - 25) / 365) for day in days)
     return days, list(accumulate(w * (0.35 if day.weekday() > 4 else 1) for w, day in zip(year, days, strict=True)))
 
@@ -145,28 +155,46 @@ def _at_work(rng: Random, moment: datetime) -> datetime:
     return datetime.combine(day, time(8)) + timedelta(seconds=rng.randrange(7_200))
 
 
-def _reports(rng: Random, sites: list[Site], number: int) -> list[Report]:
+def _reports(county: County, purpose: str, number: int) -> list[Report]:
     """What people report, oldest first; one pothole in twelve several times."""
+    sites, rng = _sites(county), county.rng(f"{purpose} fame")
     calendar = {subject.season: _days(subject.season) for subject in SUBJECTS}
-    shares = [subject.share for subject in SUBJECTS]
+    shares = list(accumulate(subject.share for subject in SUBJECTS))
     fame = list(accumulate(rng.paretovariate(2.5) for _ in sites))
     reports = []
-    while len(reports) < number:
-        subject, site = rng.choices(SUBJECTS, shares)[0], rng.choices(sites, cum_weights=fame)[0]
+    for n in range(number):
+        rng = county.rng(f"{purpose} {n}")
+        subject, site = rng.choices(SUBJECTS, cum_weights=shares)[0], rng.choices(sites, cum_weights=fame)[0]
         days, weights = calendar[subject.season]
         day, (x, y) = rng.choices(days, cum_weights=weights)[0], _near(rng, site)
         repeats = rng.randint(1, 4) if subject.subject_name == "Pothole" and rng.random() < 0.08 else 0
         for repeat in range(1 + repeats):
             moment = datetime.combine(day, time(6)) + timedelta(seconds=int(rng.triangular(0, 61_200, 14_400)))
-            if moment < END:
-                about = (round(x + rng.gauss(0, 4), 2), round(y + rng.gauss(0, 4), 2))
-                reports.append(Report(moment, repeat > 0, subject, site, *about))
+            about = (round(x + rng.gauss(0, 4), 2), round(y + rng.gauss(0, 4), 2))
+            reports.append(Report(moment, repeat > 0, subject, site, *about))
             day += timedelta(rng.randint(0, 4))
     return sorted(reports, key=lambda report: report.moment)
 
 
+def _problems(county: County) -> list[Problem]:
+    """Up to the horizon, in the order of their numbers."""
+    reports = _reports(county, "report", _size(county, 26_900))
+    return [
+        Problem(number, report, _history(county.rng(f"history {number}"), report))
+        for number, report in enumerate(reports, 1_200_001)
+    ]
+
+
+def _told(county: County, problems: list[Problem]) -> Iterator[Problem]:
+    """What of them has been logged by the county's day."""
+    end = _end(county)
+    for problem in problems:
+        if problem.report.moment <= end:
+            yield problem._replace(log=[entry for entry in problem.log if entry[1] <= end])
+
+
 def _history(rng: Random, report: Report) -> list[tuple[str, datetime, datetime]]:
-    """Status, time logged and time effective of each entry in an enquiry's log, up to the county's end."""
+    """Status, time logged and time effective of each entry that an enquiry's log will have."""
     plan = [("0200", 0.3)] if rng.random() < 0.4 else []  # status and mean days since the entry before
     if report.is_repeat and rng.random() < 0.6:
         plan += [("0800", 2)]
@@ -182,56 +210,92 @@ def _history(rng: Random, report: Report) -> list[tuple[str, datetime, datetime]
     moment, log = report.moment, [("0100", report.moment, report.moment)]
     for status, days in plan:
         moment = _at_work(rng, moment + timedelta(seconds=int(rng.expovariate(1 / days) * 86_400)))
-        if moment > END:
-            break
         is_midnight = status > "0500" and rng.random() < 0.15
         log.append((status, moment, datetime.combine(moment, time()) if is_midnight else moment))
-    if log[-1][0] > "0500" and rng.random() < 0.004:  # closed before it was logged
-        early = report.moment - timedelta(hours=rng.randint(1, 60))
-        log[-1] = (log[-1][0], early, early)
     return log
 
 
-def _enquiries(rng: Random, sites: list[Site]) -> tuple[list[Enquiry], list[Entry]]:
-    enquiries, entries = [], []
+def _entries(truth: Truth, problem: Problem) -> Iterator[Entry]:
+    """The status log. The second entry is dated too early at times: a rule says which way, by its status."""
     notes = {"0700": "Below the intervention level", "0800": "Already reported"}
-    for number, report in enumerate(_reports(rng, sites, 20_000), 1_200_001):
-        log = _history(rng, report)
-        entries += [Entry(number, n, *entry, notes.get(entry[0])) for n, entry in enumerate(log, 1)]
-        subject, site = report.subject, report.site
-        text = f"{rng.choice(subject.words.split('|'))} on {site.site_name}"
-        text += rng.choice(("", "", f" by number {rng.randint(1, 120)}", f", {site.town_name}", " at the junction"))
-        if rng.random() < 0.005:
-            text += f". Please ring 01632 960{rng.randrange(1000):03d}"  # a number reserved for plays
-        enquiries.append(Enquiry(
-            number, f"WCC-{number}", subject.service_code, subject.subject_code, log[-1][0], len(log), text,
-            report.moment, max(entry[1] for entry in log),
-            *rng.choices(((report.x, report.y), (0, 0), (None, None)), (98, 1, 1))[0],
-            _usrn(rng, site) if rng.random() < 0.97 else None,
-            rng.choices(("WEB", "FMS", "TEL", "EML", "INS"), (34, 16, 30, 12, 8))[0],
-            rng.choice(("HUB", "SELF", "MEM")), rng.choices(("PUB", "CLLR", "PAR"), (90, 5, 5))[0],
-        ))  # fmt: skip
-    return enquiries, entries
+
+    def early(rng: Random, entry: Entry) -> datetime:
+        return problem.report.moment - timedelta(hours=rng.randint(24, 60))
+
+    for n, (status, logged, effective) in enumerate(problem.log, 1):
+        entry = Entry(problem.number, n, status, logged, effective, notes.get(status))
+        if n == 2:
+            code = "HWY02" if status > "0500" else "HWY03"
+            entry = truth.spoil(
+                "enquiry_status_log", f"{problem.number}:{n}", entry, {code: ("effective_time", early)}, 0.004
+            )
+        yield entry
 
 
-def _customers(rng: Random, sites: list[Site], enquiries: list[Enquiry]) -> list[Customer]:
-    """Who reported two enquiries in three; some report often. Addresses and numbers are nobody's."""
-    people = []
-    for number in range(1, 6_001):
-        first, last, site = rng.choice(FIRST), word(rng), rng.choice(sites)
-        address = f"{rng.randint(1, 150)} {site.site_name}, {site.town_name}"
-        email = f"{first}.{last}{number}@example.org".lower() if rng.random() < 0.7 else None
-        people.append((f"C{number:06d}", f"{first} {last}", address, email, f"01632 960{rng.randrange(1000):03d}"))
-    zeal = list(accumulate(rng.paretovariate(2) for _ in people))
-    found = []
-    for row in enquiries:
-        if row.enquiry_method_code != "INS" and rng.random() < 0.72:
-            reference, name, address, email, phone = rng.choices(people, cum_weights=zeal)[0]
+def _enquiry(county: County, problem: Problem) -> Enquiry:
+    number, report, log = problem
+    rng, subject, site = county.rng(f"enquiry {number}"), report.subject, report.site
+    text = f"{rng.choice(subject.words.split('|'))} on {site.site_name}"
+    text += rng.choice(("", "", f" by number {rng.randint(1, 120)}", f", {site.town_name}", " at the junction"))
+    if rng.random() < 0.005:
+        text += f". Please ring 01632 960{rng.randrange(1000):03d}"  # a number reserved for plays
+    return Enquiry(
+        number, f"WCC-{number}", subject.service_code, subject.subject_code, log[-1][0], len(log), text,
+        report.moment, log[-1][1],
+        *((report.x, report.y) if rng.random() < 0.99 else (None, None)),
+        _usrn(rng, site) if rng.random() < 0.97 else None,
+        rng.choices(("WEB", "FMS", "TEL", "EML", "INS"), (34, 16, 30, 12, 8))[0],
+        rng.choice(("HUB", "SELF", "MEM")), rng.choices(("PUB", "CLLR", "PAR"), (90, 5, 5))[0],
+    )  # fmt: skip
+
+
+def _misplaced(truth: Truth, row: Enquiry) -> Enquiry:
+    """The enquiry with a grid reference that is at times nought, the wrong way round, or has a figure too many."""
+    wrongs = {
+        "HWY01": ("enquiry_x", "0"),
+        "HWY04": ("enquiry_x", "{enquiry_y}"),
+        "HWY05": ("enquiry_x", "1{enquiry_x}"),
+    }
+    found = truth.spoil("central_enquiry", row.enquiry_number, row, wrongs, 0.02)
+    if found == row:
+        return row
+    x = float(found.enquiry_x)
+    return found._replace(enquiry_x=x, enquiry_y={0: 0, row.enquiry_y: row.enquiry_x}.get(x, row.enquiry_y))
+
+
+def _customers(county: County) -> Callable[[Enquiry, Truth], Iterator[Customer]]:
+    """A function (enquiry, truth) that gives who reported it: somebody in two of three, and some people often."""
+    share, people = min(1, 1.4 * _size(county, 6_000) / county.people), []
+    for household in county.households():
+        for person in household.people:
+            rng = county.rng(f"confirm {person.number}")
+            if rng.random() < share:
+                people.append((person, household.homes, rng.paretovariate(2)))
+    zeal = list(accumulate(keenness for _, _, keenness in people))
+
+    def somebody(rng: Random, day: date) -> tuple[Person, Address] | None:
+        for _ in range(20):
+            person, homes, _ = rng.choices(people, cum_weights=zeal)[0]
+            if person.is_alive(day) and person.age(day) >= 16:
+                return person, [home for since, home in homes if since <= day][-1]
+        return None
+
+    def reporter(row: Enquiry, truth: Truth) -> Iterator[Customer]:
+        rng = county.rng(f"customer {row.enquiry_number}")
+        if row.enquiry_method_code == "INS" or rng.random() >= 0.72:
+            return
+        if found := somebody(rng, row.enquiry_log_time.date()):
+            person, home = found
+            name = f"{person.forename} {person.surname}"
             name = rng.choices((name, name.upper(), f"{name} "), (90, 6, 4))[0]
-            phone = rng.choices((phone, phone.replace("0", "+44 ", 1), None), (55, 5, 40))[0]
-            person = (reference, name, address, email, phone)
-            found.append(Customer(row.enquiry_number, *person, row.last_updated_time))
-    return found
+            phone = rng.choices((person.telephone, person.telephone.replace("0", "+44 ", 1), None), (55, 5, 40))[0]
+            address = f"{home.line}, {home.street.town}"
+            made = Customer(row.enquiry_number, f"C{person.number:06d}", name, address, person.email, phone,
+                            row.enquiry_log_time)  # fmt: skip
+            truth.stands_for("enquiry_customer", row.enquiry_number, person.number, home)
+            yield truth.spoil("enquiry_customer", row.enquiry_number, made, SPOILT, 0.03)
+
+    return reporter
 
 
 # How each rule (seeds/data_quality_rules.csv) is broken: the column, and what it has then
@@ -248,27 +312,30 @@ SPOILT = {
 }
 
 
-def _defects(rng: Random, sites: list[Site], enquiries: list[Enquiry], log: list[Entry]) -> list[Defect]:
-    """Works from three in five enquiries that led to an order, and from inspections; 9,000, numbered by date."""
-    site_of, name_of = {site.site_code: site for site in sites}, _subject_names()
-    ordered = {entry.enquiry_number: entry.logged_time for entry in log if entry.enquiry_status_code == "0400"}
-    completed = {e.enquiry_number: e.logged_time for e in reversed(log) if e.enquiry_status_code == "0600"}
-    found = []  # time, time of completion, enquiry, kind of thing, street, place
-    for row in enquiries:
-        if (start := ordered.get(row.enquiry_number)) and row.site_code and rng.random() < 0.6:
-            done, site = completed.get(row.enquiry_number), site_of[row.site_code.zfill(8)]
-            place = (row.enquiry_x, row.enquiry_y) if row.enquiry_x else _near(rng, site)
-            kind = name_of[row.service_code, row.subject_code]
-            found.append((start, done and max(done, start), row.enquiry_reference, kind, site, place))
-    days, weights = _days(0.5)
-    while len(found) < 9_000:
+def _defects(county: County, problems: list[Problem]) -> Iterator[Defect]:
+    """Works from three in five enquiries that led to an order, and from inspections; numbered by date."""
+    sites, found, end = _sites(county), [], _end(county)
+    for number, report, log in problems:
+        times = {status: logged for status, logged, _ in reversed(log)}
+        rng = county.rng(f"works {number}")
+        if (start := times.get("0400")) and rng.random() < 0.6:
+            done = times.get("0600")
+            place = (report.x, report.y) if rng.random() < 0.98 else _near(rng, report.site)
+            reference = f"WCC-{number}"
+            found.append((start, done and max(done, start), reference, report.subject.subject_name, report.site, place))
+    (days, weights), shares = _days(0.5), list(accumulate(subject.share for subject in SUBJECTS))
+    for n in range(_size(county, 6_500)):
+        rng = county.rng(f"inspection {n}")
         site, day = rng.choice(sites), rng.choices(days, cum_weights=weights)[0]
         start = _at_work(rng, datetime.combine(day, time(8)) + timedelta(seconds=rng.randrange(28_800)))
-        if start < END:
-            kind = rng.choices(SUBJECTS, [subject.share for subject in SUBJECTS])[0].subject_name
-            found.append((start, None, None, kind, site, _near(rng, site)))
+        kind = rng.choices(SUBJECTS, cum_weights=shares)[0].subject_name
+        found.append((start, None, None, kind, site, _near(rng, site)))
     found.sort(key=lambda defect: defect[0])
-    return [_defect(rng, uid, *defect) for uid, defect in enumerate(found, 7_000_001)]
+    for uid, defect in enumerate(found, 7_000_001):
+        if defect[0] <= end:
+            row = _defect(county.rng(f"defect {uid}"), uid, *defect)
+            done = row.actual_completion_date
+            yield row._replace(actual_completion_date=done if done and done <= end else None)
 
 
 def _defect(rng: Random, uid: int, start: datetime, done: datetime | None, enquiry: str | None, kind: str, site: Site,
@@ -278,7 +345,7 @@ def _defect(rng: Random, uid: int, start: datetime, done: datetime | None, enqui
     response = rng.choices(fitting, [r.share for r in fitting])[0]
     if not enquiry:
         done = start + timedelta(seconds=int(response.hours * 3_600 * rng.triangular(0, 1.4, 0.6)))
-        done = done if done <= END and rng.random() < 0.98 else None
+        done = done if rng.random() < 0.98 else None
     name, road = site.site_name, site.site_name.split()[-1]
     spellings = (name, name.upper(), name.replace(road, SHORT.get(road, road)), f"{name} ")
     return Defect(
@@ -306,7 +373,7 @@ def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=ZoneInfo("Europe/London")).astimezone(UTC)
 
 
-def _requests(enquiries: list[Enquiry]) -> list[dict]:
+def _requests(enquiries: Iterable[Enquiry]) -> list[dict]:
     """The front door's view of the enquiries that came through it: the id that it got back is Confirm's number."""
     name_of, open_codes = _subject_names(), {s.enquiry_status_code for s in STATUSES if s.outstanding_flag == "Y"}
     requests = []
@@ -325,15 +392,19 @@ def _requests(enquiries: list[Enquiry]) -> list[dict]:
     return requests
 
 
-def _fixmystreet(rng: Random, sites: list[Site]) -> bytes:
+def _fixmystreet(county: County) -> bytes:
     category = {"Pothole": "Potholes", "Footway": "Pavements/footpaths", "Street light": "Street lighting",
                 "Road sign": "Road traffic signs", "Overgrown hedge": "Trees"}  # fmt: skip
-    states, rows = ("confirmed", "fixed - user", "fixed", "unconfirmed", "hidden"), []
-    for number, report in enumerate(_reports(rng, sites, 1_500), 900_001):
+    states, rows, end = ("confirmed", "fixed - user", "fixed", "unconfirmed", "hidden"), [], _end(county)
+    for number, report in enumerate(_reports(county, "fixmystreet", _size(county, 2_000)), 900_001):
+        if report.moment > end:
+            break
+        rng, created = county.rng(f"fixmystreet report {number}"), _utc(report.moment)
         state = rng.choices(states, (60, 26, 9, 4.5, 0.5))[0]
-        created = _utc(report.moment)
         sent = created + timedelta(seconds=rng.randint(10, 600))
-        last = created if state == "unconfirmed" else min(sent + timedelta(days=rng.expovariate(1 / 20)), _utc(END))
+        last = created if state == "unconfirmed" else sent + timedelta(days=rng.expovariate(1 / 20))
+        if last > _utc(end):
+            state, last = "confirmed", sent
         times = [f"{moment:%Y-%m-%d %H:%M:%S} UTC" for moment in (created, sent, max(last, sent))]
         latitude, longitude = _wgs84(report.x, report.y)
         area = sorted(TOWNS).index(report.site.town_name) + 1

@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
@@ -27,10 +28,11 @@ from filelock import FileLock
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from demo import capita, finance, highways, koha
-from demo.county import County, Truth, definition
+from demo import capita, finance, highways, koha, procurement
+from demo.county import County, Truth, columns, definition, key_columns
+from demo.people import HORIZON
 
-DATABASES: dict[str, ModuleType] = {"confirm": highways}  # by name of system and database
+DATABASES: dict[str, ModuleType] = {"confirm": highways, "procurement": procurement}  # by name of system and database
 FILES: dict[str, ModuleType] = {"capita": capita, "erp": finance, "fixmystreet": highways, "koha": koha}
 PATIENCE = 30  # seconds for the front door to answer or to end
 
@@ -81,6 +83,30 @@ def start(folder: Path, warehouse_url: str, county: County | None = None) -> dic
         }
 
 
+def advance(folder: Path, warehouse_url: str, days: int) -> date:
+    """Let so many days go by in the county's systems, and return the day that it is then.
+
+    Each system has then what it would have if it were filled on that day. Rows that are the same stay untouched.
+    Raises RuntimeError where there is no county yet, ValueError beyond demo.people.HORIZON.
+    """
+    folder = folder.resolve()
+    with FileLock(folder / "systems.lock", timeout=10 * PATIENCE):
+        state = _state(folder)
+        if "password" not in state:
+            raise RuntimeError("there is no invented county here yet: `make run` makes it")
+        county = County(state["seed"], state["people"], date.fromisoformat(state["day"]) + timedelta(days))
+        if county.day > HORIZON:
+            raise ValueError(f"the county is not made beyond {HORIZON}")
+        for name, module in DATABASES.items():
+            _advance_database(warehouse_url, name, module, county, folder)
+        _fill_folder(folder, county)
+        _end(_front_door(folder, state))
+        state["day"] = county.day.isoformat()
+        state["front_door"] = _open_front_door(folder)
+        _write(folder / "systems.json", json.dumps(state))
+    return county.day
+
+
 def stop(folder: Path) -> None:
     """End the front door, if it runs; the data stay. Confirm's database stops with its server."""
     folder = folder.resolve()
@@ -115,6 +141,7 @@ def _fill_folder(folder: Path, county: County) -> None:
             for path, content in module.files(county, truth):
                 (half / path).parent.mkdir(parents=True, exist_ok=True)
                 (half / path).write_bytes(content)
+    shutil.rmtree(folder / "landing", ignore_errors=True)
     half.rename(folder / "landing")
 
 
@@ -152,6 +179,42 @@ def _tables(cursor) -> dict[str, str | None]:
 
 def _fill_database(warehouse_url: str, name: str, module: ModuleType, county: County, folder: Path) -> None:
     """Make and fill the tables that are not there, in one transaction: all or none, however this ends."""
+    with _connect(warehouse_url, name) as connection, connection, connection.cursor() as cursor:
+        missing = module.TABLES.keys() - _tables(cursor).keys()
+        _copy(cursor, "public", name, module, county, folder, missing)
+
+
+def _advance_database(warehouse_url: str, name: str, module: ModuleType, county: County, folder: Path) -> None:
+    """Bring a database's rows to those of the county's day: delete, change and add what differs, in one transaction."""
+    with _connect(warehouse_url, name) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("create schema next")
+        _copy(cursor, "next", name, module, county, folder, module.TABLES)
+        for table, declaration in module.TABLES.items():
+            keys = key_columns(declaration)
+            others = [column for column in columns(declaration) if column not in keys]
+            change = "update set {} where old is distinct from excluded" if others else "nothing{}"
+            parts = {
+                "old": sql.Identifier("public", table),
+                "new": sql.Identifier("next", table),
+                "key": sql.SQL(", ").join(map(sql.Identifier, keys)),
+                "same": sql.SQL(" and ").join(sql.SQL("old.{0} = new.{0}").format(sql.Identifier(key)) for key in keys),
+                "change": sql.SQL(change).format(
+                    sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others)
+                ),
+            }
+            for statement in (
+                "analyze {new}",
+                "delete from {old} as old where not exists (select from {new} as new where {same})",
+                "insert into {old} as old select * from {new} on conflict ({key}) do {change}",
+            ):
+                cursor.execute(sql.SQL(statement).format(**parts))
+        cursor.execute("drop schema next cascade")
+
+
+def _copy(
+    cursor, schema: str, name: str, module: ModuleType, county: County, folder: Path, tables: Iterable[str]
+) -> None:
+    """Make these tables of a system in a schema, with the county's rows."""
     with tempfile.TemporaryDirectory(dir=folder) as spool, ExitStack() as open_files:
         files = {
             table: open_files.enter_context((Path(spool) / table).open("w+", encoding="utf-8", newline=""))
@@ -161,13 +224,12 @@ def _fill_database(warehouse_url: str, name: str, module: ModuleType, county: Co
         with closing(Truth(county, name, folder / "truth")) as truth:
             for table, row in module.rows(county, truth):
                 writers[table].writerow(row)
-        with _connect(warehouse_url, name) as connection, connection, connection.cursor() as cursor:
-            for table_name in module.TABLES.keys() - _tables(cursor).keys():
-                table, parts = sql.Identifier("public", table_name), sql.SQL(definition(module.TABLES[table_name]))
-                cursor.execute(sql.SQL("create table {} ({})").format(table, parts))
-                cursor.execute(sql.SQL("comment on table {} is {}").format(table, sql.Literal(_marker(county))))
-                files[table_name].seek(0)
-                cursor.copy_expert(sql.SQL("copy {} from stdin (format csv)").format(table), files[table_name])
+        for table_name in tables:
+            table, parts = sql.Identifier(schema, table_name), sql.SQL(definition(module.TABLES[table_name]))
+            cursor.execute(sql.SQL("create table {} ({})").format(table, parts))
+            cursor.execute(sql.SQL("comment on table {} is {}").format(table, sql.Literal(_marker(county))))
+            files[table_name].seek(0)
+            cursor.copy_expert(sql.SQL("copy {} from stdin (format csv)").format(table), files[table_name])
 
 
 def _ensure_reader(warehouse_url: str, name: str, password: str) -> None:

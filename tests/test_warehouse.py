@@ -16,10 +16,10 @@ from ingestion.contracts import read_contracts
 
 SETS = {  # publish sets, and systems that they rest on
     "education": {"raw_reference", "raw_capita"},
-    "finance": {"raw_reference", "raw_erp"},
+    "finance": {"raw_reference", "raw_erp", "raw_procurement"},
     "highways": {"raw_reference", "raw_confirm"},
     "libraries": {"raw_reference", "raw_koha"},
-    "quality": {"raw_confirm", "raw_erp"},
+    "quality": {"raw_confirm", "raw_erp", "raw_procurement"},
     "usage": {"raw_serverlog"},
 }
 REDDITCH = "pbi_highways_redditch"

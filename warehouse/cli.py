@@ -332,6 +332,25 @@ def stop() -> None:
     console.print("stopped")
 
 
+@main.group()
+def demo() -> None:
+    """The invented county that stands in for the council's systems."""
+
+
+@demo.command()
+@click.option("--days", type=click.IntRange(1), default=1, show_default=True)
+def advance(days: int) -> None:
+    """Let days go by in the county: its systems change, and the next run loads what did."""
+    from demo import systems
+
+    environment.prepare(demo=True)
+    try:
+        day = systems.advance(home(), os.environ["WAREHOUSE_URL"], days)
+    except (RuntimeError, ValueError) as error:
+        raise WarehouseError(str(error)) from None
+    console.print(f"In the invented county it is {day:%d %B %Y} now. Next: `make run`")
+
+
 @main.command(context_settings={"ignore_unknown_options": True})
 @DEMO
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)

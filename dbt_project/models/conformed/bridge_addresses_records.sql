@@ -1,5 +1,5 @@
--- An address is known by the token of home, street and postcode. One that lacks its street goes by home and postcode; one
--- whose postcode is missing or wrong by home, street and town: each to the full address that most records have there.
+-- An address is the token of home, street and postcode. One that lacks a street goes by home and postcode; one
+-- whose postcode is missing or wrong by home, street and town: to the full address that most records have there.
 with
 
 int_addresses_unioned as (

@@ -6,6 +6,12 @@ ledger_lines as (
 
 ),
 
+budgets as (
+
+    select * from {{ ref('stg_procurement__budgets') }}
+
+),
+
 names as (
 
     select
@@ -23,6 +29,19 @@ names as (
         paying_body_name,
         organisational_unit_name
 
+    union all
+
+    -- a cost centre may have a budget before anything was paid from it
+    select distinct
+        paying_body_uri,
+        cost_centre_code,
+        paying_body_name,
+        organisational_unit_name,
+        {{ is_redacted('organisational_unit_name') }} as is_redacted,
+        0 as line_count,
+        null::date as last_payment_date
+    from budgets
+
 ),
 
 -- the latest name holds, except that a name once withheld stays withheld
@@ -32,7 +51,7 @@ cost_centres as (
     from names
     order by
         paying_body_uri asc, cost_centre_code asc,
-        is_redacted desc, last_payment_date desc, line_count desc, organisational_unit_name asc
+        is_redacted desc, last_payment_date desc nulls last, line_count desc, organisational_unit_name asc
 
 ),
 

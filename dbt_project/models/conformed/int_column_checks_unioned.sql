@@ -1,5 +1,5 @@
 -- The checks of every system; a new system's are added here.
-{% set systems = ['capita', 'confirm', 'erp', 'koha'] %}
+{% set systems = ['capita', 'confirm', 'erp', 'koha', 'procurement'] %}
 
 with
 

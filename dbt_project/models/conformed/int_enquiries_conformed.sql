@@ -30,6 +30,12 @@ int_enquiry_customers_counted as (
 
 ),
 
+int_enquiries_repeated as (
+
+    select * from {{ ref('int_enquiries_repeated') }}
+
+),
+
 int_places_located as (
 
     select * from {{ ref('int_places_located') }}
@@ -68,6 +74,7 @@ conformed as (
         coalesce(int_places_located.district_name, dim_streets.district_name) as district_name,
         coalesce(int_enquiry_logs_summarised.reopened_count, 0) as reopened_count,
         int_enquiry_customers_counted.customer_enquiries_in_year_before,
+        coalesce(int_enquiries_repeated.earlier_enquiry_count, 0) as earlier_enquiry_count,
         coalesce(int_enquiry_logs_summarised.is_open, enquiry_statuses.is_outstanding, true) as is_open,
         int_enquiry_logs_summarised.first_responded_at,
         int_enquiry_logs_summarised.closed_at,
@@ -93,6 +100,8 @@ conformed as (
         on enquiries.enquiry_number = int_enquiry_logs_summarised.enquiry_number
     left join int_enquiry_customers_counted
         on enquiries.enquiry_number = int_enquiry_customers_counted.enquiry_number
+    left join int_enquiries_repeated
+        on enquiries.enquiry_number = int_enquiries_repeated.enquiry_number
     left join int_places_located
         on
             enquiries.easting = int_places_located.easting
@@ -134,6 +143,8 @@ final as (
                 then as_at_on.working_day_number - logged_on.working_day_number
         end as age_working_days,
         conformed.is_open,
+        -- without a place nobody can say
+        case when conformed.easting is not null then conformed.earlier_enquiry_count > 0 end as is_repeat,
         conformed.is_responded_before_logged,
         conformed.is_closed_before_logged,
         conformed.logged_at,

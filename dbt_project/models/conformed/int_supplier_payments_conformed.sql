@@ -12,6 +12,35 @@ bridge_organisations_suppliers as (
 
 ),
 
+contracts as (
+
+    select * from {{ ref('stg_procurement__contracts') }}
+
+),
+
+-- lines are many, suppliers and their days of payment few
+days_paid as (
+
+    select distinct
+        supplier_id,
+        payment_date
+    from ledger_lines
+
+),
+
+days_on_contract as (
+
+    select distinct
+        days_paid.supplier_id,
+        days_paid.payment_date
+    from days_paid
+    inner join contracts
+        on
+            days_paid.supplier_id = contracts.supplier_id
+            and days_paid.payment_date between contracts.start_date and contracts.end_date
+
+),
+
 final as (
 
     select
@@ -35,6 +64,7 @@ final as (
         ledger_lines.is_redacted,
         ledger_lines.net_amount_gbp < 0 as is_credit_note,
         ledger_lines.net_amount_gbp > 500 as is_over_500,
+        case when not ledger_lines.is_redacted then days_on_contract.supplier_id is not null end as is_on_contract,
         ledger_lines.payment_date,
         ledger_lines.effective_date
     from ledger_lines
@@ -43,6 +73,10 @@ final as (
             {{ surrogate_key(["'invoice'", 'ledger_lines.supplier_id', 'ledger_lines.supplier_name']) }}
             = bridge_organisations_suppliers.supplier_spelling_key
             and not ledger_lines.is_redacted
+    left join days_on_contract
+        on
+            ledger_lines.supplier_id = days_on_contract.supplier_id
+            and ledger_lines.payment_date = days_on_contract.payment_date
 
 )
 

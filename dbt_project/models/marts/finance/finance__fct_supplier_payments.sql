@@ -27,6 +27,7 @@ final as (
         is_redacted,
         is_credit_note,
         is_over_500,
+        is_on_contract,
         payment_date,
         effective_date
     from int_supplier_payments_conformed

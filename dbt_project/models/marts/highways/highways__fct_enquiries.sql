@@ -29,6 +29,7 @@ final as (
         close_working_days,
         age_working_days,
         is_open,
+        is_repeat,
         is_responded_before_logged,
         is_closed_before_logged,
         logged_at,

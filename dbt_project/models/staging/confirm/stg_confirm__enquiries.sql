@@ -28,6 +28,7 @@ renamed as (
         -- numbers
         {{ known_coordinate('enquiry_x', 'enquiry_y') }} as easting,
         {{ known_coordinate('enquiry_y', 'enquiry_x') }} as northing,
+        enquiry_x as easting_raw,
 
         -- dates
         {{ known_time('enquiry_log_time') }} as logged_at,

@@ -1,0 +1,48 @@
+"""Spellings of addresses: what is one home, and what is another."""
+
+import pyarrow as pa
+import pytest
+
+from ingestion.addresses import spellings
+
+HOMES = [  # each line one home, as it may be written
+    ["12 Wren Lane, Malvern, WR14 1AA", "12, WREN LN. MALVERN WR141AA", " 12 wren la  malvern Worcestershire wr14 1aa",
+     "012 Wren Lane, Elderford, Malvern, Worcs, WR14 1AA", "The Wrens, 12 Wren Lane, Malvern WR14 1AA",
+     "Plot 7, 12 Wren Lane, Malvern, WR14 1AA"],
+    ["12A Wren Lane, Malvern, WR14 1AA", "12a, Wren Lane, Malvern, WR14 1AA"],
+    ["Flat 3, Damson House, 12 Wren Lane, Malvern, WR14 1AA", "12 Wren Lane, Flat 3, Malvern, WR14 1AA",
+     "Apartment 3, 12 Wren Lane, Malvern WR14 1AA", "3, Damson House, 12 Wren Lane, Malvern, WR14 1AA"],
+    ["Flat C, 12 Wren Lane, Malvern, WR14 1AA", "Apt C 12 Wren Lane Malvern WR14 1AA"],
+    ["12 Elm Road, Malvern, WR14 1AA", "12 Elm Rd, Malvern, WR14 1AA"],
+    ["12 Wren Lane, Malvern, WR14 2BB"],
+    ["St John's Cottage, Wren Lane, Malvern, WR14 1AA", "ST JOHNS COTTAGE, Wren Ln, Malvern WR14 1AA",
+     "StJohn\u2019s Cottage, Wren Lane, Malvern, WR14 1AA"],
+    ["Manor Farm, Wren Lane, Malvern, WR14 1AA"],
+]  # fmt: skip
+
+
+def spelt(text: str) -> dict[str, str | None]:
+    return {name: values[0].as_py() for name, values in spellings(pa.chunked_array([[text]])).items()}
+
+
+@pytest.mark.parametrize("home", HOMES, ids=lambda home: home[0])
+def test_a_home_is_one_however_it_is_written_and_no_other(home: list[str]) -> None:
+    ours = {spelt(text)[""] for text in home}
+    assert len(ours) == 1
+    assert not ours & {spelt(text)[""] for other in HOMES if other is not home for text in other}
+
+
+def test_a_home_is_known_without_its_street_or_its_postcode() -> None:
+    whole = spelt("Flat 3, Damson House, 12 Wren Lane, Malvern, WR14 1AA")
+    no_street = spelt("Flat 3, Damson House, 12, Malvern, WR14 1AA")
+    no_postcode = spelt("Flat 3, 12 Wren Lane, Malvern")
+    assert no_street["premises"] == no_street[""] == whole["premises"]
+    assert no_postcode["street"] == no_postcode[""] == whole["street"]
+    assert no_street["street"] is None is no_postcode["premises"]
+
+
+@pytest.mark.parametrize("text", ["", "  ", "Opposite the church", "£", "WR14 1AA", "No fixed abode"])
+def test_what_is_no_address_is_itself(text: str) -> None:
+    found = spelt(text)
+    assert found["street"] is None
+    assert found[""] is not None

@@ -1,0 +1,172 @@
+"""Purchasing, highways' repeats and backlog: what was made is what is found, and what is published adds up."""
+
+import csv
+from collections import Counter, defaultdict
+from datetime import date, timedelta
+
+import pytest
+from conftest import Warehouse
+
+from demo import finance, highways, procurement
+from demo.county import County, Truth
+
+COUNTY = County(people=1_000)
+LATER = COUNTY._replace(day=date(2026, 12, 31))
+
+
+def rows(module, county: County) -> dict[str, list]:
+    found = defaultdict(list)
+    for table, row in module.rows(county, Truth(county, "trial")):
+        found[table].append(row)
+    return found
+
+
+@pytest.fixture(scope="module")
+def bought() -> dict[str, list]:
+    return rows(procurement, COUNTY)
+
+
+@pytest.mark.parametrize(
+    ("module", "changing"),
+    [(highways, {"central_enquiry", "defect"}), (procurement, {"apoheader", "apinvoice"})],
+)
+def test_a_later_day_has_the_same_rows_and_what_happened_since(module, changing: set[str]) -> None:
+    before, after = rows(module, COUNTY), rows(module, LATER)
+    keys = {
+        name: [place for place, part in enumerate(table.split()) if "*" in part]
+        for name, table in module.TABLES.items()
+    }
+    for name, found in before.items():
+        later = {tuple(row[place] for place in keys[name]): row for row in after[name]}
+        changed = {key for row in found if later[key := tuple(row[place] for place in keys[name])] != row}
+        assert bool(changed) == (name in changing), name
+        assert len(later) == len(after[name]) >= len(found)
+    told = [row.last_update for found in before.values() for row in found if hasattr(row, "last_update")]
+    assert all(moment.date() <= COUNTY.day for moment in told)
+
+
+def test_files_of_past_years_stay_the_same_bytes_and_this_years_grows() -> None:
+    before, after = (dict(finance.files(county, Truth(county, "erp"))) for county in (COUNTY, LATER))
+    assert before.keys() == after.keys()
+    grown = {path for path in before if before[path] != after[path]}
+    assert grown == {path for path in before if "2026-27" in path}
+    cards = next(path for path in grown if path.endswith(".csv"))
+    assert set(before[cards].splitlines()) < set(after[cards].splitlines())
+
+
+def test_a_larger_county_has_more_in_proportion_and_no_more_below_80_000() -> None:
+    sizes = [highways._size(County(people=people), 20_000) for people in (1_000, 80_000, 600_000)]
+    assert sizes == [20_000, 20_000, 150_000]
+    assert len(finance.suppliers(County(people=160_000))) == 2 * len(finance.suppliers(COUNTY))
+
+
+def test_customers_are_people_of_the_county() -> None:
+    truth, made = Truth(COUNTY, "confirm"), {}
+    for table, row in highways.rows(COUNTY, truth):
+        if table == "enquiry_customer":
+            made[str(row.enquiry_number)] = row
+    faults, records = truth.read()
+    spoilt = {fault["record_key"] for fault in faults if fault["raw_table"] == "raw_confirm.enquiry_customer"}
+    people = {
+        str(person.number): (person, household) for household in COUNTY.households() for person in household.people
+    }
+    assert made.keys() == {record["record_key"] for record in records}
+    assert 0.02 < len(spoilt) / len(made) < 0.04
+    for record in records:
+        row, (person, household) = made[record["record_key"]], people[record["person"]]
+        day = row.last_updated_time.date()
+        assert person.is_alive(day)
+        assert person.age(day) >= 16
+        if record["record_key"] not in spoilt:
+            home = household.address(day)
+            assert row.customer_name.strip().lower() == f"{person.forename} {person.surname}".lower()
+            assert row.customer_address == f"{home.line}, {home.street.town}"
+            assert (row.customer_email, str(home.key)) == (person.email, record["address"])
+
+
+@pytest.mark.parametrize("system", ["confirm", "erp", "procurement"])
+def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehouse, system: str) -> None:
+    with (warehouse.home / f"truth/{system}.faults.csv").open(encoding="utf-8") as file:
+        truth = Counter(
+            (row["raw_table"], row["record_key"], row["column_name"], row["rule_code"]) for row in csv.DictReader(file)
+        )
+    findings = warehouse.sql(
+        "select raw_table, record_key, column_name, rule_code from quality.fct_findings "
+        "where raw_table like %s and rule_code not like 'VAT%%'",
+        (f"raw_{system}.%",),
+    )
+    assert Counter(findings) == truth
+    assert {code[:3] for *_, code in truth} >= {"confirm": {"HWY"}}.get(system, {"FIN"})
+
+
+def test_prompt_payment_is_what_the_county_paid(warehouse: Warehouse, bought: dict[str, list]) -> None:
+    measured = [row for row in bought["apinvoice"] if row.pay_date and row.amount > 0 and row.dispute_flag == "N"]
+    prompt = Counter((row.pay_date - row.arrival_date) <= timedelta(30) for row in measured)
+    published = 'select sum("Invoices paid"), sum("Paid within 30 days") from finance.rpt_prompt_payment'
+    assert warehouse.sql(published) == [(len(measured), prompt[True])]
+    assert 0.85 < prompt[True] / len(measured) < 0.95
+
+
+def test_interest_is_owed_as_the_act_says(warehouse: Warehouse, bought: dict[str, list]) -> None:
+    with (warehouse.root / "seeds/bank_of_england_base_rates.csv").open(encoding="utf-8") as file:
+        rates = [(date.fromisoformat(row["first_date"]), float(row["base_rate_pct"])) for row in csv.DictReader(file)]
+    as_at = max(row.last_update for row in bought["apinvoice"]).date()
+    owed = 0.0
+    for row in bought["apinvoice"]:
+        first, last = row.arrival_date + timedelta(31), row.pay_date or as_at
+        if last >= first and row.amount > 0 and row.dispute_flag == "N":
+            fixed = date(first.year, 6, 30) if first.month > 6 else date(first.year - 1, 12, 31)
+            rate = 8 + [rate for since, rate in rates if since <= fixed][-1]
+            owed += round(row.amount * rate / 100 * ((last - first).days + 1) / 365 + 1e-9, 2)
+    published = warehouse.sql("select sum(interest_owed_gbp)::float from finance.fct_invoice_payments")[0][0]
+    assert published == pytest.approx(owed, abs=0.5)
+    assert owed > 1_000
+
+
+def test_contracts_and_budgets_are_those_that_were_made(warehouse: Warehouse, bought: dict[str, list]) -> None:
+    contracts = warehouse.sql("select count(*), sum(annual_value_gbp)::float from finance.fct_contracts")
+    total = sum(row.annual_value for row in bought["contract"])
+    assert contracts == [(len(bought["contract"]), pytest.approx(total, abs=0.01))]
+    budget = warehouse.sql("select sum(budget_gbp)::float from finance.fct_budget_months")[0][0]
+    assert budget == pytest.approx(sum(row.amount for row in bought["aglbudget"]), abs=0.01)
+    spans = defaultdict(list)
+    for row in bought["contract"]:
+        spans[row.apar_id].append((row.start_date, row.end_date))
+    lines = [
+        line
+        for year in finance.years(COUNTY)
+        for line, _ in finance.ledger(COUNTY, year)
+        if line.payment_date <= COUNTY.day and line.beneficiary_other_id != "Redacted"
+    ]
+    off = [
+        line
+        for line in lines
+        if not any(start <= line.payment_date <= end for start, end in spans[line.beneficiary_other_id])
+    ]
+    published = "select count(*) from finance.fct_supplier_payments where not is_on_contract"
+    assert warehouse.sql(published) == [(len(off),)]
+    assert 0.2 < len(off) / len(lines) < 0.6
+
+
+def test_repeats_and_backlog_are_those_of_the_source(warehouse: Warehouse) -> None:
+    """Every pair of enquiries is compared, which the warehouse does not do."""
+    repeats = warehouse.sql(
+        "select count(distinct later.enquiry_number) from staging.stg_confirm__enquiries as later "
+        "inner join staging.stg_confirm__enquiry_subjects as what using (service_code, subject_code) "
+        "inner join staging.stg_confirm__enquiries as earlier on later.enquiry_number > earlier.enquiry_number "
+        "and later.logged_at - earlier.logged_at between interval '0' and interval '28 days' "
+        "and abs(later.easting - earlier.easting) <= 50 and abs(later.northing - earlier.northing) <= 50 "
+        "and sqrt((later.easting - earlier.easting) ^ 2 + (later.northing - earlier.northing) ^ 2) <= 50 "
+        "inner join staging.stg_confirm__enquiry_subjects as whatever "
+        "on (earlier.service_code, earlier.subject_code) = (whatever.service_code, whatever.subject_code) "
+        "and what.subject_name = whatever.subject_name"
+    )[0][0]
+    published = "select count(*) from highways.fct_enquiries where is_repeat"
+    assert warehouse.sql(published) == [(repeats,)]
+    assert repeats > 500
+    counted = (
+        "select count(*), count(*) filter (where required_completion_date <= '2026-06-30') from highways.fct_defects "
+        "where reported_date <= '2026-06-30' and coalesce(completed_date, 'infinity') > '2026-06-30'"
+    )
+    published = "select sum(open_count), sum(overdue_count) from highways.fct_defect_backlog_days where date_day = "
+    assert warehouse.sql(f"{published} '2026-06-30'") == warehouse.sql(counted)
