@@ -28,7 +28,7 @@ from filelock import FileLock
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from demo import finance, highways, mosaic, procurement
+from demo import capita, finance, highways, koha, mosaic, procurement
 from demo.county import County, Truth, columns, definition, key_columns
 from demo.people import HORIZON
 
@@ -37,7 +37,12 @@ DATABASES: dict[str, ModuleType] = {  # by name of system and database
     "mosaic": mosaic,
     "procurement": procurement,
 }
-FILES: dict[str, ModuleType] = {"erp": finance, "fixmystreet": highways}
+FILES: dict[str, ModuleType] = {
+    "capita": capita,
+    "erp": finance,
+    "fixmystreet": highways,
+    "koha": koha,
+}
 PATIENCE = 30  # seconds for the front door to answer or to end
 
 

@@ -1,5 +1,12 @@
 -- The checks of every system; a new system's are added here.
-{% set systems = ['confirm', 'erp', 'mosaic', 'procurement'] %}
+{% set systems = [
+    'capita',
+    'confirm',
+    'erp',
+    'koha',
+    'mosaic',
+    'procurement',
+] %}
 
 with
 

@@ -1,0 +1,175 @@
+with
+
+pupils as (
+
+    select * from {{ ref('stg_capita__pupils') }}
+
+),
+
+staged_enrolments as (
+
+    select * from {{ ref('stg_capita__enrolments') }}
+
+),
+
+staged_attendances as (
+
+    select * from {{ ref('stg_capita__attendances') }}
+
+),
+
+suspensions as (
+
+    select * from {{ ref('stg_capita__suspensions') }}
+
+),
+
+staged_ehcps as (
+
+    select * from {{ ref('stg_capita__ehcps') }}
+
+),
+
+bridge_pupils_upns as (
+
+    select * from {{ ref('bridge_pupils_upns') }}
+
+),
+
+bridge_schools_urns as (
+
+    select * from {{ ref('bridge_schools_urns') }}
+
+),
+
+attendance_codes as (
+
+    select * from {{ ref('attendance_codes') }}
+
+),
+
+pupil_ethnicities as (
+
+    select * from {{ ref('pupil_ethnicities') }}
+
+),
+
+sen_needs as (
+
+    select * from {{ ref('sen_needs') }}
+
+),
+
+
+-- a constant beside each former number, so that nothing of the number is in what is found
+former_upns as (
+
+    select
+        upn_token,
+        'EDU01' as fault
+    from bridge_pupils_upns
+    where is_former
+
+),
+
+enrolments as (
+
+    select
+        staged_enrolments.*,
+        former_upns.fault as upn_fault,
+        case when staged_enrolments.laestab <> bridge_schools_urns.laestab then 'EDU03' end as laestab_fault
+    from staged_enrolments
+    left join former_upns
+        on staged_enrolments.upn_token = former_upns.upn_token
+    left join bridge_schools_urns
+        on staged_enrolments.urn = bridge_schools_urns.urn
+
+),
+
+attendances as (
+
+    select
+        staged_attendances.*,
+        former_upns.fault as upn_fault,
+        case when attendance_codes.session_code is null then 'EDU02' end as session_code_fault
+    from staged_attendances
+    left join former_upns
+        on staged_attendances.upn_token = former_upns.upn_token
+    left join attendance_codes
+        on staged_attendances.session_code = attendance_codes.session_code
+
+),
+
+ehcps as (
+
+    select
+        staged_ehcps.*,
+        case when sen_needs.need_code is null then 'EDU06' end as primary_need_fault
+    from staged_ehcps
+    left join sen_needs
+        on staged_ehcps.primary_need_code = sen_needs.need_code
+
+),
+
+pupil_records as (
+
+    select
+        pupils.*,
+        case when pupil_ethnicities.ethnicity_code is null then 'EDU07' end as ethnicity_fault
+    from pupils
+    left join pupil_ethnicities
+        on pupils.ethnicity_code = pupil_ethnicities.ethnicity_code
+
+),
+
+unioned as (
+
+    {%- set file_row = "concat_ws(':', source_file, source_row_number)" %}
+    {{ column_checks('pupil_records', 'raw_capita.pupils', file_row, {
+        'upn': ('upn_token is not null', 'upn_fault'),
+        'surname': ('has_surname', 'surname_fault'),
+        'forename': ('has_forename', 'forename_fault'),
+        'date_of_birth': ('coalesce(birth_month::text, date_of_birth_fault) is not null', 'date_of_birth_fault'),
+        'postcode': ('has_postcode', 'postcode_fault'),
+        'ethnicity': ('ethnicity_code is not null', 'ethnicity_fault'),
+    }) }}
+
+    union all
+
+    {{ column_checks('enrolments', 'raw_capita.enrolments', file_row, {
+        'upn': ('upn_token is not null', 'upn_fault'),
+        'laestab': ('laestab is not null', 'laestab_fault'),
+    }) }}
+
+    union all
+
+    {{ column_checks('attendances', 'raw_capita.attendance', file_row, {
+        'upn': ('upn_token is not null', 'upn_fault'),
+        'session_code': ('session_code is not null', 'session_code_fault'),
+    }) }}
+
+    union all
+
+    {{ column_checks('suspensions', 'raw_capita.suspensions', file_row, {
+        'sessions_lost': ('sessions_lost_raw is not null', "case when sessions_lost is null then 'EDU04' end"),
+    }) }}
+
+    union all
+
+    {{ column_checks('ehcps', 'raw_capita.ehcps', file_row, {
+        'decided_date': ('decided_date is not null', "case when decided_date < requested_date then 'EDU05' end"),
+        'primary_need': ('primary_need_code is not null', 'primary_need_fault'),
+    }) }}
+
+),
+
+final as (
+
+    select
+        {{ surrogate_key(['raw_table', 'column_name', 'record_key', 'rule_code']) }} as column_check_key,
+        *
+    from unioned
+
+)
+
+select * from final

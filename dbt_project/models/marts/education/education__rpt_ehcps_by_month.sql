@@ -1,0 +1,48 @@
+with
+
+education__fct_ehcps as (
+
+    select * from {{ ref('education__fct_ehcps') }}
+
+),
+
+
+requested as (
+
+    select
+        date_trunc('month', requested_date)::date as month_start_date,
+        count(*) as requests
+    from education__fct_ehcps
+    group by date_trunc('month', requested_date)
+
+),
+
+issued as (
+
+    select
+        date_trunc('month', issued_date)::date as month_start_date,
+        count(*) as plans_issued,
+        count(*) filter (where is_in_20_weeks) as plans_in_20_weeks
+    from education__fct_ehcps
+    where is_in_20_weeks is not null
+    group by date_trunc('month', issued_date)
+
+),
+
+final as (
+
+    select
+        coalesce(requested.month_start_date, issued.month_start_date) as "Calendar month",
+        case when requested.requests >= 5 then requested.requests end as "Requests",
+        case when issued.plans_issued >= 5 then issued.plans_issued end as "Plans issued",
+        case when issued.plans_in_20_weeks >= 5 then issued.plans_in_20_weeks end as "Issued in 20 weeks",
+        {{ percent_of(
+            'issued.plans_in_20_weeks', 'issued.plans_issued', 'issued.plans_in_20_weeks'
+        ) }} as "Issued in 20 weeks per cent"
+    from requested
+    full join issued
+        on requested.month_start_date = issued.month_start_date
+
+)
+
+select * from final

@@ -1,0 +1,20 @@
+with
+
+int_visit_months_conformed as (
+
+    select * from {{ ref('int_visit_months_conformed') }}
+
+),
+
+final as (
+
+    select
+        branch_key,
+        month_start_date,
+        visits,
+        visits_reported
+    from int_visit_months_conformed
+
+)
+
+select * from final

@@ -1,0 +1,92 @@
+with
+
+libraries__fct_loan_days as (
+
+    select * from {{ ref('libraries__fct_loan_days') }}
+
+),
+
+libraries__fct_visit_months as (
+
+    select * from {{ ref('libraries__fct_visit_months') }}
+
+),
+
+libraries__fct_member_months as (
+
+    select * from {{ ref('libraries__fct_member_months') }}
+
+),
+
+libraries__dim_branches as (
+
+    select * from {{ ref('libraries__dim_branches') }}
+
+),
+
+
+loans as (
+
+    select
+        branch_key,
+        date_trunc('month', loan_date)::date as month_start_date,
+        sum(loans) as loans
+    from libraries__fct_loan_days
+    group by
+        branch_key,
+        date_trunc('month', loan_date)
+
+),
+
+joined as (
+
+    select
+        coalesce(libraries__fct_visit_months.branch_key, loans.branch_key) as branch_key,
+        coalesce(libraries__fct_visit_months.month_start_date, loans.month_start_date) as month_start_date,
+        loans.loans,
+        libraries__fct_visit_months.visits
+    from loans
+    full join libraries__fct_visit_months
+        on
+            loans.branch_key = libraries__fct_visit_months.branch_key
+            and loans.month_start_date = libraries__fct_visit_months.month_start_date
+
+),
+
+measured as (
+
+    select
+        joined.month_start_date,
+        coalesce(libraries__dim_branches.branch_name, 'Not known') as branch_name,
+        libraries__dim_branches.population / 1000.0 as thousands,
+        joined.loans,
+        joined.visits,
+        case
+            when libraries__fct_member_months.active_members >= 5 then libraries__fct_member_months.active_members
+        end as active_members
+    from joined
+    left join libraries__fct_member_months
+        on
+            joined.branch_key = libraries__fct_member_months.branch_key
+            and joined.month_start_date = libraries__fct_member_months.month_start_date
+    left join libraries__dim_branches
+        on joined.branch_key = libraries__dim_branches.branch_key
+
+),
+
+final as (
+
+    select
+        month_start_date as "First of month",
+        branch_name as "Library",
+        loans as "Loans",
+        visits as "Visits",
+        active_members as "Active members",
+        round(loans / nullif(thousands, 0), 1)::numeric(12, 1) as "Loans per 1000 population",
+        round(visits / nullif(thousands, 0), 1)::numeric(12, 1) as "Visits per 1000 population",
+        round(active_members / nullif(thousands, 0), 1)::numeric(12, 1) as "Active members per 1000 population"
+    from measured
+
+)
+
+select * from final

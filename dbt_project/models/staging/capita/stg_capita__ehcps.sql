@@ -1,0 +1,30 @@
+with
+
+source as (
+
+    select * from {{ source('raw_capita', 'ehcps') }}
+
+),
+
+renamed as (
+
+    select
+        -- ids
+        _source_file as source_file,
+        _source_row as source_row_number,
+        upn as upn_token,
+        {{ clean_code('primary_need') }} as primary_need_code,
+
+        -- text
+        {{ clean_text('outcome') }} as outcome_name,
+
+        -- dates
+        requested_date,
+        decided_date,
+        issued_date
+
+    from source
+
+)
+
+select * from renamed

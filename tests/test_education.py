@@ -1,0 +1,75 @@
+"""Education: what is wrong is found and nothing else, and the marts count what schools sent."""
+
+import csv
+from collections import Counter
+from datetime import date
+from itertools import chain
+
+from conftest import Warehouse
+
+from demo import capita
+from demo.county import County, Truth
+
+
+def extract(warehouse: Warehouse, name: str) -> list[dict]:
+    """The rows of the extracts of that name in the landing folder."""
+    files = sorted((warehouse.home / "landing/education").glob(f"{name}*.csv"))
+    return list(chain.from_iterable(csv.DictReader(file.read_text(encoding="utf-8").splitlines()) for file in files))
+
+
+def test_findings_are_the_faults_that_were_made(warehouse: Warehouse) -> None:
+    with (warehouse.home / "truth/capita.faults.csv").open(encoding="utf-8") as file:
+        truth = {tuple(row[name] for name in list(row)[:4]) for row in csv.DictReader(file)}
+    findings = warehouse.sql(
+        "select raw_table, record_key, column_name, rule_code from quality.fct_findings where raw_table ~ '^raw_capita'"
+    )
+    assert len(findings) == len(truth) > 20
+    assert set(findings) == truth
+
+
+def test_attendance_is_what_schools_sent_under_any_number(warehouse: Warehouse) -> None:
+    present = {row["former_upn"]: row["upn"] for row in extract(warehouse, "pupils") if row["former_upn"]}
+    weeks: dict[tuple, Counter] = {}
+    school = {row["urn"]: row["predecessor_urn"] or row["urn"] for row in extract(warehouse, "schools")}
+    attended, absent = {"/\\", "L"}, {"I", "M", "C", "G", "N", "O"}
+    for row in extract(warehouse, "attendance"):
+        upn = present.get(row["upn"], row["upn"])
+        week = weeks.setdefault((upn, school[row["urn"]], row["week_commencing"]), Counter())
+        kind = "attended" if row["session_code"] in attended else "possible" if row["session_code"] in absent else "no"
+        week[kind] += int(row["sessions"])
+    expected = Counter((week["attended"], week["attended"] + week["possible"]) for week in weeks.values())
+    found = warehouse.sql("select sessions_attended, sessions_possible from education.fct_attendance_weeks")
+    assert Counter(found) == expected
+
+
+def test_plans_in_20_weeks_are_those_of_the_extract(warehouse: Warehouse) -> None:
+    """The county has few plans; of a bigger one the share is near half, and four pupils in a hundred have one."""
+    issued = [row for row in extract(warehouse, "ehcps") if row["issued_date"]]
+    found = warehouse.sql("select count(issued_date), count(*) from education.fct_ehcps")
+    assert found == [(len(issued), len(extract(warehouse, "ehcps")))]
+    county = County(people=20_000)
+    files = dict(capita.files(county, Truth(county, "capita")))
+    rows = {
+        name: list(csv.DictReader(files[f"education/{name}.csv"].decode().splitlines())) for name in ("pupils", "ehcps")
+    }
+    plans = [row for row in rows["ehcps"] if row["issued_date"]]
+    assert 0.03 < len(plans) / len(rows["pupils"]) < 0.05
+
+
+def test_a_later_day_tells_the_same_and_what_has_happened_since() -> None:
+    early, late = (
+        dict(capita.files(county, Truth(county, "capita")))
+        for county in (County(people=1000), County(people=1000, day=date(2026, 11, 30)))
+    )
+    for name, content in early.items():
+        if "attendance" in name:
+            assert late[name].startswith(content)
+    assert len(late["education/attendance_2026_001.csv"]) > len(early["education/attendance_2026_001.csv"])
+
+
+def test_readers_see_no_token_and_no_number_of_a_pupil(warehouse: Warehouse) -> None:
+    columns = warehouse.sql(
+        "select column_name from information_schema.columns where table_schema = 'education' "
+        "and (column_name ~ 'upn|token|name_fault' or column_name in ('surname', 'forename', 'postcode'))"
+    )
+    assert columns == []
