@@ -27,11 +27,11 @@ from filelock import FileLock
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from demo import finance, highways
+from demo import finance, highways, liquidlogic
 from demo.county import County, Truth, definition
 
-DATABASES: dict[str, ModuleType] = {"confirm": highways}  # by name of system and database
-FILES: dict[str, ModuleType] = {"erp": finance, "fixmystreet": highways}
+DATABASES: dict[str, ModuleType] = {"confirm": highways, "liquidlogic": liquidlogic}  # by name of system and database
+FILES: dict[str, ModuleType] = {"erp": finance, "fixmystreet": highways, "ssda903": liquidlogic}
 PATIENCE = 30  # seconds for the front door to answer or to end
 
 
