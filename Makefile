@@ -42,7 +42,7 @@ stop: $(VENV)/installed ## end what a run started
 	@$(BIN)/warehouse stop
 
 bench: $(VENV)/installed ## measure; needs no other load on the machine
-	@failed=0; for program in load incremental latency faults privacy; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
+	@failed=0; for program in load incremental latency faults privacy quality county; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
 
 requirements: ## pin every dependency again, with hashes, for every platform (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \

@@ -141,6 +141,31 @@ def _sample(pid: int, peaks: list[float], ended: threading.Event, deadline: floa
                 os.killpg(pid, signal.SIGKILL)
 
 
+@contextmanager
+def county(people: int, seed: int, timeout: int = 7200) -> Iterator[tuple[Run, Path]]:
+    """A whole run of an invented county, from its making to its feeds, in a temporary folder; yields run and folder.
+
+    While it lasts, WAREHOUSE_URL is its server's. Raises SystemExit where the run failed.
+    """
+    from demo import postgres, systems
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory(prefix="warehouse-bench-") as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o755)
+        chosen = {"WAREHOUSE_HOME": str(folder), "DEMO_PEOPLE": str(people), "DEMO_SEED": str(seed)}
+        os.environ.update(dict.fromkeys(OWN, ""), **chosen)
+        try:
+            run = measure([str(Path(sys.executable).parent / "warehouse"), "run"], timeout=timeout)
+            if run.failure:
+                raise SystemExit(f"the run of {people:,} people failed: {run.failure}")
+            os.environ["WAREHOUSE_URL"] = postgres.start(folder)
+            yield run, folder
+        finally:
+            systems.stop(folder)
+            postgres.stop(folder)
+
+
 def load(contract: dict | str, tables: list[str] | None = None, timeout: int = 900) -> Run:
     """One load of a system as the warehouse does it, in a process of its own; the seconds are load_system's alone."""
     given = json.dumps({"contract": contract, "tables": tables})

@@ -19,7 +19,7 @@ from demo.places import Address, Street, streets
 
 COUNCIL = ("Worcestershire County Council", "http://opendatacommunities.org/id/county-council/worcestershire")
 FAULTS = "raw_table,record_key,column_name,rule_code,value_before"
-RECORDS = "raw_table,record_key,person,address"
+RECORDS = "raw_table,record_key,person,address,edits"
 Row = TypeVar("Row", bound=tuple)
 # a column, and what stands there then: a format of the row's fields, or what a function (of chance, row) gives
 Wrong = tuple[str, str | Callable[[Random, Any], str]]
@@ -50,7 +50,7 @@ class Truth:
 
     `<system>.faults.csv` has each value that was spoilt on purpose: raw table, key of the record, column, rule broken,
     value before. `<system>.records.csv` has whom a record is about and where: raw table, key, the county's numbers of
-    person and address.
+    person and address, and what was done to the address as it is written.
     """
 
     def __init__(self, county: County, system: str, folder: Path | None = None):
@@ -88,9 +88,11 @@ class Truth:
         self._faults.writerow((f"raw_{self.system}.{table}", key, column, code, before))
         return row._replace(**{column: after})
 
-    def stands_for(self, table: str, key: object, person: int | None = None, address: Address | None = None) -> None:
-        """Writes down whom and which home a record is about."""
-        self._records.writerow((f"raw_{self.system}.{table}", key, person, address and address.key))
+    def stands_for(
+        self, table: str, key: object, person: int | None = None, address: Address | None = None, edits: str = ""
+    ) -> None:
+        """Writes down whom and which home a record is about, and how its address is otherwise than it should be."""
+        self._records.writerow((f"raw_{self.system}.{table}", key, person, address and address.key, edits))
 
 
 def columns(declaration: str) -> list[str]:

@@ -77,7 +77,8 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
         from demo import systems
         from demo.county import County
 
-        county = County(people=int(os.environ.get("DEMO_PEOPLE") or County().people))
+        asked = {name: os.environ.get(f"DEMO_{name.upper()}") for name in ("seed", "people")}
+        county = County(**{name: int(number) for name, number in asked.items() if number})
         _default(systems.start(folder, os.environ["WAREHOUSE_URL"], county))
     os.environ.update(
         WAREHOUSE_HOME=str(folder), DLT_PROJECT_DIR=str(ROOT), DBT_PROFILES_DIR=str(ROOT), DBT_PROJECT_DIR=str(ROOT)

@@ -14,6 +14,8 @@ renamed as (
         customer_reference as customer_token,
         customer_name as name_token,
         customer_address as address_token,
+        customer_address_premises as address_premises_token,
+        customer_address_street as address_street_token,
         customer_email as email_token,
         customer_phone as telephone_token,
 

@@ -1,0 +1,137 @@
+"""How well faults, misplaced values and addresses are found, scored against a county that knows what was done to it.
+
+`python -m benchmarks.quality --help`; what is measured and how to read it: benchmarks/README.md.
+"""
+
+import argparse
+import csv
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pyarrow as pa
+
+from benchmarks import harness
+from benchmarks.harness import database
+from ingestion.contracts import Table, read_contracts
+from ingestion.privacy import Keys
+
+ANOTHER_HOME = {  # address-errors' codes of what makes it another home's address, or leaves out which home it is
+    *("PN2", "PN3", "PN4", "PN6", "PN7"),  # the number
+    *("SU1", "SU2", "SU5", "SU7", "SU10", "SU15"),  # the flat
+    *("BN4", "ST4"),  # the building's or the street's name is another's
+}
+
+
+def main() -> None:
+    """Runs a county with a seed of its own, and compares findings and addresses with its truth."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--people", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=2_027, help="the rules were written with seed 1")
+    parser.add_argument("--out", type=Path, default=harness.RESULTS, help="folder for quality.md and quality.json")
+    options = parser.parse_args()
+    with harness.county(options.people, options.seed) as (_, folder), database("warehouse") as connection:
+        facts = harness.machine(folder) | {"county": f"seed {options.seed}, {options.people:,} people"}
+        with connection, connection.cursor() as cursor:
+            keys = Keys.current(cursor)
+            tables = {table.label: table for system in read_contracts().values() for table in system.tables}
+            rules = score_rules(cursor, truth(folder, "faults", tables, keys))
+            addresses, edits = score_addresses(cursor, truth(folder, "records", tables, keys))
+    notes = [
+        "precision: of what was found, the share that had been done; recall: of what had been done, the share found.",
+        "An address counts as found where it has the key of its home's records that were written without an error. "
+        "Addresses that name another home, or none, are counted apart: no rule can tell.",
+    ]
+    shown = {"Rules": rules, "Addresses": addresses, "Addresses by what was done to them": edits}
+    harness.save("quality", options.out, facts, "What is found of what is wrong", shown, notes)
+
+
+def truth(folder: Path, kind: str, tables: dict[str, Table], keys: Keys) -> list[dict]:
+    """The rows of the county's truth, each record's key as the warehouse has it."""
+    rows = []
+    for file in sorted((folder / "truth").glob(f"*.{kind}.csv")):
+        with file.open(encoding="utf-8", newline="") as lines:
+            rows += csv.DictReader(lines)
+    places = defaultdict(list)
+    for row in rows:
+        places[row["raw_table"]].append(row)
+    for label, found in places.items():
+        key = tables[label].column(tables[label].key[0]) if tables[label].key else None
+        if key and key.identifier:
+            clear = pa.chunked_array([[row["record_key"] for row in found]], pa.string())
+            for row, token in zip(found, keys.tokens(key, tables[label], clear).to_pylist(), strict=True):
+                row["record_key"] = token
+    return rows
+
+
+def score_rules(cursor, done: list[dict]) -> list[dict]:
+    """Precision and recall of each rule, over the tables in which the county has faults of it."""
+    planted = {(row["raw_table"], row["column_name"], row["record_key"], row["rule_code"]) for row in done}
+    spoilt = {(table, code) for table, _, _, code in planted}
+    cursor.execute("select raw_table, column_name, record_key, rule_code, moved_to_column from quality.fct_findings")
+    rows = [row for row in cursor if (row[0], row[3]) in spoilt]
+    found, moved = {row[:4] for row in rows}, Counter(row[3] for row in rows if row[4])
+    scores = []
+    for code in sorted({code for _, code in spoilt}):
+        theirs, ours = ({place for place in places if place[3] == code} for places in (planted, found))
+        right = len(theirs & ours)
+        scores.append(
+            {
+                "rule": code,
+                "done": len(theirs),
+                "found": len(ours),
+                "moved to its field": moved[code],
+                "precision %": _percent(right, len(ours)),
+                "recall %": _percent(right, len(theirs)),
+            }
+        )
+    return scores
+
+
+def score_addresses(cursor, done: list[dict]) -> tuple[list[dict], list[dict]]:
+    """How many records have their home's key, whole and by what was done to the address."""
+    cursor.execute("select raw_table, record_key, address_key from conformed.bridge_addresses_records")
+    key_of = {(table, record): key for table, record, key in cursor}
+    records = [row | {"key": key_of.get((row["raw_table"], row["record_key"]))} for row in done if row["address"]]
+    clean, homes = defaultdict(Counter), defaultdict(Counter)
+    for row in records:
+        if not row["edits"]:
+            clean[row["address"]][row["key"]] += 1
+        if row["key"] is not None and not _changed(row):
+            homes[row["key"]][row["address"]] += 1
+    judged = [row for row in records if row["edits"] and row["address"] in clean and row["key"] is not None]
+    right, total = Counter(), Counter()
+    for row in judged:
+        is_right = row["key"] == clean[row["address"]].most_common(1)[0][0]
+        for group in (_changed(row), *row["edits"].split("|")):
+            total[group] += 1
+            right[group] += is_right
+    placed = sum(sum(found.values()) for found in homes.values())
+    alone = sum(found.most_common(1)[0][1] for found in homes.values())
+    whole = [
+        {"measure": "records with an address", "records": len(records), "%": ""},
+        {
+            "measure": "written otherwise, back to the home's key",
+            "records": total[False],
+            "%": _of(right, total, False),
+        },
+        {"measure": "naming another home, yet back", "records": total[True], "%": _of(right, total, True)},
+        {"measure": "under the key of another home", "records": placed - alone, "%": _percent(placed - alone, placed)},
+    ]
+    groups = sorted((group for group in total if isinstance(group, str)), key=lambda group: -total[group])
+    return whole, [{"done": group, "records": total[group], "back %": _of(right, total, group)} for group in groups]
+
+
+def _changed(row: dict) -> bool:
+    return any(edit.split(":")[0] in ANOTHER_HOME for edit in row["edits"].split("|"))
+
+
+def _of(right: Counter, total: Counter, group: object) -> str:
+    return _percent(right[group], total[group])
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f}" if whole else ""
+
+
+if __name__ == "__main__":
+    main()
