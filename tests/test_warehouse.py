@@ -15,9 +15,10 @@ from conftest import REAL_DATA, Warehouse
 from ingestion.contracts import read_contracts
 
 SETS = {  # publish sets, and systems that they rest on
+    "children": {"raw_reference", "raw_liquidlogic"},
     "finance": {"raw_reference", "raw_erp"},
     "highways": {"raw_reference", "raw_confirm"},
-    "quality": {"raw_confirm", "raw_erp"},
+    "quality": {"raw_confirm", "raw_erp", "raw_liquidlogic", "raw_ssda903"},
     "usage": {"raw_serverlog"},
 }
 REDDITCH = "pbi_highways_redditch"

@@ -1,5 +1,5 @@
 -- The checks of every system; a new system's are added here.
-{% set systems = ['confirm', 'erp'] %}
+{% set systems = ['confirm', 'erp', 'liquidlogic', 'ssda903'] %}
 
 with
 
