@@ -1,4 +1,4 @@
-"""What the invented county's children's social care holds: Liquidlogic's reporting copy, and the SSDA903 return from it.
+"""What the invented county's children's social care holds: Liquidlogic's reporting copy, and the SSDA903 return.
 
 Names are those of Liquidlogic's HDM, codes those of the DfE. Times are Europe/London without zone. A child's history is
 drawn as far as the county's horizon, then told up to its day: what has begun later is not there, what ends later is
@@ -71,7 +71,10 @@ SERVED = 10_000
 
 # How each rule (seeds/data_quality_rules.csv) is broken: the column, and what it has then
 CHILD_SPOILT = {
-    "NHS02": ("nhs_number", lambda rng, row: f"{row.nhs_number[:9]}{(int(row.nhs_number[9]) + rng.randint(1, 9)) % 10}"),
+    "NHS02": (
+        "nhs_number",
+        lambda rng, row: f"{row.nhs_number[:9]}{(int(row.nhs_number[9]) + rng.randint(1, 9)) % 10}",
+    ),
     "UPN02": ("upn", lambda _, row: f"{'B' if row.upn[0] == 'A' else 'A'}{row.upn[1:]}"),
     "NAM03": ("forename", "Test"),
     "DOB01": ("birth_dttm", "1899-12-30"),
@@ -162,8 +165,8 @@ def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
 def _worker(county: County, person: Person, number: int) -> Worker:
     rng = county.rng(f"liquidlogic worker {number}")
     hours = rng.choices(("1.00", "0.80", "0.60", "0.50"), (70, 14, 10, 6))[0]
-    return Worker(40_000 + number, person.forename, person.surname, rng.choice(("Social Worker", "Senior Social Worker")),
-                  TEAMS[number % WORKERS], hours, datetime.combine(PAST, time(9)))  # fmt: skip
+    title, since = rng.choice(("Social Worker", "Senior Social Worker")), datetime.combine(PAST, time(9))
+    return Worker(40_000 + number, person.forename, person.surname, title, TEAMS[number % WORKERS], hours, since)
 
 
 def _choice(rng: Random, shares: dict[str, float]) -> str:
@@ -245,7 +248,7 @@ def _care(county: County, rng: Random, start: date, last: date, until) -> Iterat
 
 
 class _Case:
-    """One child's records as they are told on the day. They are numbered by the child's number, whoever else is there."""
+    """One child's records as told on the day. They are numbered by the child's number, whoever else is there."""
 
     def __init__(self, county: County, truth: Truth, household: Household, person: Person, life: Life):
         self.county, self.day, self.truth, self.household = county, county.day, truth, household
@@ -299,9 +302,10 @@ class _Case:
         merged = self._known(since + timedelta(rng.randint(1, 60)))
         if rng.random() > 0.03 or not merged or not is_born or person.age(merged) < 0:
             return None
+        at = self._at(merged, self.person_id)
         other = row._replace(
-            dim_person_id=5_000_000 + person.number, nhs_number=None, upn=None,
-            duplicated_dttm=self._at(merged, self.person_id), updated_dttm=max(changed, self._at(merged, self.person_id)),
+            dim_person_id=5_000_000 + person.number, nhs_number=None, upn=None, duplicated_dttm=at,
+            updated_dttm=max(changed, at),
         )  # fmt: skip
         yield self._kept("dim_person", other, {})
         return other.dim_person_id
@@ -325,8 +329,9 @@ class _Case:
         rng, at, end = self.rng, self._at, self._known(journey.end)
         worker, other = rng.sample(range(self.first_worker, self.first_worker + WORKERS), 2)
         row = Referral(
-            key, self.person_id, at(journey.start, key), at(end, key), journey.need, journey.end_reason if end else None,
-            "Y" if journey.is_nfa else "N", worker, at(end or journey.start, key),
+            key, self.person_id, at(journey.start, key), at(end, key), journey.need,
+            journey.end_reason if end else None, "Y" if journey.is_nfa else "N", worker,
+            at(end or journey.start, key),
         )  # fmt: skip
         table, row = self._kept("fact_referrals", row, REFERRAL_SPOILT)
         if merged and row.dim_person_id == self.person_id:
@@ -403,7 +408,10 @@ def _returned(
         due += timedelta(rng.randint(80, 180))
     if person.age(last) >= 10 and last > first + timedelta(9) and rng.random() < 0.5:
         gone = first + timedelta(rng.randrange((last - first).days - 8))
-        yield "missing", Line["missing"](child, person.born, rng.choice("MA"), gone, gone + timedelta(rng.randint(1, 7)))
+        yield (
+            "missing",
+            Line["missing"](child, person.born, rng.choice("MA"), gone, gone + timedelta(rng.randint(1, 7))),
+        )
     if (last - first).days > 200:
         has_score = 4 <= person.age(year_end) <= 16 and rng.random() < 0.8
         checks = (int(rng.random() < share) for share in (0.04, 0.9, 0.85, 0.85, 0.9, 0.04, 0.02, 0.02))

@@ -22,7 +22,16 @@ from warehouse import environment, vault
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
 CONFIGURED = (
-    *("LANDING", "CONFIRM_URL", "LIQUIDLOGIC_URL", "OPEN311_URL", "LOADER_URL", "OUTBOX", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL"),
+    *(
+        "LANDING",
+        "CONFIRM_URL",
+        "LIQUIDLOGIC_URL",
+        "OPEN311_URL",
+        "LOADER_URL",
+        "OUTBOX",
+        "DAGSTER_HOME",
+        "DAGSTER_POSTGRES_URL",
+    ),
     *("SERVER_LOG", "OPEN311_TOKEN_URL", "OPEN311_CLIENT_ID", "OPEN311_CLIENT_SECRET"),
 )
 
