@@ -14,6 +14,8 @@ renamed as (
         dim_person_id as person_token,
         {{ clean_code('addss_type_code') }} as address_type_code,
         address as address_token,
+        address_premises as address_premises_token,
+        address_street as address_street_token,
         postcode as postcode_token,
 
         -- text
