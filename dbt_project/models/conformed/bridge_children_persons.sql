@@ -8,13 +8,17 @@ persons as (
 
 merged as (
 
-    select * from persons where merged_at is not null
+    select *
+    from persons
+    where merged_at is not null
 
 ),
 
 surviving as (
 
-    select * from persons where merged_at is null
+    select *
+    from persons
+    where merged_at is null
 
 ),
 

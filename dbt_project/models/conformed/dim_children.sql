@@ -18,9 +18,9 @@ bridge_children_persons as (
 
 ),
 
-child_ethnicities as (
+pupil_ethnicities as (
 
-    select * from {{ ref('child_ethnicities') }}
+    select * from {{ ref('pupil_ethnicities') }}
 
 ),
 
@@ -54,8 +54,8 @@ final as (
     select
         bridge_children_persons.child_key,
         persons.sex_code,
-        coalesce(child_ethnicities.ethnicity_name, 'Not known') as ethnicity_name,
-        coalesce(child_ethnicities.ethnic_group, 'Not known') as ethnic_group,
+        coalesce(pupil_ethnicities.ethnicity_name, 'Not known') as ethnicity_name,
+        coalesce(pupil_ethnicities.ethnicity_group, 'Not known') as ethnic_group,
         latest_homes.district_code,
         latest_homes.district_name,
         persons.birth_month,
@@ -67,8 +67,8 @@ final as (
         on bridge_children_persons.child_token = persons.person_token
     left join latest_homes
         on bridge_children_persons.child_key = latest_homes.child_key
-    left join child_ethnicities
-        on persons.ethnicity_code = child_ethnicities.ethnicity_code
+    left join pupil_ethnicities
+        on persons.ethnicity_code = pupil_ethnicities.ethnicity_code
     where bridge_children_persons.person_token = bridge_children_persons.child_token
 
 )

@@ -17,9 +17,9 @@ bridge_children_persons as (
 
 ),
 
-child_ethnicities as (
+pupil_ethnicities as (
 
-    select * from {{ ref('child_ethnicities') }}
+    select * from {{ ref('pupil_ethnicities') }}
 
 ),
 
@@ -46,12 +46,12 @@ persons as (
     select
         persons.*,
         bridge_children_persons.finding_record_key,
-        child_ethnicities.ethnicity_code is not null as is_ethnicity_known
+        pupil_ethnicities.ethnicity_code is not null as is_ethnicity_known
     from {{ ref('stg_liquidlogic__persons') }} as persons
     inner join bridge_children_persons
         on persons.person_token = bridge_children_persons.person_token
-    left join child_ethnicities
-        on persons.ethnicity_code = child_ethnicities.ethnicity_code
+    left join pupil_ethnicities
+        on persons.ethnicity_code = pupil_ethnicities.ethnicity_code
 
 ),
 

@@ -1,109 +1,117 @@
 {% set record_key = "concat_ws(':', source_file, source_row_number)" %}
-{% set lists = {
-    'header': {'ethnic': ('ETHNIC', 'ethnicity_code')},
-    'episodes': {
-        'rne': ('RNE', 'begin_reason_code'),
-        'ls': ('LS', 'legal_status_code'),
-        'cin': ('CIN', 'need_code'),
-        'place': ('PLACE', 'placement_code'),
-        'place_provider': ('PLACE_PROVIDER', 'placement_provider_code'),
-        'rec': ('REC', 'end_reason_code'),
-        'reason_place_change': ('REASON_PLACE_CHANGE', 'placement_change_reason_code'),
-    },
-    'reviews': {'review_code': ('REVIEW_CODE', 'review_code')},
-    'missing': {'missing': ('MISSING', 'missing_code')},
-    'oc2': {'sdq_reason': ('SDQ_REASON', 'sdq_reason_code')},
-} %}
-{% set models = {
-    'header': 'headers', 'episodes': 'episodes', 'reviews': 'reviews', 'missing': 'missing_periods', 'oc2': 'outcomes'
-} %}
+{% set code_lists = [
+    'cin', 'ls', 'missing', 'place', 'place_provider', 'reason_place_change', 'rec', 'review_code', 'rne', 'sdq_reason'
+] %}
 
 with
 
-codes as (
+ssda903_codes as (
 
-    select
-        code_list,
-        code
-    from {{ ref('ssda903_codes') }}
-
-    union all
-
-    select
-        'ETHNIC' as code_list,
-        ethnicity_code as code
-    from {{ ref('child_ethnicities') }}
+    select * from {{ ref('ssda903_codes') }}
 
 ),
 
-{% for table, model in models.items() %}
-    {{ model }}_as_sent as (
+pupil_ethnicities as (
+
+    select * from {{ ref('pupil_ethnicities') }}
+
+),
+
+headers as (
+
+    select * from {{ ref('stg_ssda903__headers') }}
+
+),
+
+known_codes as (
+
+    select
+        {% for code_list in code_lists %}
+            array_agg(code) filter (where code_list = '{{ code_list.upper() }}') as {{ code_list }}_codes{{ ',' if not loop.last }}
+        {% endfor %}
+    from ssda903_codes
+
+),
+
+known_ethnicities as (
+
+    select array_agg(ethnicity_code) as ethnic_codes
+    from pupil_ethnicities
+
+),
+
+known_children as (
+
+    select distinct child_token
+    from headers
+
+),
+
+headers_checked as (
+
+    select
+        headers.*,
+        known_ethnicities.ethnic_codes
+    from headers
+    cross join known_ethnicities
+
+),
+
+{% for model in ['episodes', 'reviews', 'missing_periods', 'outcomes'] %}
+    {{ model }} as (
 
         select * from {{ ref('stg_ssda903__' ~ model) }}
 
     ),
 
-    {{ table }} as (
+    {{ model }}_checked as (
 
         select
-            {{ model }}_as_sent.*,
-            {% if table != 'header' %}
-                known_children.child_token is null as is_child_unknown,
-            {% endif %}
-            {% if table == 'episodes' %}
-                lead(began_date) over (
-                    partition by episodes_as_sent.child_token
-                    order by began_date, source_row_number
-                ) as next_began_date,
-            {% endif %}
-            {% for column, (code_list, code) in lists[table].items() %}
-                {{ code }} is not null and not exists (
-                    select * from codes
-                    where codes.code_list = '{{ code_list }}' and codes.code = {{ model }}_as_sent.{{ code }}
-                ) as is_{{ column }}_off_list{{ ',' if not loop.last }}
-            {% endfor %}
-        from {{ model }}_as_sent
-        {% if table != 'header' %}
-            left join (select distinct child_token from headers_as_sent) as known_children
-                on {{ model }}_as_sent.child_token = known_children.child_token
-        {% endif %}
+            {{ model }}.*,
+            known_codes.*,
+            case when known_children.child_token is null then 'SSD04' end as child_fault
+        from {{ model }}
+        cross join known_codes
+        left join known_children
+            on {{ model }}.child_token = known_children.child_token
 
     ),
 {% endfor %}
 
+episodes_sequenced as (
+
+    select
+        *,
+        lead(began_date) over (partition by child_token order by began_date, source_row_number) as next_began_date
+    from episodes_checked
+
+),
+
 unioned as (
 
-    {% for table, columns in lists.items() %}
-        {% for column, (code_list, code) in columns.items() %}
-            {{ column_checks(table, 'raw_ssda903.' ~ table, record_key, {
-                column: (code ~ ' is not null', "case when is_" ~ column ~ "_off_list then 'SSD03' end"),
-            }) }}
-
-            union all
-        {% endfor %}
-        {% if table != 'header' %}
-            {{ column_checks(table, 'raw_ssda903.' ~ table, record_key, {
-                'child': ('true', "case when is_child_unknown then 'SSD04' end"),
-            }) }}
-
-            union all
-        {% endif %}
-        {% if table != 'episodes' %}
-            {{ column_checks(table, 'raw_ssda903.' ~ table, record_key, {
-                'dob': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
-            }) }}
-
-            union all
-        {% endif %}
-    {% endfor %}
-
-    {{ column_checks('header', 'raw_ssda903.header', record_key, {
+    {{ column_checks('headers_checked', 'raw_ssda903.header', record_key, {
+        'dob': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
         'upn': ('coalesce(upn_token, upn_fault) is not null', 'upn_fault'),
+        'ethnic': ('ethnicity_code is not null', "case when ethnicity_code <> all(ethnic_codes) then 'SSD03' end"),
     }) }}
 
     union all
 
-    {{ column_checks('episodes', 'raw_ssda903.episodes', record_key, {
+    {{ column_checks('episodes_sequenced', 'raw_ssda903.episodes', record_key, {
+        'child': ('true', 'child_fault'),
+        'rne': ('begin_reason_code is not null', "case when begin_reason_code <> all(rne_codes) then 'SSD03' end"),
+        'ls': ('legal_status_code is not null', "case when legal_status_code <> all(ls_codes) then 'SSD03' end"),
+        'cin': ('need_code is not null', "case when need_code <> all(cin_codes) then 'SSD03' end"),
+        'place': ('placement_code is not null', "case when placement_code <> all(place_codes) then 'SSD03' end"),
+        'place_provider': (
+            'placement_provider_code is not null',
+            "case when placement_provider_code <> all(place_provider_codes) then 'SSD03' end"
+        ),
+        'rec': ('end_reason_code is not null', "case when end_reason_code <> all(rec_codes) then 'SSD03' end"),
+        'reason_place_change': (
+            'placement_change_reason_code is not null',
+            "case when placement_change_reason_code <> all(reason_place_change_codes) then 'SSD03' end"
+        ),
         'home_post': ('coalesce(home_postcode_token, home_postcode_fault) is not null', 'home_postcode_fault'),
         'pl_post': (
             'coalesce(placement_postcode_token, placement_postcode_fault) is not null', 'placement_postcode_fault'
@@ -116,13 +124,27 @@ unioned as (
 
     union all
 
-    {{ column_checks('missing', 'raw_ssda903.missing', record_key, {
+    {{ column_checks('reviews_checked', 'raw_ssda903.reviews', record_key, {
+        'child': ('true', 'child_fault'),
+        'dob': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
+        'review_code': ('review_code is not null', "case when review_code <> all(review_code_codes) then 'SSD03' end"),
+    }) }}
+
+    union all
+
+    {{ column_checks('missing_periods_checked', 'raw_ssda903.missing', record_key, {
+        'child': ('true', 'child_fault'),
+        'dob': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
+        'missing': ('missing_code is not null', "case when missing_code <> all(missing_codes) then 'SSD03' end"),
         'mis_end': ('ended_date is not null', "case when ended_date < began_date then 'SSD06' end"),
     }) }}
 
     union all
 
-    {{ column_checks('oc2', 'raw_ssda903.oc2', record_key, {
+    {{ column_checks('outcomes_checked', 'raw_ssda903.oc2', record_key, {
+        'child': ('true', 'child_fault'),
+        'dob': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
+        'sdq_reason': ('sdq_reason_code is not null', "case when sdq_reason_code <> all(sdq_reason_codes) then 'SSD03' end"),
         'sdq_score': ('sdq_score is not null', "case when sdq_score not between 0 and 40 then 'SSD05' end"),
     }) }}
 

@@ -26,10 +26,10 @@ final as (
     select
         month_end_date as "Month end",
         placement_group as "Placement",
-        {{ told_count('child_count') }} as "Children looked after",
-        {{ told_count('under_5_count') }} as "Of whom under 5",
-        {{ told_count('over_15_count') }} as "Of whom 16 and 17",
-        case when child_count >= 5 then mean_days end::numeric(9, 1) as "Mean days looked after",
+        {{ unless_few('child_count', 'child_count') }} as "Children looked after",
+        {{ unless_few('under_5_count', 'under_5_count') }} as "Of whom under 5",
+        {{ unless_few('over_15_count', 'over_15_count') }} as "Of whom 16 and 17",
+        {{ unless_few('child_count', 'mean_days') }}::numeric(9, 1) as "Mean days looked after",
         as_at_date as "As at"
     from counted
 
