@@ -2,8 +2,9 @@
 
 A module of this folder is a system. It has `rows(county, truth)`, which yields (table, row) of its database, whose
 tables are in `TABLES`; or `files(county, truth)`, which yields (path below the landing folder, content); or
-`requests(county, truth)`, which yields what an API serves. All are the same for each seed, number of people and day. A
-later day gives the same and, beside it, what has happened since. None keeps the county in memory.
+`requests(county, truth)`, which yields (path, row) of its API, whose paths are in `RESOURCES`. All are the same for
+each seed, number of people and day. A later day gives the same and, beside it, what has happened since. None keeps the
+county in memory.
 """
 
 import csv

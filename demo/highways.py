@@ -13,6 +13,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from demo.county import County, Truth, as_csv, columns
+from demo.front_door import Resource
 from demo.people import HORIZON, Person
 from demo.places import SHORT, TOWNS, Address
 
@@ -34,6 +35,7 @@ TABLES = {
         item_type_name item_detail_name instruction_type_name defect_category_name enquiry_reference town_name usrn
         street_name easting:numeric(12,2) northing:numeric(12,2) repair_gang esu_uid""",
 }
+RESOURCES = {"requests.json": Resource("requests", "updated_datetime", "service_request_id")}
 
 Site, Enquiry, Customer, Entry, Defect = (
     namedtuple(table, columns(TABLES[table]))
@@ -106,9 +108,10 @@ def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
     yield from (("defect", defect) for defect in _defects(county, problems))
 
 
-def requests(county: County, truth: Truth) -> list[dict]:
+def requests(county: County, truth: Truth) -> Iterator[tuple[str, dict]]:
     """What the Open311 front door serves."""
-    return _requests(_enquiry(county, problem) for problem in _told(county, _problems(county)))
+    told = (_enquiry(county, problem) for problem in _told(county, _problems(county)))
+    yield from (("requests.json", request) for request in _requests(told))
 
 
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:

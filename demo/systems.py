@@ -1,9 +1,9 @@
-"""The invented county's systems, filled and running: their databases, the landing folder, the Open311 front door.
+"""The invented county's systems, filled and running: their databases, the landing folder, the front door of their APIs.
 
-In the folder lie `landing/` (files as systems drop them; there only when whole), `requests.json` (what Open311 serves),
+In the folder lie `landing/` (files as systems drop them; there only when whole), `apis.sqlite` (what the APIs serve),
 `truth/` (what was spoilt, and whom each record is about: demo.county.Truth), `systems.json` (mode 0600: the databases'
-password, the county, the front door's process), `open311.log` and `server_log/` (the log of a server from which nobody
-has read: it stands in where the warehouse's own is not at hand).
+password, the county, the front door's process), `front_door.log` and `server_log/` (the log of a server from which
+nobody has read: it stands in where the warehouse's own is not at hand).
 """
 
 import csv
@@ -28,7 +28,7 @@ from filelock import FileLock
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from demo import capita, finance, highways, koha, liquidlogic, mosaic, procurement
+from demo import capita, dynamics, finance, front_door, highways, koha, liquidlogic, mosaic, procurement
 from demo.county import County, Truth, columns, definition, key_columns
 from demo.people import HORIZON
 
@@ -44,6 +44,10 @@ FILES: dict[str, ModuleType] = {
     "fixmystreet": highways,
     "koha": koha,
     "ssda903": liquidlogic,
+}
+APIS: dict[str, ModuleType] = {  # of one front door
+    "dynamics": dynamics,
+    "open311": highways,
 }
 PATIENCE = 30  # seconds for the front door to answer or to end
 
@@ -82,16 +86,19 @@ def start(folder: Path, warehouse_url: str, county: County | None = None) -> dic
         (folder / "server_log" / "postgresql.csv").touch()
         url = urlsplit(warehouse_url)
         host = url.netloc.rpartition("@")[2]
-        return {
-            "LANDING": str(folder / "landing"),
-            "SERVER_LOG": str(folder / "server_log"),
-            "OPEN311_URL": f"http://127.0.0.1:{state['front_door']['port']}",
-        } | {
-            f"{name.upper()}_URL": url._replace(
-                scheme="postgresql+psycopg2", netloc=f"{name}_reader:{state['password']}@{host}", path=f"/{name}"
-            ).geturl()
-            for name in DATABASES
-        }
+        return (
+            {
+                "LANDING": str(folder / "landing"),
+                "SERVER_LOG": str(folder / "server_log"),
+            }
+            | {f"{name.upper()}_URL": f"http://127.0.0.1:{state['front_door']['port']}/{name}" for name in APIS}
+            | {
+                f"{name.upper()}_URL": url._replace(
+                    scheme="postgresql+psycopg2", netloc=f"{name}_reader:{state['password']}@{host}", path=f"/{name}"
+                ).geturl()
+                for name in DATABASES
+            }
+        )
 
 
 def advance(folder: Path, warehouse_url: str, days: int) -> date:
@@ -143,8 +150,11 @@ def _write(file: Path, text: str) -> None:
 
 
 def _fill_folder(folder: Path, county: County) -> None:
-    with closing(Truth(county, "open311", folder / "truth")) as truth:
-        _write(folder / "requests.json", json.dumps(list(highways.requests(county, truth))))
+    served = folder / "apis.sqlite"
+    served.unlink(missing_ok=True)
+    for name, module in APIS.items():
+        with closing(Truth(county, name, folder / "truth")) as truth:
+            front_door.fill(served, name, module.RESOURCES, module.requests(county, truth))
     half = folder / "landing.new"
     shutil.rmtree(half, ignore_errors=True)
     for name, module in FILES.items():
@@ -267,7 +277,7 @@ def _front_door(folder: Path, state: dict) -> psutil.Process | None:
     try:
         process = psutil.Process(state["front_door"]["pid"])
         same_start = abs(process.create_time() - state["front_door"]["begun"]) < 2  # seconds: clocks are put right
-        return process if same_start and str(folder / "open311.port") in process.cmdline() else None
+        return process if same_start and str(folder / "front_door.port") in process.cmdline() else None
     except (KeyError, psutil.Error):
         return None
 
@@ -290,16 +300,16 @@ def _answers(port: int) -> bool:
 
 def _open_front_door(folder: Path) -> dict:
     """Start the front door, which outlives us, and return its pid, start time (epoch seconds) and port."""
-    port_file = folder / "open311.port"
+    port_file = folder / "front_door.port"
     port_file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "demo.open311", "--data", folder / "requests.json", "--port-file", port_file]
+    command = [sys.executable, "-m", "demo.front_door", "--data", folder / "apis.sqlite", "--port-file", port_file]
     detach = '"$@" >>"$0" 2>&1 </dev/null & echo $!'  # a shell between us, so that it is nobody's child
-    shell = ["sh", "-c", detach, folder / "open311.log", *command]
+    shell = ["sh", "-c", detach, folder / "front_door.log", *command]
     home = Path(__file__).parents[1]
     started = subprocess.run(shell, cwd=home, check=True, stdout=subprocess.PIPE, text=True, start_new_session=True)
     pid, give_up = int(started.stdout), time.monotonic() + PATIENCE
     while not port_file.exists() or not _answers(int(port_file.read_text())):
         if not psutil.pid_exists(pid) or time.monotonic() > give_up:
-            raise RuntimeError(f"the Open311 front door does not answer: see {folder / 'open311.log'}")
+            raise RuntimeError(f"the front door does not answer: see {folder / 'front_door.log'}")
         time.sleep(0.02)
     return {"pid": pid, "begun": psutil.Process(pid).create_time(), "port": int(port_file.read_text())}

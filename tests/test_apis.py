@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pyarrow as pa
 import pytest
 
-from demo.open311 import FrontDoor
+from demo import front_door, highways
 from ingestion.apis import _http, children, open311, parse_json, rows_to_arrow
 from ingestion.contracts import ContractError, SourceError, System, Table, read_contracts
 from ingestion.tables import conform
@@ -277,13 +277,14 @@ def test_only_what_changed_at_or_after_since_is_read(door: Door) -> None:
     assert read(door, door.now + timedelta(seconds=1)) == []
 
 
-def test_the_demo_front_door_is_read_whole(door: Door) -> None:
+def test_the_demo_front_door_is_read_whole(door: Door, tmp_path: Path) -> None:
     door.change(*(f"bulk-{number}" for number in range(1200)))
     requests = [door.reports[name] for name in sorted(door.reports, key=lambda name: (len(name), name))]
-    updated = [datetime.fromisoformat(row["updated_datetime"]) for row in requests]
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(FrontDoor, requests, updated)) as server:
+    file = tmp_path / "apis.sqlite"
+    front_door.fill(file, "open311", highways.RESOURCES, (("requests.json", request) for request in requests))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(front_door.FrontDoor, file)) as server:
         threading.Thread(target=partial(server.serve_forever, 0.02), daemon=True).start()
-        location = f"http://127.0.0.1:{server.server_port}"
+        location = f"http://127.0.0.1:{server.server_port}/open311"
         rows = [row for page in open311.service_requests(location, None) for row in page]
         assert open311.count("service_requests", location) == 1210
         server.shutdown()

@@ -17,6 +17,7 @@ from ingestion.contracts import read_contracts
 SETS = {  # publish sets, and systems that they rest on
     "adult_care": {"raw_mosaic", "raw_reference"},
     "children": {"raw_liquidlogic", "raw_reference"},
+    "customer": {"raw_dynamics", "raw_reference"},
     "education": {"raw_capita", "raw_reference"},
     "finance": {"raw_erp", "raw_procurement", "raw_reference"},
     "highways": {"raw_confirm", "raw_reference"},
@@ -24,6 +25,7 @@ SETS = {  # publish sets, and systems that they rest on
     "quality": {
         "raw_capita",
         "raw_confirm",
+        "raw_dynamics",
         "raw_erp",
         "raw_koha",
         "raw_liquidlogic",
@@ -32,6 +34,7 @@ SETS = {  # publish sets, and systems that they rest on
         "raw_ssda903",
     },
     "usage": {"raw_serverlog"},
+    "workforce": {"raw_reference", "raw_itrent"},
 }
 REDDITCH = "pbi_highways_redditch"
 EXTRA_LINE = """

@@ -494,7 +494,7 @@ def _servers() -> dict[str, dict]:
         from demo import systems
 
         door = systems.status(home())
-        servers["demo_open311"] = {"state": "running", **door} if door else {"state": "stopped"}
+        servers["demo_front_door"] = {"state": "running", **door} if door else {"state": "stopped"}
     return servers
 
 

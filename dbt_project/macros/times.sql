@@ -16,3 +16,18 @@
         else {{ earlier }} < {{ later }}
     end
 {%- endmacro %}
+
+{# Working hours since the calendar began, up to a moment: 9 to 17 o'clock of working days. The difference of two such
+   numbers is the working time between the moments. `day` is the calendar's row of the moment's local date. #}
+{% macro working_hours(moment, day) -%}
+    (
+        8 * ({{ day }}.working_day_number - {{ day }}.is_working_day::integer)
+        + case
+            when {{ day }}.is_working_day
+                then least(greatest(
+                    extract(epoch from ({{ moment }} at time zone 'Europe/London')::time) / 3600 - 9, 0
+                ), 8)
+            else 0
+        end
+    )
+{%- endmacro %}

@@ -25,6 +25,17 @@ borrowers as (
 
 ),
 
+contacts as (
+
+    select
+        contacts.*,
+        conformed.finding_record_key
+    from {{ ref('stg_dynamics__contacts') }} as contacts
+    inner join {{ ref('int_contacts_conformed') }} as conformed
+        on contacts.contact_token = conformed.contact_token
+
+),
+
 final as (
 
     select
@@ -71,6 +82,18 @@ final as (
         address_street_token,
         postcode_token
     from borrowers
+    where address_token is not null
+
+    union all
+
+    select
+        'raw_dynamics.contacts' as raw_table,
+        finding_record_key::text as record_key,
+        address_token,
+        address_premises_token,
+        address_street_token,
+        postcode_token
+    from contacts
     where address_token is not null
 
 )

@@ -2,6 +2,7 @@
 {% set systems = [
     'capita',
     'confirm',
+    'dynamics',
     'erp',
     'koha',
     'liquidlogic',

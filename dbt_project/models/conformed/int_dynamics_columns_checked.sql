@@ -1,0 +1,83 @@
+with
+
+foi_requests as (
+
+    select * from {{ ref('stg_dynamics__foi_requests') }}
+
+),
+
+incidents as (
+
+    select * from {{ ref('stg_dynamics__incidents') }}
+
+),
+
+contact_channels as (
+
+    select * from {{ ref('contact_channels') }}
+
+),
+
+contacts as (
+
+    select
+        contacts.*,
+        conformed.finding_record_key
+    from {{ ref('stg_dynamics__contacts') }} as contacts
+    inner join {{ ref('int_contacts_conformed') }} as conformed
+        on contacts.contact_token = conformed.contact_token
+
+),
+
+cases as (
+
+    select
+        incidents.*,
+        contact_channels.channel_code
+    from incidents
+    left join contact_channels
+        on incidents.origin_code = contact_channels.source_value
+
+),
+
+unioned as (
+
+    -- a value of which nothing is left in its one spelling has a fault and no token
+    {{ column_checks('contacts', 'raw_dynamics.contacts', 'finding_record_key', {
+        'firstname': ('coalesce(first_name_token, first_name_fault) is not null', 'first_name_fault'),
+        'lastname': ('coalesce(last_name_token, last_name_fault) is not null', 'last_name_fault'),
+        'emailaddress1': ('coalesce(email_token, email_fault) is not null', 'email_fault'),
+        'telephone1': ('coalesce(telephone_token, telephone_fault) is not null', 'telephone_fault'),
+        'address1_line1': ('coalesce(address_token, address_fault) is not null', 'address_fault'),
+        'address1_postalcode': ('coalesce(postcode_token, postcode_fault) is not null', 'postcode_fault'),
+    }) }}
+
+    union all
+
+    {{ column_checks('cases', 'raw_dynamics.incidents', 'case_reference', {
+        'resolvedon': ("state_name <> 'Active'",
+            "case when closed_at is null then 'CRM03' when closed_at < created_at then 'CRM01' end"),
+        'title': ('title is not null', "case when is_test then 'CRM02' end"),
+        'caseorigincode': ('origin_code is not null', "case when channel_code is null then 'CRM04' end"),
+    }) }}
+
+    union all
+
+    {{ column_checks('foi_requests', 'raw_dynamics.foi_requests', 'request_reference', {
+        'answeredon': ('answered_date is not null', "case when answered_date < received_date then 'FOI01' end"),
+        'exemption': ("outcome_name in ('Granted in part', 'Refused')",
+            "case when exemption_name is null then 'FOI02' end"),
+    }) }}
+
+),
+
+final as (
+
+    select
+        {{ surrogate_key(['raw_table', 'column_name', 'record_key', 'rule_code']) }} as column_check_key,
+        *
+    from unioned
+
+)
+
+select * from final

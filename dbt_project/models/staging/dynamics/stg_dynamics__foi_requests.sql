@@ -1,0 +1,30 @@
+with
+
+source as (
+
+    select * from {{ source('raw_dynamics', 'foi_requests') }}
+
+),
+
+renamed as (
+
+    select
+        -- ids
+        {{ clean_text('reference') }} as request_reference,
+
+        -- text
+        {{ clean_text('topic') }} as topic_name,
+        {{ clean_code('outcome') }} as outcome_name,
+        {{ clean_code('exemption') }} as exemption_name,
+
+        -- dates
+        receivedon as received_date,
+        dueon as source_due_date,
+        answeredon as answered_date,
+        modifiedon as updated_at
+
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,201 @@
+"""What the invented county's customer system holds: contacts, cases, what people got in touch about, and FOI requests.
+
+One person in five is a contact and has about five cases in four years. Times are UTC. Deadlines are counted as the
+system does it: by the clock, through nights, week-ends and bank holidays.
+"""
+
+from collections import namedtuple
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from random import Random
+from uuid import UUID
+
+from demo.county import County, Truth
+from demo.front_door import Resource
+from demo.people import HORIZON, Household, Person
+
+BEGIN = date(2024, 11, 1)
+RESOURCES = {
+    "contacts": Resource("value", "modifiedon", "contactid"),
+    "incidents": Resource("value", "modifiedon", "ticketnumber"),
+    "interactions": Resource("value", "modifiedon", "interactionid"),
+    "foi_requests": Resource("value", "modifiedon", "reference"),
+}
+Contact = namedtuple(
+    "Contact",
+    "contactid firstname lastname emailaddress1 telephone1 address1_line1 address1_city address1_postalcode modifiedon",
+)
+Incident = namedtuple(
+    "Incident",
+    "ticketnumber title subject casetypecode caseorigincode statecode statuscode createdon resolvedon sla_due "
+    "reopenedcount customerid description modifiedon",
+)
+Interaction = namedtuple("Interaction", "interactionid ticketnumber customerid contacttype contactedon modifiedon")
+Request = namedtuple("Request", "reference topic receivedon dueon answeredon outcome exemption modifiedon")
+
+Subject = namedtuple("Subject", "name type share titles")
+SUBJECTS = [  # type: 1 a question, 2 a problem, 3 a request
+    Subject("Adult social care", 3, 18, "Needs assessment|Blue Badge|Equipment at home|Support for a carer"),
+    Subject("Highways", 2, 24, "Pothole|Street light out|Blocked drain|Overgrown verge"),
+    Subject("Waste", 3, 16, "Household recycling centre permit|Compost bin|Garden waste at the tip"),
+    Subject("Schools", 1, 16, "School admission|School transport|Free school meals"),
+    Subject("Libraries", 1, 8, "Library card|Room booking|Lost book"),
+    Subject("Registration", 3, 10, "Birth certificate|Ceremony booking|Appointment to register a death"),
+    Subject("Countryside", 2, 8, "Path obstructed|Broken stile|Fallen tree"),
+]
+SLA_DAYS = {1: 1, 2: 5, 3: 10}
+ORIGINS = {1: "Telephone", 2: "Email", 3: "Internet", 4: "Personal Visit", 5: "Letter"}
+SHARES = ((44, 20, 26, 7, 3), (30, 18, 46, 4, 2))  # of channels, at the beginning and three years later
+HEALTH = ("My wife has just come out of hospital.", "I have a heart condition.", "My son is autistic.")
+TOPICS = ("Care home fees", "Potholes", "Special schools", "Agency staff", "Parking", "Contracts", "School transport")
+OUTCOMES = {"Granted in full": 62, "Granted in part": 16, "Refused": 11, "Not held": 9, "Withdrawn": 2}
+EXEMPTIONS = ("Section 12", "Section 21", "Section 31", "Section 40", "Section 43")
+WRONG_CONTACT = {  # {rule: (column, what it has then)}
+    "NAM02": ("lastname", "{lastname}1"),
+    "ADR01": ("address1_line1", "{address1_line1} tel {number}"),
+    "ADR03": ("address1_line1", "Mrs {firstname} {lastname}, {address1_line1}"),
+    "PCD01": ("address1_postalcode", "nopostcode"),
+    "EML01": ("emailaddress1", "{number}"),
+    "EML02": ("emailaddress1", "{firstname} at example.org"),
+    "TEL01": ("telephone1", "a.person@example.org"),
+    "TEL02": ("telephone1", "01632 960"),
+}
+WRONG_INCIDENT = {
+    "CRM01": ("resolvedon", lambda rng, row: _stamp(_moment(row.createdon) - timedelta(hours=rng.randint(1, 90)))),
+    "CRM02": ("title", "TEST please ignore"),
+    "CRM03": ("resolvedon", ""),
+    "CRM04": ("caseorigincode", "99"),
+}
+WRONG_REQUEST = {
+    "FOI01": ("answeredon", lambda rng, row: str(date.fromisoformat(row.receivedon) - timedelta(rng.randint(1, 30)))),
+    "FOI02": ("exemption", ""),
+}
+
+
+def requests(county: County, truth: Truth) -> Iterator[tuple[str, dict]]:
+    """What the API serves."""
+    for path, row in _rows(county, truth):
+        yield path, {name: value if value != "" else None for name, value in row._asdict().items()}
+
+
+def _rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
+    for household in county.households():
+        for person in household.people:
+            rng = Random(f"{county.seed} dynamics {person.number}")
+            if rng.random() < 0.25 and person.age(BEGIN) > 15:
+                yield from _contact(county, truth, rng, household, person)
+    for number in range(max(300, county.people * 7 // 1_000)):  # in three years
+        if request := _request(county.rng(f"dynamics foi {number}"), number, county.day):
+            yield "foi_requests", truth.spoil("foi_requests", request.reference, request, WRONG_REQUEST, 0.08)
+
+
+def _contact(
+    county: County, truth: Truth, rng: Random, household: Household, person: Person
+) -> Iterator[tuple[str, tuple]]:
+    end = datetime.combine(min(county.day, person.died or county.day), time(23))
+    contact_id, telephone = str(UUID(int=rng.getrandbits(128), version=4)), rng.random() < 0.85
+    moment, number, contacts, latest = datetime.combine(BEGIN, time()), 0, 0, None
+    while (moment := _next(rng, moment, 280)) < end:
+        number += 1
+        origin = _origin(rng, moment)
+        incident, chased = _incident(rng, moment, end, f"CAS-{person.number:07d}{number:02d}", origin, contact_id)
+        key = incident.ticketnumber
+        yield "incidents", truth.spoil("incidents", key, incident, WRONG_INCIDENT)
+        truth.stands_for("incidents", key, person.number)
+        for at in (moment, *chased):
+            contacts, latest = contacts + 1, max(at, latest or at)
+            kind = ORIGINS[origin if at == moment else _origin(rng, at)]
+            row = Interaction(f"{person.number:07d}{contacts:03d}", key, contact_id, kind, _stamp(at), _stamp(at))
+            yield "interactions", row
+            truth.stands_for("interactions", row.interactionid, person.number)
+    enquiries = Random(f"{county.seed} dynamics enquiries {person.number}")
+    moment, contacts = datetime.combine(BEGIN, time()), 500  # about nothing that makes a case; nobody asks for a name
+    while (moment := _next(enquiries, moment, 400)) < end:
+        contacts += 1
+        kind = ORIGINS[_origin(enquiries, moment)]
+        number = f"{person.number:07d}{contacts:03d}"
+        yield "interactions", Interaction(number, None, None, kind, _stamp(moment), _stamp(moment))
+    if latest:
+        address = household.address(latest.date())
+        row = Contact(
+            contact_id, person.forename, person.surname, person.email, person.telephone if telephone else None,
+            address.line, address.street.town, address.street.postcode, _stamp(latest),
+        )  # fmt: skip
+        yield "contacts", truth.spoil("contacts", contact_id, row, WRONG_CONTACT, 0.06)
+        truth.stands_for("contacts", contact_id, person.number, address)
+
+
+def _incident(
+    rng: Random, moment: datetime, end: datetime, number: str, origin: int, contact_id: str
+) -> tuple[Incident, list[datetime]]:
+    """A case as it is at the end, and when the customer got in touch about it again."""
+    subject = rng.choices(SUBJECTS, [subject.share for subject in SUBJECTS])[0]
+    title, days = rng.choice(subject.titles.split("|")), SLA_DAYS[subject.type]
+    text = f"{title}: {rng.choice(('please help', 'when will this be done?', 'third time of asking', 'thank you'))}"
+    text += f" {rng.choice(HEALTH)}" if rng.random() < 0.02 else ""
+    state, status, done, reopened, modified = 0, rng.choice((1, 1, 2, 3)), None, 0, moment
+    final = (2, 6) if rng.random() < 0.03 else (1, 5) if subject.type > 1 else (1, 1000)
+    steps = [_at_work(moment + timedelta(days=rng.expovariate(1 / (0.8 * days))))]
+    if rng.random() < 0.06:  # it is not solved after all
+        steps.append(_at_work(steps[0] + timedelta(days=rng.expovariate(1 / 6))))
+        steps.append(_at_work(steps[1] + timedelta(days=rng.expovariate(1 / 8))))
+    chased = [moment + (steps[0] - moment) * rng.random() for _ in range(rng.choices((0, 1, 2), (76, 18, 6))[0])]
+    for step, at in enumerate(steps):
+        if at < end:
+            modified, is_reopening = at, step == 1
+            state, status = (0, 1) if is_reopening else final
+            done, reopened = None if is_reopening else at, reopened + is_reopening
+    chased = sorted(at.replace(microsecond=0) for at in [*chased, *steps[1:2]] if at < end)
+    row = Incident(
+        number, title, subject.name, subject.type, origin, state, status, _stamp(moment),
+        done and _stamp(done), _stamp(moment + timedelta(days=days)), reopened, contact_id, text, _stamp(modified),
+    )  # fmt: skip
+    return row, chased
+
+
+def _request(rng: Random, number: int, day: date) -> Request | None:
+    """A request for information as it is on a day; nobody's name is kept with it."""
+    received = BEGIN + timedelta(rng.randrange((HORIZON - BEGIN).days))
+    answered = received + timedelta(int(rng.triangular(2, 29, 27)) if rng.random() < 0.9 else rng.randint(29, 90))
+    answered += timedelta({5: 2, 6: 1}.get(answered.weekday(), 0))
+    topic, outcome = rng.choice(TOPICS), rng.choices(list(OUTCOMES), list(OUTCOMES.values()))[0]
+    exemption = rng.choice(EXEMPTIONS) if outcome in ("Granted in part", "Refused") else None
+    if received > day:
+        return None
+    is_done = answered <= day
+    return Request(
+        f"FOI-{number + 1:06d}", topic, str(received), str(received + timedelta(28)),
+        str(answered) if is_done else None, outcome if is_done else None, exemption if is_done else None,
+        _stamp(datetime.combine(answered if is_done else received, time(12))),
+    )  # fmt: skip
+
+
+def _origin(rng: Random, moment: datetime) -> int:
+    """The channel: fewer ring from year to year, and more use the web site."""
+    part = (moment.date() - BEGIN) / (HORIZON - BEGIN)
+    return rng.choices(list(ORIGINS), [a + (b - a) * part for a, b in zip(*SHARES, strict=True)])[0]
+
+
+def _next(rng: Random, moment: datetime, days: int) -> datetime:
+    """Some time in the day after about so many days."""
+    day = moment.date() + timedelta(1 + int(rng.expovariate(1 / days)))
+    return datetime.combine(day, time(7)) + timedelta(seconds=int(rng.triangular(0, 50_000, 14_000)))
+
+
+def _at_work(moment: datetime) -> datetime:
+    """The moment itself in office hours, else the same minutes past eight on the next weekday."""
+    moment = moment.replace(microsecond=0)
+    if moment.weekday() < 5 and 8 <= moment.hour < 16:
+        return moment
+    day = moment.date() + timedelta(moment.hour >= 16)
+    while day.weekday() > 4:
+        day += timedelta(1)
+    return datetime.combine(day, time(8, moment.minute, moment.second))
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{moment.isoformat()}Z"
+
+
+def _moment(stamp: str) -> datetime:
+    return datetime.fromisoformat(stamp[:-1])
