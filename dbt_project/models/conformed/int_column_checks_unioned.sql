@@ -1,5 +1,14 @@
 -- The checks of every system; a new system's are added here.
-{% set systems = ['capita', 'confirm', 'erp', 'koha', 'procurement'] %}
+{% set systems = [
+    'capita',
+    'confirm',
+    'erp',
+    'koha',
+    'liquidlogic',
+    'mosaic',
+    'procurement',
+    'ssda903',
+] %}
 
 with
 

@@ -1,0 +1,15 @@
+{# The age group of the Client Level Data on a day, from the first day of the month of birth; a birthday in the same month
+   counts as past. #}
+{% macro age_group(birth_month, day) -%}
+    case
+        when {{ birth_month }} is null or {{ day }} is null then 'Not known'
+        when age({{ day }}, {{ birth_month }}) < interval '18 years' then 'Under 18'
+        when age({{ day }}, {{ birth_month }}) < interval '65 years' then '18 to 64'
+        else '65 and over'
+    end
+{%- endmacro %}
+
+{# A number of people, or what is told of so many, where they are five or more: of fewer somebody may know who they are. #}
+{% macro unless_few(people, value) -%}
+    case when {{ people }} >= 5 then {{ value }} end
+{%- endmacro %}

@@ -1,0 +1,117 @@
+with
+
+persons as (
+
+    select
+        persons.*,
+        people.finding_record_key,
+        people.is_birth_date_in_doubt,
+        people.ethnicity_name
+    from {{ ref('stg_mosaic__persons') }} as persons
+    inner join {{ ref('int_care_people_conformed') }} as people
+        on persons.person_token = people.person_token
+
+),
+
+addresses as (
+
+    select * from {{ ref('stg_mosaic__addresses') }}
+
+),
+
+telephone_numbers as (
+
+    select * from {{ ref('stg_mosaic__telephone_numbers') }}
+
+),
+
+assessments as (
+
+    select
+        assessments.assessment_id,
+        coalesce(assessments.start_date < requests.request_date, false) as is_before_request
+    from {{ ref('stg_mosaic__assessments') }} as assessments
+    left join {{ ref('stg_mosaic__requests') }} as requests
+        on assessments.request_id = requests.request_id
+
+),
+
+services as (
+
+    select
+        services.*,
+        conformed.is_open_after_death,
+        conformed.is_cost_in_doubt,
+        conformed.is_support_reason_in_doubt,
+        organisations.organisation_id is not null as is_provider_on_register
+    from {{ ref('stg_mosaic__services') }} as services
+    inner join {{ ref('int_care_services_conformed') }} as conformed
+        on services.service_id = conformed.service_id
+    left join {{ ref('stg_mosaic__organisations') }} as organisations
+        on services.provider_name_raw = organisations.organisation_name
+
+),
+
+unioned as (
+
+    -- a value of which nothing is left in its one spelling has a fault and no token
+    {{ column_checks('persons', 'raw_mosaic.dm_persons', 'finding_record_key', {
+        'nhs_id': ('coalesce(nhs_number_token, nhs_number_fault) is not null', 'nhs_number_fault'),
+        'full_name': ('coalesce(full_name_token, full_name_fault) is not null', 'full_name_fault'),
+        'first_name': ('coalesce(first_name_token, first_name_fault) is not null', 'first_name_fault'),
+        'last_name': ('coalesce(last_name_token, last_name_fault) is not null', 'last_name_fault'),
+        'date_of_birth': (
+            'coalesce(date_of_birth_token, date_of_birth_fault) is not null',
+            "coalesce(date_of_birth_fault, case when is_birth_date_in_doubt then 'ASC01' end)"
+        ),
+        'email_address': ('coalesce(email_token, email_fault) is not null', 'email_fault'),
+        'full_ethnicity_code': (
+            'full_ethnicity_code is not null', "case when ethnicity_name is null then 'ASC07' end"
+        ),
+    }) }}
+
+    union all
+
+    {{ column_checks('addresses', 'raw_mosaic.dm_addresses', 'ref_addresses_people_id', {
+        'address': ('coalesce(address_token, address_fault) is not null', 'address_fault'),
+        'post_code': ('coalesce(postcode_token, postcode_fault) is not null', 'postcode_fault'),
+    }) }}
+
+    union all
+
+    {{ column_checks('telephone_numbers', 'raw_mosaic.dm_telephone_numbers', 'telephone_number_id', {
+        'telephone_number': ('coalesce(telephone_token, telephone_fault) is not null', 'telephone_fault'),
+    }) }}
+
+    union all
+
+    {{ column_checks('assessments', 'raw_mosaic.dm_assessments', 'assessment_id', {
+        'start_date': ('true', "case when is_before_request then 'ASC08' end"),
+    }) }}
+
+    union all
+
+    {{ column_checks('services', 'raw_mosaic.dm_services', 'service_id', {
+        'end_date': ('end_date is not null or is_open_after_death', "case when is_open_after_death then 'ASC02' end"),
+        'delivery_mechanism': (
+            "service_type = 'Long Term Support: Community'", "case when delivery_mechanism is null then 'ASC03' end"
+        ),
+        'provider': ('provider_name_raw is not null', "case when not is_provider_on_register then 'ASC04' end"),
+        'cost_frequency': ('cost_frequency is not null', "case when is_cost_in_doubt then 'ASC05' end"),
+        'primary_support_reason': (
+            'primary_support_reason is not null', "case when is_support_reason_in_doubt then 'ASC06' end"
+        ),
+    }) }}
+
+),
+
+final as (
+
+    select
+        {{ surrogate_key(['raw_table', 'column_name', 'record_key', 'rule_code']) }} as column_check_key,
+        *
+    from unioned
+
+)
+
+select * from final

@@ -1,0 +1,19 @@
+with
+
+dim_primary_support_reasons as (
+
+    select * from {{ ref('dim_primary_support_reasons') }}
+
+),
+
+final as (
+
+    select
+        primary_support_reason_key,
+        primary_support_reason_name,
+        primary_support_group
+    from dim_primary_support_reasons
+
+)
+
+select * from final

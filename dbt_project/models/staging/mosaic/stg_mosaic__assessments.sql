@@ -1,0 +1,31 @@
+with
+
+source as (
+
+    select * from {{ source('raw_mosaic', 'dm_assessments') }}
+
+),
+
+renamed as (
+
+    select
+        -- ids
+        assessment_id,
+        person_id as person_token,
+        request_id,
+
+        -- text
+        {{ clean_text('assessment_type') }} as assessment_type,
+        {{ clean_text('primary_support_reason') }} as primary_support_reason,
+        {{ clean_text('outcome') }} as outcome,
+
+        -- dates
+        start_date,
+        end_date,
+        last_updated_on as updated_at
+
+    from source
+
+)
+
+select * from renamed

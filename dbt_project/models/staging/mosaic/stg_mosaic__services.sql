@@ -1,0 +1,39 @@
+with
+
+source as (
+
+    select * from {{ source('raw_mosaic', 'dm_services') }}
+
+),
+
+renamed as (
+
+    select
+        -- ids
+        service_id,
+        person_id as person_token,
+        assessment_id,
+
+        -- text
+        {{ clean_text('service_type') }} as service_type,
+        {{ clean_text('service_component') }} as service_component,
+        {{ clean_code('delivery_mechanism') }} as delivery_mechanism,
+        {{ clean_text('primary_support_reason') }} as primary_support_reason,
+        {{ clean_text('provider') }} as provider_name_raw,
+        {{ normalised_organisation_name('provider') }} as provider_normalised_name,
+        {{ clean_text('cost_frequency') }} as cost_frequency,
+
+        -- numbers
+        unit_cost as unit_cost_gbp,
+        planned_units_per_week,
+
+        -- dates
+        start_date,
+        end_date,
+        last_updated_on as updated_at
+
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,144 @@
+"""Adult social care from Mosaic to the marts: what was spoilt is found, and figures are those of the county."""
+
+import csv
+from collections import defaultdict
+from datetime import date
+
+import pytest
+from conftest import Warehouse
+
+from demo import mosaic
+from demo.county import County, Truth
+
+A_YEAR_END = date(2026, 3, 31)
+A_WEEK = {"Weekly": 1, "Four-Weekly": 13 / 52, "Monthly": 12 / 52, "Annually": 1 / 52}
+
+
+def told(county: County) -> dict[str, dict[int, tuple]]:
+    """{table: {key: row}} of what Mosaic holds; empty text is what a database has for it, null."""
+    found = defaultdict(dict)
+    for table, row in mosaic.rows(county, Truth(county, "mosaic")):
+        assert row[0] not in found[table], "keys are unique"
+        found[table][row[0]] = type(row)(*(None if value == "" else value for value in row))
+    return found
+
+
+@pytest.fixture(scope="module")
+def held() -> dict[str, dict[int, tuple]]:
+    """What Mosaic holds of the county that the warehouse was filled from."""
+    return told(County(people=1_000))
+
+
+def test_a_later_day_tells_the_same_and_what_has_happened_since() -> None:
+    then, now = told(County(people=5_000, day=date(2025, 3, 31))), told(County(people=5_000))
+    changed = 0
+    for table in mosaic.TABLES:
+        for key, row in then[table].items():
+            later = now[table][key]
+            if table != "dm_organisations":
+                assert row.last_updated_on.date() <= date(2025, 3, 31)
+                assert later == row or later.last_updated_on > row.last_updated_on, "a load by cursor sees the change"
+                changed += later != row
+        for key, row in now[table].items():
+            assert key in then[table] or row.last_updated_on.date() > date(2025, 3, 31)
+    assert changed > 20
+
+
+def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehouse) -> None:
+    named = dict(
+        warehouse.sql(
+            "select ref_addresses_people_id / 10, finding_record_key from raw_mosaic.dm_addresses "
+            "inner join conformed.int_care_people_conformed on person_id = person_token"
+        )
+    )  # a finding names a person by a key that nobody else has
+    with (warehouse.home / "truth/mosaic.faults.csv").open(encoding="utf-8") as file:
+        truth = [
+            (
+                row["raw_table"],
+                named[int(row["record_key"])] if row["raw_table"].endswith("dm_persons") else row["record_key"],
+                row["column_name"],
+                row["rule_code"],
+            )
+            for row in csv.DictReader(file)
+        ]
+    findings = warehouse.sql(
+        "select raw_table, record_key, column_name, rule_code from quality.fct_findings "
+        "where raw_table like 'raw_mosaic.%'",
+        url=warehouse("url", "--reader", "pbi_data_quality").strip(),
+    )
+    assert sorted(findings) == sorted(truth)
+    assert len({rule for *_, rule in truth if rule.startswith("ASC")}) > 5
+
+
+def test_events_in_are_events_out(warehouse: Warehouse, held: dict) -> None:
+    published = warehouse.sql("select event_type, count(*)::int from adult_care.fct_care_events group by event_type")
+    tables = {
+        "Request": "dm_requests",
+        "Assessment": "dm_assessments",
+        "Service": "dm_services",
+        "Review": "dm_reviews",
+    }
+    assert dict(published) == {event: len(held[table]) for event, table in tables.items()}
+    units = sum(service.planned_units_per_week for service in held["dm_services"].values())
+    assert warehouse.sql("select sum(planned_units_per_week)::float from adult_care.fct_care_events") == [(units,)]
+
+
+def test_long_term_support_at_a_year_end_is_what_the_county_gives(warehouse: Warehouse, held: dict) -> None:
+    people, cost = defaultdict(set), defaultdict(float)
+    for service in held["dm_services"].values():
+        person = held["dm_persons"][service.person_id]
+        ends = min(service.end_date or date.max, person.date_of_death or date.max)
+        if not (service.service_type.startswith("Long Term") and service.start_date <= A_YEAR_END <= ends):
+            continue
+        born = person.date_of_birth
+        group = "Not known"
+        if born not in ("1900-01-01", str(person.created_on)):
+            age = A_YEAR_END.year - born.year - ((born.month, born.day) > (A_YEAR_END.month, A_YEAR_END.day))
+            group = "65 and over" if age >= 65 else "18 to 64"
+        people[group].add(service.person_id)
+        units = service.planned_units_per_week
+        by_the_hour = service.cost_frequency == "Weekly" and units > 1
+        if not by_the_hour:
+            cost[group] += float(service.unit_cost) * A_WEEK.get(service.cost_frequency, units)
+    published = warehouse.sql(
+        "select age_group, count(distinct person_key), sum(weekly_cost_gbp)::float "
+        "from adult_care.fct_long_term_support_months where month_end_date = %s group by age_group",
+        (A_YEAR_END,),
+    )
+    assert {group: number for group, number, _ in published} == {group: len(found) for group, found in people.items()}
+    assert sum(map(len, people.values())) > 3
+    for group, _, pounds in published:
+        assert pounds == pytest.approx(cost[group], abs=0.05)
+
+
+def test_days_to_assessment_are_what_the_county_waited(warehouse: Warehouse, held: dict) -> None:
+    requests = held["dm_requests"]
+    waits = [
+        (assessment.start_date - requests[assessment.request_id].request_date).days
+        for assessment in held["dm_assessments"].values()
+        if not isinstance(assessment.start_date, str)  # spoilt: before its request
+    ]
+    assert warehouse.sql(
+        "select count(assessment_days)::int, sum(assessment_days)::int from adult_care.fct_request_outcomes"
+    ) == [(len(waits), sum(waits))]
+
+
+def test_restricted_people_are_for_the_named_group_alone(warehouse: Warehouse, held: dict) -> None:
+    restricted = {key for key, person in held["dm_persons"].items() if person.restricted == "Y"}
+    theirs = sum(row.person_id in restricted for row in held["dm_requests"].values())
+    whole, some = (warehouse("url", "--reader", login).strip() for login in ("pbi_adult_care", "pbi_adult_care_open"))
+    count = "select count(*)::int from adult_care.fct_request_outcomes"
+    assert warehouse.sql(count, url=whole) == [(len(held["dm_requests"]),)]
+    assert warehouse.sql(count, url=some) == [(len(held["dm_requests"]) - theirs,)]
+    assert theirs > 0
+    for mart in ("fct_care_events", "fct_long_term_support_months"):
+        assert warehouse.sql(f"select distinct restriction from adult_care.{mart}", url=some) == [("open",)]
+
+
+def test_fewer_than_five_people_are_not_told(warehouse: Warehouse) -> None:
+    for report in ("rpt_long_term_support_by_month", "rpt_requests_by_outcome"):
+        few, told_of = warehouse.sql(
+            f'select count(*) filter (where "People" is null), min("People") from adult_care.{report}'
+        )[0]
+        assert few > 0
+        assert told_of >= 5
