@@ -1,7 +1,4 @@
 {% set record_key = "concat_ws(':', source_file, source_row_number)" %}
-{% set code_lists = [
-    'cin', 'ls', 'missing', 'place', 'place_provider', 'reason_place_change', 'rec', 'review_code', 'rne', 'sdq_reason'
-] %}
 
 with
 
@@ -25,10 +22,7 @@ headers as (
 
 known_codes as (
 
-    select
-        {% for code_list in code_lists %}
-            array_agg(code) filter (where code_list = '{{ code_list.upper() }}') as {{ code_list }}_codes{{ ',' if not loop.last }}
-        {% endfor %}
+    select array_agg(code_list || ' ' || code) as codes
     from ssda903_codes
 
 ),
@@ -68,7 +62,7 @@ headers_checked as (
 
         select
             {{ model }}.*,
-            known_codes.*,
+            known_codes.codes,
             case when known_children.child_token is null then 'SSD04' end as child_fault
         from {{ model }}
         cross join known_codes
@@ -99,18 +93,18 @@ unioned as (
 
     {{ column_checks('episodes_sequenced', 'raw_ssda903.episodes', record_key, {
         'child': ('true', 'child_fault'),
-        'rne': ('begin_reason_code is not null', "case when begin_reason_code <> all(rne_codes) then 'SSD03' end"),
-        'ls': ('legal_status_code is not null', "case when legal_status_code <> all(ls_codes) then 'SSD03' end"),
-        'cin': ('need_code is not null', "case when need_code <> all(cin_codes) then 'SSD03' end"),
-        'place': ('placement_code is not null', "case when placement_code <> all(place_codes) then 'SSD03' end"),
+        'rne': ('begin_reason_code is not null', "case when 'RNE ' || begin_reason_code <> all(codes) then 'SSD03' end"),
+        'ls': ('legal_status_code is not null', "case when 'LS ' || legal_status_code <> all(codes) then 'SSD03' end"),
+        'cin': ('need_code is not null', "case when 'CIN ' || need_code <> all(codes) then 'SSD03' end"),
+        'place': ('placement_code is not null', "case when 'PLACE ' || placement_code <> all(codes) then 'SSD03' end"),
         'place_provider': (
             'placement_provider_code is not null',
-            "case when placement_provider_code <> all(place_provider_codes) then 'SSD03' end"
+            "case when 'PLACE_PROVIDER ' || placement_provider_code <> all(codes) then 'SSD03' end"
         ),
-        'rec': ('end_reason_code is not null', "case when end_reason_code <> all(rec_codes) then 'SSD03' end"),
+        'rec': ('end_reason_code is not null', "case when 'REC ' || end_reason_code <> all(codes) then 'SSD03' end"),
         'reason_place_change': (
             'placement_change_reason_code is not null',
-            "case when placement_change_reason_code <> all(reason_place_change_codes) then 'SSD03' end"
+            "case when 'REASON_PLACE_CHANGE ' || placement_change_reason_code <> all(codes) then 'SSD03' end"
         ),
         'home_post': ('coalesce(home_postcode_token, home_postcode_fault) is not null', 'home_postcode_fault'),
         'pl_post': (
@@ -127,7 +121,7 @@ unioned as (
     {{ column_checks('reviews_checked', 'raw_ssda903.reviews', record_key, {
         'child': ('true', 'child_fault'),
         'dob': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
-        'review_code': ('review_code is not null', "case when review_code <> all(review_code_codes) then 'SSD03' end"),
+        'review_code': ('review_code is not null', "case when 'REVIEW_CODE ' || review_code <> all(codes) then 'SSD03' end"),
     }) }}
 
     union all
@@ -135,7 +129,7 @@ unioned as (
     {{ column_checks('missing_periods_checked', 'raw_ssda903.missing', record_key, {
         'child': ('true', 'child_fault'),
         'dob': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
-        'missing': ('missing_code is not null', "case when missing_code <> all(missing_codes) then 'SSD03' end"),
+        'missing': ('missing_code is not null', "case when 'MISSING ' || missing_code <> all(codes) then 'SSD03' end"),
         'mis_end': ('ended_date is not null', "case when ended_date < began_date then 'SSD06' end"),
     }) }}
 
@@ -144,7 +138,7 @@ unioned as (
     {{ column_checks('outcomes_checked', 'raw_ssda903.oc2', record_key, {
         'child': ('true', 'child_fault'),
         'dob': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
-        'sdq_reason': ('sdq_reason_code is not null', "case when sdq_reason_code <> all(sdq_reason_codes) then 'SSD03' end"),
+        'sdq_reason': ('sdq_reason_code is not null', "case when 'SDQ_REASON ' || sdq_reason_code <> all(codes) then 'SSD03' end"),
         'sdq_score': ('sdq_score is not null', "case when sdq_score not between 0 and 40 then 'SSD05' end"),
     }) }}
 
