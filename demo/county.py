@@ -72,12 +72,15 @@ class Truth:
         """Faults and records, of a truth that was written to no folder."""
         return tuple(list(csv.DictReader(io.StringIO(file.getvalue()))) for file in self._files)
 
-    def spoil(self, table: str, key: object, row: Row, wrongs: dict[str, Wrong], share: float = 0.02) -> Row:
+    def spoil(
+        self, table: str, key: object, row: Row, wrongs: dict[str, Wrong], share: float = 0.02, chance: object = None
+    ) -> Row:
         """The row (a namedtuple), in which with this chance one of `wrongs` ({rule code: what is wrong}) has happened.
 
-        `{number}` in a format is a telephone number that is nobody's. Each row has its own chance, by table and key.
+        `{number}` in a format is a telephone number that is nobody's. Each row has its own chance, by table and key;
+        with `chance` those that have it in common are spoilt alike, as one thing is that stands in each month's file.
         """
-        rng = Random(f"{self.county.seed} {self.system} {table} {key}")
+        rng = Random(f"{self.county.seed} {self.system} {table} {chance or key}")
         able = [code for code, (column, _) in wrongs.items() if getattr(row, column) not in (None, "")]
         if not able or rng.random() >= share:
             return row
@@ -86,8 +89,12 @@ class Truth:
         before = getattr(row, column)
         number = f"01632 960{rng.randrange(1000):03d}"
         after = wrong(rng, row) if callable(wrong) else wrong.format(**row._asdict(), number=number)
-        self._faults.writerow((f"raw_{self.system}.{table}", key, column, code, before))
+        self.breaks(table, key, column, code, before)
         return row._replace(**{column: after})
+
+    def breaks(self, table: str, key: object, column: str, code: str, before: object = None) -> None:
+        """Writes down that a record's value breaks a rule, as what happened to it brought about."""
+        self._faults.writerow((f"raw_{self.system}.{table}", key, column, code, before))
 
     def stands_for(
         self, table: str, key: object, person: int | None = None, address: Address | None = None, edits: str = ""

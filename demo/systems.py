@@ -28,7 +28,7 @@ from filelock import FileLock
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from demo import capita, dynamics, finance, front_door, highways, koha, liquidlogic, mosaic, procurement
+from demo import capita, dynamics, finance, front_door, highways, itrent, koha, liquidlogic, mosaic, procurement
 from demo.county import County, Truth, columns, definition, key_columns
 from demo.people import HORIZON
 
@@ -42,6 +42,7 @@ FILES: dict[str, ModuleType] = {
     "capita": capita,
     "erp": finance,
     "fixmystreet": highways,
+    "itrent": itrent,
     "koha": koha,
     "ssda903": liquidlogic,
 }

@@ -258,7 +258,7 @@ def test_a_second_start_changes_nothing_and_a_lost_database_is_filled_again(serv
     count = "select count(*), (select count(*) from enquiry_status_log) from central_enquiry"
     files = {path: path.stat().st_mtime_ns for path in (folder / "landing").rglob("*")}
     before = query(where["CONFIRM_URL"], count)
-    assert len(files) == 9
+    assert len(files) > 30
     assert before[0][0] >= 20_000
     for prepare in ("select 1", "drop database confirm with (force)"):
         query(url, prepare)

@@ -27,6 +27,7 @@ SETS = {  # publish sets, and systems that they rest on
         "raw_confirm",
         "raw_dynamics",
         "raw_erp",
+        "raw_itrent",
         "raw_koha",
         "raw_liquidlogic",
         "raw_mosaic",

@@ -4,6 +4,7 @@
     'confirm',
     'dynamics',
     'erp',
+    'itrent',
     'koha',
     'liquidlogic',
     'mosaic',

@@ -1,0 +1,61 @@
+with
+
+workforce__fct_headcount_months as (
+
+    select * from {{ ref('workforce__fct_headcount_months') }}
+
+),
+
+workforce__dim_organisation_units as (
+
+    select * from {{ ref('workforce__dim_organisation_units') }}
+
+),
+
+months as (
+
+    select
+        workforce__fct_headcount_months.month_end_date,
+        workforce__dim_organisation_units.directorate_name,
+        sum(workforce__fct_headcount_months.headcount) as headcount,
+        sum(workforce__fct_headcount_months.fte) as fte,
+        sum(workforce__fct_headcount_months.fte_days_lost) as fte_days_lost
+    from workforce__fct_headcount_months
+    inner join workforce__dim_organisation_units
+        on
+            workforce__fct_headcount_months.organisation_unit_key
+            = workforce__dim_organisation_units.organisation_unit_key
+    group by 1, 2
+
+),
+
+years as (
+
+    select
+        *,
+        sum(fte_days_lost) over twelve_months as days_lost_in_year,
+        avg(fte) over twelve_months as mean_fte,
+        min(headcount) over twelve_months as least_headcount,
+        count(*) over twelve_months as month_count
+    from months
+    window twelve_months as (partition by directorate_name order by month_end_date rows 11 preceding)
+
+),
+
+final as (
+
+    -- of fewer than five people nothing is shown
+    select
+        month_end_date as "Month end",
+        directorate_name as "Directorate",
+        case when least_headcount >= 5 then mean_fte::numeric(9, 1) end as "Mean FTE",
+        case when least_headcount >= 5 then days_lost_in_year::numeric(9, 1) end as "FTE days lost in 12 months",
+        case
+            when least_headcount >= 5 then (days_lost_in_year / nullif(mean_fte, 0))::numeric(9, 1)
+        end as "Days lost per FTE"
+    from years
+    where month_count = 12
+
+)
+
+select * from final

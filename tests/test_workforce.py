@@ -1,0 +1,119 @@
+"""HR and payroll from monthly workbooks to the marts: findings are the faults, figures are those counted beside dbt."""
+
+import io
+from collections import defaultdict
+from datetime import date, timedelta
+
+import pytest
+from conftest import Warehouse
+from govuk_bank_holidays.bank_holidays import BankHolidays
+from python_calamine import CalamineWorkbook
+
+from demo import itrent
+from demo.county import County, Truth
+
+LAST = date(2026, 10, 31)
+HOLIDAYS = {
+    holiday["date"] for holiday in BankHolidays(use_cached_holidays=True).get_holidays(division="england-and-wales")
+}
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[dict[str, list[dict]], list[dict], dict[str, bytes]]:
+    """{sheet: rows} of all workbooks, their faults, and the workbooks."""
+    truth, found = Truth(County(people=1_000), "itrent"), defaultdict(list)
+    books = dict(itrent.files(truth.county, truth))
+    for content in books.values():
+        book = CalamineWorkbook.from_filelike(io.BytesIO(content))
+        for sheet in book.sheet_names:
+            _, _, _, header, *rows = book.get_sheet_by_name(sheet).to_python()
+            found[sheet] += [dict(zip(header, row, strict=True)) for row in rows]
+    return found, truth.read()[0], books
+
+
+def posts_in_force(made) -> dict[tuple[date, str], list[dict]]:
+    """{(month end, employee number): posts}, but those that ended in an earlier month."""
+    found = defaultdict(list)
+    for row in made[0]["Employees"]:
+        month_end = row["Extract Date"]
+        if not row["Leaving Date"] or row["Leaving Date"] >= month_end.replace(day=1):
+            found[month_end, row["Employee Number"]].append(row)
+    return found
+
+
+def test_an_earlier_day_has_the_same_workbooks_and_no_later_one(made) -> None:
+    county = County(people=1_000, day=date(2026, 3, 30))
+    books = dict(itrent.files(county, Truth(county, "itrent")))
+    assert list(books) == list(made[2])[:16]
+    assert all(made[2][path] == content for path, content in books.items())
+
+
+def test_findings_are_the_faults(warehouse: Warehouse, made) -> None:
+    query = "select raw_table, column_name, rule_code, record_key from quality.fct_findings where raw_table like %s"
+    faults = [(row["raw_table"], row["column_name"], row["rule_code"], row["record_key"]) for row in made[1]]
+    assert sorted(warehouse.sql(query, ("raw_itrent.%",))) == sorted(faults)
+    assert {fault[2] for fault in faults} >= {"HRP01", "HRP02", "HRP03", "HRP04", "HRP05", "NIN01", "DOB01"}
+
+
+def test_each_employee_counts_once_in_a_month(warehouse: Warehouse, made) -> None:
+    headcount, fte, leavers = defaultdict(int), defaultdict(float), defaultdict(int)
+    for (month_end, _), posts in posts_in_force(made).items():
+        is_employed = any(not post["Leaving Date"] or post["Leaving Date"] > month_end for post in posts)
+        headcount[month_end] += is_employed
+        leavers[month_end] += not is_employed
+        hours = [float(post["FTE"]) for post in posts]
+        fte[month_end] += sum(hours) if is_employed and max(hours) <= 1 else 0
+    found = warehouse.sql(
+        "select month_end_date, sum(headcount)::int, sum(fte)::float, count(*) filter (where is_leaver)::int "
+        "from workforce.fct_headcount_months group by 1"
+    )
+    assert {row[0]: row[1] for row in found} == headcount
+    assert {row[0]: row[2] for row in found} == {month: pytest.approx(number) for month, number in fte.items()}
+    assert {row[0]: row[3] for row in found} == {month: leavers[month] for month in headcount}
+    rows = [row for row in made[0]["Employees"] if row["Extract Date"] == LAST]
+    assert len(rows) > headcount[LAST] > 90, "some hold two posts, and leavers are still there"
+
+
+def test_days_are_lost_on_working_days_by_hours(warehouse: Warehouse, made) -> None:
+    latest = {row["Absence Ref"]: row for row in made[0]["Absence"]}  # workbooks are in order
+    posts, days, by_hours = posts_in_force(made), 0, 0.0
+    for row in latest.values():
+        day, last = row["First Day"], row["Last Day"] or row["Extract Date"]
+        while day <= last:
+            month_end = (day.replace(day=28) + timedelta(4)).replace(day=1) - timedelta(1)
+            if day.weekday() < 5 and day not in HOLIDAYS and (held := posts.get((month_end, row["Employee Number"]))):
+                hours = [float(post["FTE"]) for post in held]
+                days, by_hours = days + 1, by_hours + (sum(hours) if max(hours) <= 1 else 0)
+            day += timedelta(1)
+    query = "select count(*), sum(working_days_lost), sum(fte_days_lost)::float from workforce.fct_absences"
+    assert warehouse.sql(query) == [(len(latest), days, pytest.approx(by_hours))]
+    assert warehouse.sql("select sum(fte_days_lost)::float from workforce.fct_headcount_months") == [
+        (pytest.approx(by_hours),)
+    ]
+
+
+def test_units_are_as_they_were_before_and_after_the_restructure(warehouse: Warehouse) -> None:
+    found = warehouse.sql(
+        "select unit_code, unit_name, directorate_name, valid_from_date, valid_to_date "
+        "from workforce.dim_organisation_units where unit_code in ('PH01', 'CE02', 'EN03') order by 1, 4"
+    )
+    begin, end = date(2024, 11, 1), itrent.RESTRUCTURE - timedelta(1)
+    assert found == [
+        ("CE02", "Transformation", "Chief Executive", begin, end),
+        ("CE02", "Digital and Change", "Resources", itrent.RESTRUCTURE, None),
+        ("EN03", "Economy Support", "Economy and Infrastructure", begin, end),
+        ("PH01", "Public Health", "Adults and Communities", begin, end),
+        ("PH01", "Public Health", "Public Health and Wellbeing", itrent.RESTRUCTURE, None),
+    ]
+
+
+def test_no_token_and_no_small_number_reaches_a_reader(warehouse: Warehouse) -> None:
+    for (table,) in warehouse.sql("select table_name from information_schema.tables where table_schema = 'workforce'"):
+        assert (
+            warehouse.sql(f"select 1 from workforce.{table} as t where t::text ~ 'k\\d_[0-9a-f]{{32}}' limit 1") == []
+        )
+    shown = warehouse.sql(
+        'select min("Headcount"), count(*) filter (where "Headcount" is null) from workforce.rpt_headcount_by_unit'
+    )
+    assert shown[0][0] >= 5
+    assert shown[0][1] > 0
