@@ -13,6 +13,7 @@ from statistics import median
 import xlsxwriter
 
 from demo.county import County, Truth, as_csv
+from demo.handwriting import Handwriting
 from demo.people import HORIZON, Household, Person
 from demo.places import Address, word
 
@@ -41,7 +42,7 @@ Statistic = namedtuple("Statistic", "datetime branch type itemnumber borrowernum
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
     """Loans in parts, a file of each other table, and the workbooks."""
     branches = _branches(county)
-    items, found = _items(county, branches), _Extract(truth)
+    items, found = _items(county, branches), _Extract(truth, Handwriting(county, "koha"))
     for n, branch in enumerate(branches):
         found.borrowers.append(_staff_card(truth, n, branch))
         found.add(_staff_loans(county.rng(f"staff card {n}"), found.borrowers[-1], items, county.day))
@@ -66,8 +67,8 @@ def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
 class _Extract:
     """Borrowers and their loans, as they are added."""
 
-    def __init__(self, truth: Truth):
-        self.truth, self.parts = truth, 0
+    def __init__(self, truth: Truth, typed: Handwriting):
+        self.truth, self.typed, self.parts = truth, typed, 0
         self.borrowers: list[Borrower] = []
         self.loans: dict[int, list[Statistic]] = defaultdict(list)
         self.died: dict[int, date] = {}
@@ -75,7 +76,9 @@ class _Extract:
     def add_borrower(self, rng: Random, row: Borrower, person: Person, address: Address) -> None:
         """The record, in which in three cases of a hundred, which go by the person, something is wrong."""
         key, chance, code = f"koha_borrowers.csv:{len(self.borrowers) + 1}", rng.random(), rng.choice(sorted(SPOILT))
-        self.truth.stands_for("borrowers", key, person.number, address)
+        typed = self.typed(address, row.borrowernumber)
+        row = row._replace(address=typed.line, city=typed.town, zipcode=typed.postcode)
+        self.truth.stands_for("borrowers", key, person.number, address, typed.edits)
         if row.debarred:
             self.died[row.borrowernumber] = row.debarred
         self.borrowers.append(self.truth.spoil("borrowers", key, row, {code: SPOILT[code]}, chance < 0.03))
@@ -140,11 +143,11 @@ def _borrower(rng: Random, household: Household, person: Person, branches: list[
         expires = expires.replace(year=expires.year + 3)
     died = person.died and person.died + told
     died = died if died and died <= day else None
-    address, age = household.address(day), person.age(day)
+    age = person.age(day)
     category = "J" if age < 12 else "Y" if age < 18 else "A"
     return Borrower(
-        500_000 + person.number, f"2{person.number:08d}", person.surname, person.forename, person.born, address.line,
-        address.street.town, address.street.postcode, person.email, person.telephone,
+        500_000 + person.number, f"2{person.number:08d}", person.surname, person.forename, person.born,
+        None, None, None, person.email, person.telephone,
         branches[household.number * 104_729 % BRANCHES].branchcode, category, enrolled, expires, died,
         "Deceased" if died else None,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from random import Random
 from typing import NamedTuple
 
 from demo.county import County, Truth, columns
+from demo.handwriting import Handwriting
 from demo.people import BEGIN, HORIZON, Household, Person
 from demo.places import Address, word
 
@@ -138,14 +139,14 @@ ANOTHER_REASON = (
 
 def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
     """Mosaic's rows: in any five years one adult in 25 has asked for help, from 65 on one in eight."""
-    providers = _providers(county)
+    providers, typed = _providers(county), Handwriting(county, "mosaic")
     yield from (("dm_organisations", provider) for provider in providers)
     names = [provider.organisation_name for provider in providers if provider.organisation_type == "Care provider"]
     for household in county.households():
         for person in household.people:
             rng = county.rng(f"mosaic {person.number}")
             if rng.random() < (0.185 if person.age(date(2024, 10, 31)) > 64 else 0.055):
-                yield from _Care(county, truth, rng, household, person, names).rows()
+                yield from _Care(county, truth, rng, household, person, names, typed).rows()
 
 
 @cache
@@ -185,10 +186,11 @@ class _Care:
     """One person's care. Its records are numbered by the person's number, whoever else is there."""
 
     def __init__(
-        self, county: County, truth: Truth, rng: Random, household: Household, person: Person, names: list[str]
-    ):
+        self, county: County, truth: Truth, rng: Random, household: Household, person: Person, names: list[str],
+        typed: Handwriting,
+    ):  # fmt: skip
         self.county, self.day, self.truth, self.rng, self.names = county, county.day, truth, rng, names
-        self.household, self.person = household, person
+        self.household, self.person, self.typed = household, person, typed
         self.person_id = 500_000 + person.number
         self.told_of_death = person.died and person.died + timedelta(2)  # when whoever keeps the record knows
         self.is_dead = bool(person.died) and self.told_of_death <= county.day
@@ -226,17 +228,19 @@ class _Care:
         homes = [home for n, home in enumerate(homes) if n + 1 == len(homes) or homes[n + 1][0] > since]
         for n, (start, home) in enumerate(homes):
             end = homes[n + 1][0] if n + 1 < len(homes) else None
-            text, key = f"{home.line}, {home.street.town}", 10 * person_id + n
-            row = Home(key, person_id, start, end, text, home.street.postcode, "Home", *(("N" if end else "Y"),) * 2,
-                       _at(end or start, key))  # fmt: skip
-            yield self._kept("dm_addresses", row, HOME_SPOILT, 0.04, home)
+            key = 10 * person_id + n
+            typed = self.typed(home, key)
+            row = Home(key, person_id, start, end, f"{typed.line}, {typed.town}", typed.postcode, "Home",
+                       *(("N" if end else "Y"),) * 2, _at(end or start, key))  # fmt: skip
+            yield self._kept("dm_addresses", row, HOME_SPOILT, 0.04, home, typed.edits)
         row = Telephone(person_id, person_id, person.telephone, "Home", _at(since, person_id))
         yield self._kept("dm_telephone_numbers", row, TELEPHONE_SPOILT, 0.04)
 
     def _kept(
-        self, table: str, row: tuple, wrongs: dict | None = None, share: float = 0, home: Address | None = None
-    ) -> tuple:
-        self.truth.stands_for(table, row[0], self.person.number, home)
+        self, table: str, row: tuple, wrongs: dict | None = None, share: float = 0, home: Address | None = None,
+        edits: str = "",
+    ) -> tuple:  # fmt: skip
+        self.truth.stands_for(table, row[0], self.person.number, home, edits)
         return table, self.truth.spoil(table, row[0], row, wrongs, share) if wrongs else row
 
     def _known(self, day: date | None) -> date | None:

@@ -28,12 +28,13 @@ from filelock import FileLock
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from demo import capita, finance, highways, koha, mosaic, procurement
+from demo import capita, finance, highways, koha, liquidlogic, mosaic, procurement
 from demo.county import County, Truth, columns, definition, key_columns
 from demo.people import HORIZON
 
 DATABASES: dict[str, ModuleType] = {  # by name of system and database
     "confirm": highways,
+    "liquidlogic": liquidlogic,
     "mosaic": mosaic,
     "procurement": procurement,
 }
@@ -42,6 +43,7 @@ FILES: dict[str, ModuleType] = {
     "erp": finance,
     "fixmystreet": highways,
     "koha": koha,
+    "ssda903": liquidlogic,
 }
 PATIENCE = 30  # seconds for the front door to answer or to end
 

@@ -25,6 +25,7 @@ ROAD = "|".join(LONG)
 NUMBERED = rf"^(?P<home>(?:.* )?[0-9]+[A-Z]?) (?P<street>[A-Z][A-Z ]*?) (?P<kind>{ROAD})\b(?P<rest>.*)$"
 NAMED = rf"^(?P<home>[A-Z][A-Z ]*?) (?P<street>[A-Z]+) (?P<kind>{ROAD})\b(?P<rest>.*)$"
 BESIDE = r"\b(?:THE FLAT|PLOT [0-9]+[A-Z]?|ADJ(?:ACENT)?(?: TO)?|NEW BUILD|LAND AT|SITE OF) "  # tells no home apart
+A_NUMBER_TO_RING = r" ?\b(?:(?:TEL|TELEPHONE|PHONE) )?(?:44 ?|0)[0-9]{3,5} [0-9]{3} ?[0-9]{3,4}\b"
 A_FLAT = r"^(.*)\b(?:FLAT|APARTMENT|APT|UNIT|ROOM) ([0-9]+[A-Z]?)\b"  # wherever it is written, it comes first
 A_LETTER = r"\b(?:FLAT|APARTMENT|APT|UNIT|ROOM) ([A-Z])\b"  # of a flat that has one in place of a number
 NAME_LETTERS, STREET_LETTERS = 9, 2  # how much of a name is compared: misspellings are mostly further on
@@ -49,7 +50,7 @@ def parts(texts: Texts) -> Parts:
     postcode = pc.binary_join_element_wise(_field(code, "outward"), first, _field(code, "unit"), "")
     clean = pc.replace_substring_regex(clean, f" ?{POSTCODE}", "")
     clean = pc.replace_substring_regex(clean, COUNTY, "")
-    clean = pc.replace_substring_regex(clean, BESIDE, "")
+    clean = pc.replace_substring_regex(clean, f"{BESIDE}|{A_NUMBER_TO_RING}", "")
     clean = pc.replace_substring_regex(clean, A_LETTER, r"FLAT 0\1")
     clean = pc.replace_substring_regex(clean, A_FLAT, r"\2 \1")
     numbered, named = pc.extract_regex(clean, NUMBERED), pc.extract_regex(clean, NAMED)

@@ -16,11 +16,21 @@ from ingestion.contracts import read_contracts
 
 SETS = {  # publish sets, and systems that they rest on
     "adult_care": {"raw_mosaic", "raw_reference"},
+    "children": {"raw_liquidlogic", "raw_reference"},
     "education": {"raw_capita", "raw_reference"},
     "finance": {"raw_erp", "raw_procurement", "raw_reference"},
     "highways": {"raw_confirm", "raw_reference"},
     "libraries": {"raw_koha", "raw_reference"},
-    "quality": {"raw_capita", "raw_confirm", "raw_erp", "raw_koha", "raw_mosaic", "raw_procurement"},
+    "quality": {
+        "raw_capita",
+        "raw_confirm",
+        "raw_erp",
+        "raw_koha",
+        "raw_liquidlogic",
+        "raw_mosaic",
+        "raw_procurement",
+        "raw_ssda903",
+    },
     "usage": {"raw_serverlog"},
 }
 REDDITCH = "pbi_highways_redditch"

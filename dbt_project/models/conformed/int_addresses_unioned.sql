@@ -13,6 +13,18 @@ care_addresses as (
 
 ),
 
+children_addresses as (
+
+    select * from {{ ref('stg_liquidlogic__person_addresses') }}
+
+),
+
+borrowers as (
+
+    select * from {{ ref('stg_koha__borrowers') }}
+
+),
+
 final as (
 
     select
@@ -35,6 +47,30 @@ final as (
         address_street_token,
         postcode_token
     from care_addresses
+    where address_token is not null
+
+    union all
+
+    select
+        'raw_liquidlogic.dim_person_address' as raw_table,
+        person_address_id::text as record_key,
+        address_token,
+        address_premises_token,
+        address_street_token,
+        postcode_token
+    from children_addresses
+    where address_token is not null
+
+    union all
+
+    select
+        'raw_koha.borrowers' as raw_table,
+        concat_ws(':', source_file, source_row_number) as record_key,
+        address_token,
+        address_premises_token,
+        address_street_token,
+        postcode_token
+    from borrowers
     where address_token is not null
 
 )

@@ -4,8 +4,10 @@
     'confirm',
     'erp',
     'koha',
+    'liquidlogic',
     'mosaic',
     'procurement',
+    'ssda903',
 ] %}
 
 with

@@ -12,9 +12,9 @@ renamed as (
         -- ids
         ref_addresses_people_id,
         person_id as person_token,
-        address as address_token,
-        address_premises as address_premises_token,
-        address_street as address_street_token,
+        full_address as address_token,
+        full_address_premises as address_premises_token,
+        full_address_street as address_street_token,
         post_code as postcode_token,
 
         -- text

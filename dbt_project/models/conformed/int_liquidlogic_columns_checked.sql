@@ -1,0 +1,151 @@
+{% set links = {
+    'contacts': ('fact_contacts', 'contact_id'),
+    'referrals': ('fact_referrals', 'referral_id'),
+    'single_assessments': ('fact_single_assessment', 'single_assessment_id'),
+    'cp_plans': ('fact_cp_plan', 'cp_plan_id'),
+    'clas': ('fact_cla', 'cla_id'),
+    'care_episodes': ('fact_care_episodes', 'care_episode_id'),
+    'involvements': ('fact_involvements', 'involvement_id'),
+    'person_addresses': ('dim_person_address', 'person_address_id'),
+} %}
+
+with
+
+bridge_children_persons as (
+
+    select * from {{ ref('bridge_children_persons') }}
+
+),
+
+pupil_ethnicities as (
+
+    select * from {{ ref('pupil_ethnicities') }}
+
+),
+
+int_referrals_conformed as (
+
+    select * from {{ ref('int_referrals_conformed') }}
+
+),
+
+int_care_episodes_conformed as (
+
+    select * from {{ ref('int_care_episodes_conformed') }}
+
+),
+
+int_protection_plans_conformed as (
+
+    select * from {{ ref('int_protection_plans_conformed') }}
+
+),
+
+persons as (
+
+    select
+        persons.*,
+        bridge_children_persons.finding_record_key,
+        pupil_ethnicities.ethnicity_code is not null as is_ethnicity_known
+    from {{ ref('stg_liquidlogic__persons') }} as persons
+    inner join bridge_children_persons
+        on persons.person_token = bridge_children_persons.person_token
+    left join pupil_ethnicities
+        on persons.ethnicity_code = pupil_ethnicities.ethnicity_code
+
+),
+
+{% for model in links %}
+    {{ model }} as (
+
+        select
+            {{ model }}.*,
+            case
+                when bridge_children_persons.person_token is null then 'CSC01'
+                when bridge_children_persons.is_merged then 'CSC02'
+            end as person_fault
+        from {{ ref('stg_liquidlogic__' ~ model) }} as {{ model }}
+        left join bridge_children_persons
+            on {{ model }}.person_token = bridge_children_persons.person_token
+
+    ),
+{% endfor %}
+
+assessments_of_referrals as (
+
+    select
+        single_assessments.single_assessment_id,
+        single_assessments.begun_date < referrals.referred_date as is_before_referral
+    from single_assessments
+    inner join referrals
+        on single_assessments.referral_id = referrals.referral_id
+
+),
+
+unioned as (
+
+    {{ column_checks('persons', 'raw_liquidlogic.dim_person', 'finding_record_key', {
+        'nhs_number': ('coalesce(nhs_number_token, nhs_number_fault) is not null', 'nhs_number_fault'),
+        'upn': ('coalesce(upn_token, upn_fault) is not null', 'upn_fault'),
+        'forename': ('coalesce(forename_token, forename_fault) is not null', 'forename_fault'),
+        'surname': ('coalesce(surname_token, surname_fault) is not null', 'surname_fault'),
+        'birth_dttm': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
+        'dob_estimated': ('is_birth_date_estimated is not null', "case when is_birth_date_estimated then 'CSC05' end"),
+        'ethnicity_main_code': ('ethnicity_code is not null', "case when not is_ethnicity_known then 'CSC07' end"),
+    }) }}
+
+    union all
+
+    {{ column_checks('person_addresses', 'raw_liquidlogic.dim_person_address', 'person_address_id', {
+        'address': ('coalesce(address_token, address_fault) is not null', 'address_fault'),
+        'postcode': ('coalesce(postcode_token, postcode_fault) is not null', 'postcode_fault'),
+    }) }}
+
+    {% for model, (raw_table, key) in links.items() %}
+        union all
+
+        {{ column_checks(model, 'raw_liquidlogic.' ~ raw_table, key, {'dim_person_id': ('true', 'person_fault')}) }}
+    {% endfor %}
+
+    union all
+
+    {{ column_checks('int_referrals_conformed', 'raw_liquidlogic.fact_referrals', 'referral_id', {
+        'refrl_end_dttm': ('not is_open', "case when is_closed_before_opened then 'CSC03' end"),
+        'dim_lookup_category_of_need_code': (
+            'need_code is not null', "case when need_name is null then 'CSC08' end"
+        ),
+    }) }}
+
+    union all
+
+    {{ column_checks('assessments_of_referrals', 'raw_liquidlogic.fact_single_assessment', 'single_assessment_id', {
+        'start_dttm': ('is_before_referral is not null', "case when is_before_referral then 'CSC06' end"),
+    }) }}
+
+    union all
+
+    {{ column_checks('int_protection_plans_conformed', 'raw_liquidlogic.fact_cp_plan', 'cp_plan_id', {
+        'end_dttm': ('not is_open', "case when is_ended_before_began then 'CSC09' end"),
+    }) }}
+
+    union all
+
+    {{ column_checks('int_care_episodes_conformed', 'raw_liquidlogic.fact_care_episodes', 'care_episode_id', {
+        'care_end_date': (
+            'is_overlapping or not is_open',
+            "case when is_ended_before_began then 'CSC10' when is_overlapping then 'CSC04' end"
+        ),
+    }) }}
+
+),
+
+final as (
+
+    select
+        {{ surrogate_key(['raw_table', 'column_name', 'record_key', 'rule_code']) }} as column_check_key,
+        *
+    from unioned
+
+)
+
+select * from final

@@ -1,0 +1,82 @@
+with
+
+cp_plans as (
+
+    select * from {{ ref('stg_liquidlogic__cp_plans') }}
+
+),
+
+bridge_children_persons as (
+
+    select * from {{ ref('bridge_children_persons') }}
+
+),
+
+dim_children as (
+
+    select * from {{ ref('dim_children') }}
+
+),
+
+int_children_as_at_dated as (
+
+    select * from {{ ref('int_children_as_at_dated') }}
+
+),
+
+joined as (
+
+    select
+        cp_plans.*,
+        bridge_children_persons.child_key,
+        int_children_as_at_dated.as_at_date,
+        coalesce(cp_plans.ended_date < cp_plans.began_date, false) as is_ended_before_began
+    from cp_plans
+    cross join int_children_as_at_dated
+    left join bridge_children_persons
+        on cp_plans.person_token = bridge_children_persons.person_token
+
+),
+
+measured as (
+
+    select
+        *,
+        -- nobody knows how long a plan lasted that ended before it began
+        case when not is_ended_before_began then coalesce(ended_date, as_at_date) end as lasted_to_date,
+        case
+            when child_key is not null
+                then row_number() over (partition by child_key order by began_date, cp_plan_id)
+        end::integer as plan_number
+    from joined
+
+),
+
+final as (
+
+    select
+        {{ surrogate_key(['measured.cp_plan_id']) }} as protection_plan_key,
+        measured.cp_plan_id,
+        measured.child_key,
+        measured.plan_number,
+        measured.initial_category_name,
+        measured.latest_category_name,
+        dim_children.district_code,
+        dim_children.district_name,
+        {{ child_age('dim_children.birth_month', 'measured.began_date') }} as age_years,
+        measured.lasted_to_date - measured.began_date as plan_days,
+        measured.lasted_to_date >= (measured.began_date + interval '3 months')::date as is_at_3_months,
+        measured.lasted_to_date >= (measured.began_date + interval '12 months')::date as is_at_12_months,
+        measured.lasted_to_date >= (measured.began_date + interval '24 months')::date as is_at_24_months,
+        measured.ended_date is null as is_open,
+        measured.is_ended_before_began,
+        measured.began_date,
+        case when not measured.is_ended_before_began then measured.ended_date end as ended_date,
+        measured.as_at_date
+    from measured
+    left join dim_children
+        on measured.child_key = dim_children.child_key
+
+)
+
+select * from final

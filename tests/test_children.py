@@ -1,0 +1,149 @@
+"""Children's social care: what is found of what was spoilt, what the marts tell, and the published return."""
+
+import csv
+from collections import defaultdict
+from datetime import date, datetime, timedelta
+
+import pytest
+from conftest import REAL_DATA, Trial, Warehouse
+from govuk_bank_holidays.bank_holidays import BankHolidays
+
+from demo import liquidlogic
+from demo.county import County, Truth
+from ingestion.contracts import read_contracts
+from ingestion.pipeline import load_system
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, list[tuple]]:
+    """Liquidlogic's rows of the county that the shared warehouse has loaded."""
+    return rows_of(County(people=1_000))
+
+
+def rows_of(county: County) -> dict[str, list[tuple]]:
+    found = defaultdict(list)
+    for table, row in liquidlogic.rows(county, Truth(county, "liquidlogic")):
+        found[table].append(row)
+    return found
+
+
+def day_of(value: datetime | str | None) -> date | None:
+    """The day of a time, or of a text that stands there for one because it was spoilt."""
+    return value and (date.fromisoformat(value[:10]) if isinstance(value, str) else value.date())
+
+
+def number_of(row: tuple) -> int | None:
+    """The number of the child that a row is about, None where it names nobody."""
+    number = int(row.dim_person_id)
+    return None if number < 0 else number % 500_000 if number < 5_000_000 else number - 5_000_000
+
+
+@pytest.mark.parametrize("system", ["liquidlogic", "ssda903"])
+def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehouse, system: str) -> None:
+    with (warehouse.home / f"truth/{system}.faults.csv").open(encoding="utf-8") as file:
+        truth = {
+            (row["raw_table"], row["record_key"], row["column_name"], row["rule_code"]) for row in csv.DictReader(file)
+        }
+    known_as = dict(  # a person's record goes by another key there than by its number
+        warehouse.sql(
+            "select distinct keys.finding_record_key, (500000 + stays.dim_person_address_id / 100)::text "
+            "from raw_liquidlogic.dim_person_address as stays "
+            "inner join conformed.bridge_children_persons as keys on stays.dim_person_id = keys.person_token"
+        )
+    )
+    findings = warehouse.sql(
+        "select raw_table, record_key, column_name, rule_code from quality.fct_findings where raw_table like %s",
+        (f"raw_{system}.%",),
+    )
+    assert {(table, known_as.get(key, key), *rest) for table, key, *rest in findings} == truth
+    assert len(findings) == len(truth)
+    assert len(truth) > 20 or system == "ssda903"
+
+
+def test_every_record_is_in_its_mart(warehouse: Warehouse, told: dict[str, list[tuple]]) -> None:
+    marts = {
+        "fact_referrals": "fct_referral_journeys",
+        "fact_care_episodes": "fct_care_episodes",
+        "fact_cp_plan": "fct_protection_plans",
+    }
+    for table, mart in marts.items():
+        landed = warehouse.sql(f"select count(*) from raw_liquidlogic.{table}")
+        assert landed == warehouse.sql(f"select count(*) from children.{mart}") == [(len(told[table]),)]
+    surviving = [row for row in told["dim_person"] if not row.duplicated_dttm]
+    merged = len(told["dim_person"]) - len(surviving)
+    children = warehouse.sql("select count(*) from children.dim_children")[0][0]
+    assert merged > 0
+    assert len(surviving) <= children <= len(surviving) + merged, "whose names were spoilt is not found again"
+
+
+def test_children_in_care_at_month_ends_are_those_of_the_times_in_care(
+    warehouse: Warehouse, told: dict[str, list[tuple]]
+) -> None:
+    counted = dict(
+        warehouse.sql("select month_end_date, count(*) from children.fct_looked_after_months group by month_end_date")
+    )
+    last = warehouse.sql("select max(as_at_date) from children.fct_referral_journeys")[0][0]
+    first_of_month = [date(year, month, 1) for year in range(2018, 2027) for month in range(1, 13)]
+    expected = {}
+    for day in (first - timedelta(1) for first in first_of_month if first - timedelta(1) <= last):
+        spans = ((number_of(row), day_of(row.start_dttm), day_of(row.end_dttm)) for row in told["fact_cla"])
+        expected[day] = len({child for child, start, end in spans if start <= day and (end is None or end > day)})
+    assert counted == {day: number for day, number in expected.items() if number}
+    assert max(counted.values()) > 1
+
+
+def test_rereferrals_and_assessments_in_time_are_those_of_the_case_system(
+    warehouse: Warehouse, told: dict[str, list[tuple]]
+) -> None:
+    opened, completed = defaultdict(list), {}
+    for row in told["fact_referrals"]:
+        if (child := number_of(row)) is not None:
+            opened[child].append(day_of(row.refrl_start_dttm))
+    again = sum(
+        any(earlier.replace(year=earlier.year + 1) >= later for earlier in days[:n])
+        for days in map(sorted, opened.values())
+        for n, later in enumerate(days)
+    )
+    for row in told["fact_single_assessment"]:
+        completed[row.fact_referral_id] = day_of(row.completed_dttm)
+    calendar, in_time = BankHolidays(use_cached_holidays=True), 0
+    for row in told["fact_referrals"]:
+        if done := completed.get(row.fact_referral_id):
+            days = (day_of(row.refrl_start_dttm) + timedelta(n) for n in range(1, 200))
+            worked = [day for day in days if calendar.is_work_day(day, division=BankHolidays.ENGLAND_AND_WALES)]
+            in_time += sum(day <= done for day in worked) <= 45
+    assert warehouse.sql(
+        "select count(*) filter (where is_rereferral), count(*) filter (where is_assessed_in_time) "
+        "from children.fct_referral_journeys"
+    ) == [(again, in_time)]
+    assert again > 5
+    assert in_time > 10
+
+
+def test_a_report_tells_no_count_under_five(warehouse: Warehouse) -> None:
+    for report, counts in {
+        "rpt_referrals_by_month": ["Referrals", "No further action", "Repeat referrals", "Assessed", "Late or overdue"],
+        "rpt_looked_after_by_month": ["Children looked after", "Of whom under 5", "Of whom 16 and 17"],
+    }.items():
+        least = ", ".join(f'"{count}"' for count in counts)
+        assert warehouse.sql(f"select count(*) from children.{report} where least({least}) < 5") == [(0,)]
+
+
+def test_a_later_day_tells_the_same_and_more() -> None:
+    before, after = (rows_of(County(people=2_000, day=day)) for day in (date(2026, 3, 31), date(2026, 10, 31)))
+    for table in liquidlogic.TABLES:
+        keys = [{row[0] for row in found[table]} for found in (before, after)]
+        assert keys[0] <= keys[1], table
+    assert len(before["fact_referrals"]) < len(after["fact_referrals"])
+    assert all(row.updated_dttm.date() <= date(2026, 3, 31) for found in before.values() for row in found)
+
+
+@pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the published data are not beside this checkout")
+def test_the_published_return_loads_through_the_same_contract(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANDING", str(REAL_DATA))
+    landings = {landing.table: landing for landing in load_system(read_contracts()["ssda903"])}
+    assert {table: landing.rows for table, landing in landings.items()} == {
+        "header": 2_675, "episodes": 5_050, "reviews": 12_582, "missing": 43, "oc2": 2_675,
+    }  # fmt: skip
+    assert not any(landing.quarantined or landing.new_columns for landing in landings.values())
+    assert trial.sql("select count(distinct child) from raw_ssda903.header") == [(2_675,)]
