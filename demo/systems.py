@@ -46,6 +46,7 @@ FILES: dict[str, ModuleType] = {
     "koha": koha,
     "ssda903": liquidlogic,
 }
+IN_LANDING = {"erp", "fixmystreet"}  # whose folder LANDING names; each of the others has a variable of its own
 APIS: dict[str, ModuleType] = {  # of one front door
     "dynamics": dynamics,
     "open311": highways,
@@ -92,6 +93,7 @@ def start(folder: Path, warehouse_url: str, county: County | None = None) -> dic
                 "LANDING": str(folder / "landing"),
                 "SERVER_LOG": str(folder / "server_log"),
             }
+            | {f"{name.upper()}_LANDING": str(folder / "landing") for name in FILES.keys() - IN_LANDING}
             | {f"{name.upper()}_URL": f"http://127.0.0.1:{state['front_door']['port']}/{name}" for name in APIS}
             | {
                 f"{name.upper()}_URL": url._replace(

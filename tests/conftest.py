@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
 CONFIGURED = (
     *("CONFIRM_URL", "DYNAMICS_URL", "LIQUIDLOGIC_URL", "MOSAIC_URL", "OPEN311_URL", "PROCUREMENT_URL"),
+    *("CAPITA_LANDING", "ITRENT_LANDING", "KOHA_LANDING", "SSDA903_LANDING"),
     *("LANDING", "LOADER_URL", "OUTBOX", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL"),
     *("SERVER_LOG", "OPEN311_TOKEN_URL", "OPEN311_CLIENT_ID", "OPEN311_CLIENT_SECRET"),
 )
@@ -101,8 +102,9 @@ class Warehouse:
         """
         tables = self.sql(
             "select table_schema, table_name from information_schema.tables "
-            "where table_schema in ('finance', 'highways') or table_schema ~ '^raw_[a-z0-9]+$' "
-            "and table_schema <> 'raw_serverlog' order by 1, 2"
+            "where table_schema = any(%s) or table_schema ~ '^raw_[a-z0-9]+$' "
+            "and table_schema <> 'raw_serverlog' order by 1, 2",
+            ([name for name in environment.publish_sets() if name != "usage"],),
         )
         return {
             f"{schema}.{table}": self.sql(

@@ -140,7 +140,7 @@ def test_a_later_day_tells_the_same_and_more() -> None:
 
 @pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the published data are not beside this checkout")
 def test_the_published_return_loads_through_the_same_contract(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LANDING", str(REAL_DATA))
+    monkeypatch.setenv("SSDA903_LANDING", str(REAL_DATA))
     landings = {landing.table: landing for landing in load_system(read_contracts()["ssda903"])}
     assert {table: landing.rows for table, landing in landings.items()} == {
         "header": 2_675, "episodes": 5_050, "reviews": 12_582, "missing": 43, "oc2": 2_675,
