@@ -17,7 +17,7 @@ import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import psycopg2
@@ -267,6 +267,25 @@ def test_a_second_start_changes_nothing_and_a_lost_database_is_filled_again(serv
         assert {path: path.stat().st_mtime_ns for path in (folder / "landing").rglob("*")} == files
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         query(where["CONFIRM_URL"], "delete from site")
+
+
+def test_days_go_by_in_every_system_as_if_it_had_been_filled_on_the_later_day(folder):
+    url = postgres.start(folder)
+    where = systems.start(folder, url, County(people=1_000, day=date(2026, 9, 20)))
+    kept = {path: path.stat().st_size for path in (folder / "landing").rglob("*2024*")}
+    assert systems.advance(folder, url, 41) == date(2026, 10, 31)
+    later = County(people=1_000)
+    for name, module in systems.DATABASES.items():
+        made = Counter(table for table, _ in module.rows(later, Truth(later, name)))
+        for table in module.TABLES:
+            assert query(where[f"{name.upper()}_URL"], f"select count(*) from {table}") == [(made[table],)], table
+    assert {path: path.stat().st_size for path in (folder / "landing").rglob("*2024*")} == kept
+    for name, module in systems.FILES.items():
+        for path, content in module.files(later, Truth(later, name)):
+            assert (folder / "landing" / path).read_bytes() == content or path.endswith(".xlsx"), path
+    door = systems.start(folder, url)["OPEN311_URL"]
+    total = len(list(highways.requests(later, Truth(later, "open311"))))
+    assert get(door, "/requests.json")[1]["total"] == total
 
 
 def test_another_confirm_is_refused(folder):

@@ -116,6 +116,27 @@ def test_a_second_run_lands_nothing_and_changes_no_figure(warehouse: Warehouse) 
     assert warehouse.figures() == before
 
 
+def test_days_go_by_and_the_next_run_lands_what_changed(home: Path) -> None:
+    county = Warehouse(home / "days")
+    try:
+        county("run")
+        enquiries = "select count(*) from highways.fct_enquiries"
+        past = (
+            "select count(*), sum(net_amount_gbp) from finance.fct_supplier_payments where payment_date < '2026-10-01'"
+        )
+        before = county.sql(enquiries), county.sql(past)
+        assert "14 November 2026" in county("demo", "advance", "--days", "14")
+        printed = county("run")
+        for system in ("confirm", "erp", "dynamics", "koha"):
+            assert re.search(rf"^  {system} +[1-9]", printed, re.M), system
+        for name in SETS:
+            assert re.search(rf"{name} +published, [1-9]\d* tests passed, 0 failed", printed), name
+        assert county.sql(enquiries) > before[0]
+        assert county.sql(past) == before[1]
+    finally:
+        county("stop")
+
+
 @contextmanager
 def changed(warehouse: Warehouse, change: str, back: str) -> Iterator[None]:
     """A change of raw data while the block lasts."""
