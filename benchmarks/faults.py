@@ -96,7 +96,7 @@ def main() -> None:
         builds = given.trials // 3
         possible = [fault for fault in LOAD_PLAN if fault not in skipped]
         run(Loads(home).trial, possible, LOAD_MARKS, given.trials - builds)
-        own = {*harness.OWN, "DAGSTER_POSTGRES_URL", "LANDING", "CONFIRM_URL", "DYNAMICS_URL", "OPEN311_URL", "OUTBOX"}
+        own = {*harness.OWN, "DAGSTER_POSTGRES_URL", "OUTBOX", *harness.locations()}
         unset = own | {name for name in os.environ if name.startswith("DBT_")}
         try:
             if builds:

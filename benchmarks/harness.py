@@ -20,12 +20,17 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg2
 
-from ingestion.contracts import ROOT
+from ingestion.contracts import ROOT, read_contracts
 
 RESULTS = ROOT / "benchmarks" / "results"
 SAMPLING = 0.1  # seconds between two looks at a program's memory
 TOOLS = ("dlt", "pyarrow", "sqlalchemy", "psycopg2-binary", "adbc-driver-postgresql", "connectorx", "duckdb", "pymysql")
 OWN = ("WAREHOUSE_URL", "LOADER_URL", "DBT_HOST", "DAGSTER_HOME")  # what a person may have set is not for a benchmark
+
+
+def locations() -> set[str]:
+    """The variables that say where each system is."""
+    return {system.location for system in read_contracts().values() if system.location}
 
 
 @contextmanager
@@ -154,7 +159,7 @@ def county(people: int, seed: int, timeout: int = 7200) -> Iterator[tuple[Run, P
         folder = Path(name).resolve()
         folder.chmod(0o755)
         chosen = {"WAREHOUSE_HOME": str(folder), "DEMO_PEOPLE": str(people), "DEMO_SEED": str(seed)}
-        os.environ.update(dict.fromkeys(OWN, ""), **chosen)
+        os.environ.update(dict.fromkeys((*OWN, *locations()), ""), **chosen)
         try:
             run = measure([str(Path(sys.executable).parent / "warehouse"), "run"], timeout=timeout)
             if run.failure:

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from random import Random
 
 from demo.county import County, Truth, as_csv
-from demo.people import Person
+from demo.people import UPN_LETTERS, Person, with_check_letter
 from demo.places import word
 
 PART = 4_000  # pupils whose attendance is in one file
@@ -21,7 +21,6 @@ SHORT = (date(2026, 5, 4), date(2027, 5, 3))  # bank holidays
 CONVERSION = date(2026, 4, 1)  # some schools are academies from then on, under new numbers
 NEEDS = ("ASD", "ASD", "ASD", "SLCN", "SLCN", "SEMH", "SEMH", "MLD", "SPLD", "SLD", "PD", "HI", "VI", "PMLD")
 REASONS = ("DB", "DB", "DB", "PP", "VA", "PA", "DM", "BU", "DA", "MT")
-UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
 
 Pupil = namedtuple("Pupil", "upn former_upn surname forename date_of_birth sex ethnicity postcode")
 School = namedtuple("School", "urn laestab school_name phase postcode open_date close_date predecessor_urn")
@@ -234,15 +233,9 @@ def _plan(rng: Random, upn: str, person: Person, day: date) -> Plan | None:
     return Plan(upn, requested, decided, "Agreed", issued if issued <= day else None, need)
 
 
-def _with_check(body: str) -> str:
-    """A UPN of what follows its check letter (DfE: weights 2 to 13, modulus 23; a letter counts as its place)."""
-    worth = [int(sign) if sign.isdigit() else UPN_LETTERS.index(sign) for sign in body]
-    return UPN_LETTERS[sum(value * weight for value, weight in zip(worth, range(2, 14), strict=True)) % 23] + body
-
-
 def temporary_upn(upn: str) -> str:
     """One that ends in a letter, another for each permanent one."""
-    return _with_check(upn[1:12] + UPN_LETTERS[int(upn[12])])
+    return with_check_letter(upn[1:12] + UPN_LETTERS[int(upn[12])])
 
 
 SPOILT = {  # a pupil's record, by the rule that is broken

@@ -22,6 +22,7 @@ COUNCIL = ("Worcestershire County Council", "http://opendatacommunities.org/id/c
 FAULTS = "raw_table,record_key,column_name,rule_code,value_before"
 RECORDS = "raw_table,record_key,person,address,edits"
 Row = TypeVar("Row", bound=tuple)
+Chosen = TypeVar("Chosen")
 # a column, and what stands there then: a format of the row's fields, or what a function (of chance, row) gives
 Wrong = tuple[str, str | Callable[[Random, Any], str]]
 
@@ -101,6 +102,11 @@ class Truth:
     ) -> None:
         """Writes down whom and which home a record is about, and how its address is otherwise than it should be."""
         self._records.writerow((f"raw_{self.system}.{table}", key, person, address and address.key, edits))
+
+
+def chosen(rng: Random, shares: dict[Chosen, float]) -> Chosen:
+    """One of the keys, by its share."""
+    return rng.choices(list(shares), list(shares.values()))[0]
 
 
 def columns(declaration: str) -> list[str]:

@@ -10,7 +10,7 @@ from datetime import date, datetime, time, timedelta
 from random import Random
 from uuid import UUID
 
-from demo.county import County, Truth
+from demo.county import County, Truth, chosen
 from demo.front_door import Resource
 from demo.people import HORIZON, Household, Person
 
@@ -158,7 +158,7 @@ def _request(rng: Random, number: int, day: date) -> Request | None:
     received = BEGIN + timedelta(rng.randrange((HORIZON - BEGIN).days))
     answered = received + timedelta(int(rng.triangular(2, 29, 27)) if rng.random() < 0.9 else rng.randint(29, 90))
     answered += timedelta({5: 2, 6: 1}.get(answered.weekday(), 0))
-    topic, outcome = rng.choice(TOPICS), rng.choices(list(OUTCOMES), list(OUTCOMES.values()))[0]
+    topic, outcome = rng.choice(TOPICS), chosen(rng, OUTCOMES)
     exemption = rng.choice(EXEMPTIONS) if outcome in ("Granted in part", "Refused") else None
     if received > day:
         return None

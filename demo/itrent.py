@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import xlsxwriter
 
-from demo.county import County, Truth
-from demo.people import HORIZON, Person
+from demo.county import County, Truth, chosen
+from demo.people import HORIZON, Person, a_day
 
 BEGIN, RESTRUCTURE = date(2024, 11, 1), date(2026, 4, 1)
 EMPLOYEES = """Extract Date,Employee Number,Position Ref,Post Title,Org Unit Code,Org Unit,Directorate,
@@ -133,7 +133,7 @@ def _posts(county: County, person: Person) -> list[Post]:
     rng = Random(f"{county.seed} itrent {person.number}")
     if rng.random() >= max(0.022, 330 / county.people) or not 20 <= person.age(BEGIN) <= 64:
         return []
-    joined = BEGIN - timedelta(rng.randrange(30, 6_000)) if rng.random() < 0.7 else _between(rng, BEGIN, HORIZON)
+    joined = BEGIN - timedelta(rng.randrange(30, 6_000)) if rng.random() < 0.7 else a_day(rng, BEGIN, HORIZON)
     joined = max(joined, person.born.replace(day=1) + timedelta(7_000))
     end = max(joined, BEGIN) + timedelta(30 + int(rng.expovariate(1 / 2_800)))
     reason = "Retirement" if person.age(end) > 58 else rng.choice(REASONS)
@@ -149,7 +149,7 @@ def _posts(county: County, person: Person) -> list[Post]:
     found = []
     for number, fte in enumerate((0.5, 0.3) if two else (full,), 1):
         unit = rng.choices(list(UNITS.values()), [unit.share for unit in UNITS.values()])[0]
-        contract = rng.choices(list(CONTRACTS), list(CONTRACTS.values()))[0]
+        contract = chosen(rng, CONTRACTS)
         found.append(Post(
             person, f"P{person.number:07d}{number}", unit, rng.choice(unit.titles.split("|")), fte, contract,
             rng.randint(3, 12), joined, end, listed_until, reason, disabled,
@@ -165,7 +165,7 @@ def _spells(rng: Random, posts: list[Post]) -> list[Spell]:
     day, end = max(posts[0].start, BEGIN), posts[0].end or HORIZON
     while (day := day + timedelta(1 + int(rng.expovariate(1 / 200)))) < end:
         day += timedelta({5: 2, 6: 1}.get(day.weekday(), 0))
-        kind = rng.choices(list(TYPES), list(TYPES.values()))[0]
+        kind = chosen(rng, TYPES)
         is_long = kind == "Sickness" and rng.random() < 0.07
         last = day + timedelta(int(rng.expovariate(1 / (70 if is_long else 3))))
         if last >= end:
@@ -233,7 +233,3 @@ def _workbook(month_end: date, employees: list[Employee], absences: list[Absence
                     elif value is not None:
                         sheet.write(number, column, str(value) if isinstance(value, date) else value)
     return content.getvalue()
-
-
-def _between(rng: Random, first: date, last: date) -> date:
-    return first + timedelta(rng.randrange((last - first).days))

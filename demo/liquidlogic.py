@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 from random import Random
 from typing import NamedTuple
 
-from demo.county import County, Truth, as_csv, columns
+from demo.county import County, Truth, as_csv, chosen, columns
 from demo.people import BEGIN, HORIZON, Household, Person
 from demo.places import Address, home
 
@@ -169,10 +169,6 @@ def _worker(county: County, person: Person, number: int) -> Worker:
     return Worker(40_000 + number, person.forename, person.surname, title, TEAMS[number % WORKERS], hours, since)
 
 
-def _choice(rng: Random, shares: dict[str, float]) -> str:
-    return rng.choices(list(shares), list(shares.values()))[0]
-
-
 def _workday(day: date) -> date:
     return day + timedelta({5: 2, 6: 1}.get(day.weekday(), 0))
 
@@ -207,7 +203,7 @@ def _journey(county: County, rng: Random, person: Person, start: date, last: dat
     def until(day: date) -> date | None:
         return min(day, last) if min(day, last) < HORIZON else None
 
-    need, is_nfa = _choice(rng, NEEDS), rng.random() < 0.15
+    need, is_nfa = chosen(rng, NEEDS), rng.random() < 0.15
     if is_nfa or rng.random() > 0.71:
         return Journey(start, until(start + timedelta(rng.randint(1, 5 if is_nfa else 40))), need,
                        "RC8" if is_nfa else "RC7", is_nfa, None, None, [])  # fmt: skip
@@ -221,7 +217,7 @@ def _journey(county: County, rng: Random, person: Person, start: date, last: dat
     if rng.random() < 0.32:
         begins = min(done + timedelta(rng.randint(0, 15)), last)
         ends = begins + timedelta(60 + int(rng.expovariate(1 / 260)))
-        plan, end = (begins, until(ends), _choice(rng, ABUSES)), max(end, ends + timedelta(90))
+        plan, end = (begins, until(ends), chosen(rng, ABUSES)), max(end, ends + timedelta(90))
     if rng.random() < 0.23 and done + timedelta(40) < last:
         care = list(_care(county, rng, done + timedelta(rng.randint(1, 30)), last, until))
         if plan and (plan[1] is None or plan[1] > care[0].start):
@@ -232,14 +228,14 @@ def _journey(county: County, rng: Random, person: Person, start: date, last: dat
 
 def _care(county: County, rng: Random, start: date, last: date, until) -> Iterator[Span]:
     """One placement after another until the child leaves care, is eighteen or dies."""
-    leaves, reason, legal = start + timedelta(20 + int(rng.expovariate(1 / 850))), "S", _choice(rng, LEGAL)
+    leaves, reason, legal = start + timedelta(20 + int(rng.expovariate(1 / 850))), "S", chosen(rng, LEGAL)
     leaves = min(leaves, last)
     homes = len(county.streets()) * 20
     while start < leaves:
         change = min(start + timedelta(14 + int(rng.expovariate(1 / 330))), leaves)
-        place, address = _choice(rng, PLACES), home(county.streets(), rng.randrange(homes))
+        place, address = chosen(rng, PLACES), home(county.streets(), rng.randrange(homes))
         provider, end = rng.choice(PROVIDERS[place[0]]), until(change)
-        ends = _choice(rng, ENDS) if change == leaves else "X1"
+        ends = chosen(rng, ENDS) if change == leaves else "X1"
         yield Span(start, end, reason, legal, place, provider, ends if end else "", address)
         if end is None:
             return
@@ -266,7 +262,7 @@ class _Case:
         for n, (day, is_referral, is_open) in enumerate(contacts):
             key = 100 * self.person.number + n
             flags = ("Y" if flag else "N" for flag in (is_referral, is_open, not is_referral and not is_open))
-            row = Contact(key, self.person_id, self._at(day, key), _choice(self.rng, SOURCES), *flags, None,
+            row = Contact(key, self.person_id, self._at(day, key), chosen(self.rng, SOURCES), *flags, None,
                           self._at(day, key))  # fmt: skip
             yield self._kept("fact_contacts", row, NOBODY)
         for n, journey in enumerate(self.life.journeys):

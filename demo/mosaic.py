@@ -13,7 +13,7 @@ from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 
-from demo.county import County, Truth, columns
+from demo.county import County, Truth, chosen, columns
 from demo.handwriting import Handwriting
 from demo.people import BEGIN, HORIZON, Household, Person
 from demo.places import Address, word
@@ -173,10 +173,6 @@ def _days() -> tuple[list[date], list[float]]:
     return days, list(accumulate(weights))
 
 
-def _choice(rng: Random, shares: dict[str, float]) -> str:
-    return rng.choices(list(shares), list(shares.values()))[0]
-
-
 def _at(day: date, key: int) -> datetime:
     """A time of the day at which a record is kept."""
     return datetime.combine(day, time(8 + key % 10, key * 7 % 60))
@@ -254,7 +250,7 @@ class _Care:
         """The request, and what has come of it."""
         rng, is_older = self.rng, self.person.age(asked) > 64
         reason = rng.choices(list(REASONS), [shares[is_older] for shares in REASONS.values()])[0]
-        route, outcome, decided = _choice(rng, ROUTES), _choice(rng, OUTCOMES), asked + timedelta(rng.randrange(8))
+        route, outcome, decided = chosen(rng, ROUTES), chosen(rng, OUTCOMES), asked + timedelta(rng.randrange(8))
         told = self._known(decided)
         row = Request(3_000_000 + key, self.person_id, asked, route, reason, outcome if told else None, told,
                       self._updated(key, asked, told))  # fmt: skip
@@ -271,7 +267,7 @@ class _Care:
         rng = self.rng
         start = decided + timedelta(int(rng.expovariate(1 / 18)))
         end = start + timedelta(1 + int(rng.expovariate(1 / 16)))
-        kind, outcome, told = _choice(rng, KINDS), _choice(rng, NEEDS), self._known(end)
+        kind, outcome, told = chosen(rng, KINDS), chosen(rng, NEEDS), self._known(end)
         if not self._known(start):
             return
         row = Assessment(6_000_000 + key, self.person_id, 3_000_000 + key, kind, start, told, reason,

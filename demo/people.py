@@ -14,6 +14,7 @@ from demo.places import HOMES, Address, Street, home, streets, word
 
 BEGIN, HORIZON = date(2021, 11, 1), date(2027, 10, 31)  # what happens in between is made; later than today is not told
 PER_HOUSEHOLD = 2.4
+UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
 FORENAMES = {
     sex: names.split()
     for sex, names in {
@@ -90,11 +91,12 @@ def households(seed: int, people: int) -> Iterator[Household]:
 def _homes(rng: Random, roads: list[Street], household: int, spare: int) -> list[tuple[date, Address]]:
     homes = [(date(2000, 1, 1), home(roads, household))]
     if rng.random() < 0.3:
-        homes.append((_day(rng, BEGIN, HORIZON), home(roads, spare + household)))
+        homes.append((a_day(rng, BEGIN, HORIZON), home(roads, spare + household)))
     return homes
 
 
-def _day(rng: Random, first: date, last: date) -> date:
+def a_day(rng: Random, first: date, last: date) -> date:
+    """Any from the first day up to, not with, the last."""
     return first + timedelta(rng.randrange((last - first).days))
 
 
@@ -125,7 +127,7 @@ def _person(rng: Random, number: int, household: int, surname: str, born: date, 
     forename, died = rng.choice(FORENAMES[sex]), None
     age = 2024 - born.year
     if rng.random() < min(0.6, 0.0003 * math.exp(0.085 * max(age, 0))):
-        died = max(born, _day(rng, BEGIN, HORIZON))
+        died = max(born, a_day(rng, BEGIN, HORIZON))
     mobile = f"07700 900{rng.randrange(1000):03d}" if rng.random() < 0.7 else f"01632 960{rng.randrange(1000):03d}"
     email = f"{forename}.{surname}{number}@example.org".lower() if age > 12 and rng.random() < 0.7 else None
     return Person(
@@ -146,9 +148,13 @@ def nhs_number(number: int) -> str:
 
 def upn(number: int, born: date) -> str:
     """A permanent UPN (DfE): check letter of modulus 23, the county's 885, a school that is none, year, serial."""
-    body = f"885{9_000 + number // 1_000:04d}{(born.year + 5) % 100:02d}{number % 1_000:03d}"
-    check = sum(int(digit) * weight for digit, weight in zip(body, range(2, 14), strict=True)) % 23
-    return "ABCDEFGHJKLMNPQRTUVWXYZ"[check] + body
+    return with_check_letter(f"885{9_000 + number // 1_000:04d}{(born.year + 5) % 100:02d}{number % 1_000:03d}")
+
+
+def with_check_letter(body: str) -> str:
+    """A UPN of what follows its check letter (DfE: weights 2 to 13, modulus 23; a letter counts as its place)."""
+    worth = [int(sign) if sign.isdigit() else UPN_LETTERS.index(sign) for sign in body]
+    return UPN_LETTERS[sum(value * weight for value, weight in zip(worth, range(2, 14), strict=True)) % 23] + body
 
 
 def _nino(number: int) -> str:

@@ -31,6 +31,7 @@ from psycopg2.extensions import encrypt_password
 from demo import capita, dynamics, finance, front_door, highways, itrent, koha, liquidlogic, mosaic, procurement
 from demo.county import County, Truth, columns, definition, key_columns
 from demo.people import HORIZON
+from ingestion.contracts import read_contracts
 
 DATABASES: dict[str, ModuleType] = {  # by name of system and database
     "confirm": highways,
@@ -46,7 +47,6 @@ FILES: dict[str, ModuleType] = {
     "koha": koha,
     "ssda903": liquidlogic,
 }
-IN_LANDING = {"erp", "fixmystreet"}  # whose folder LANDING names; each of the others has a variable of its own
 APIS: dict[str, ModuleType] = {  # of one front door
     "dynamics": dynamics,
     "open311": highways,
@@ -86,22 +86,15 @@ def start(folder: Path, warehouse_url: str, county: County | None = None) -> dic
             _write(folder / "systems.json", json.dumps(state))
         (folder / "server_log").mkdir(exist_ok=True)
         (folder / "server_log" / "postgresql.csv").touch()
-        url = urlsplit(warehouse_url)
+        url = urlsplit(warehouse_url)._replace(scheme="postgresql+psycopg2")
         host = url.netloc.rpartition("@")[2]
-        return (
-            {
-                "LANDING": str(folder / "landing"),
-                "SERVER_LOG": str(folder / "server_log"),
-            }
-            | {f"{name.upper()}_LANDING": str(folder / "landing") for name in FILES.keys() - IN_LANDING}
-            | {f"{name.upper()}_URL": f"http://127.0.0.1:{state['front_door']['port']}/{name}" for name in APIS}
-            | {
-                f"{name.upper()}_URL": url._replace(
-                    scheme="postgresql+psycopg2", netloc=f"{name}_reader:{state['password']}@{host}", path=f"/{name}"
-                ).geturl()
-                for name in DATABASES
-            }
-        )
+        places = {"serverlog": str(folder / "server_log")} | dict.fromkeys(FILES, str(folder / "landing"))
+        places |= {name: f"http://127.0.0.1:{state['front_door']['port']}/{name}" for name in APIS}
+        for name in DATABASES:
+            login = f"{name}_reader:{state['password']}"
+            places[name] = url._replace(netloc=f"{login}@{host}", path=f"/{name}").geturl()
+        contracts = read_contracts()
+        return {contracts[name].location: place for name, place in places.items()}
 
 
 def advance(folder: Path, warehouse_url: str, days: int) -> date:
@@ -129,7 +122,7 @@ def advance(folder: Path, warehouse_url: str, days: int) -> date:
 
 
 def stop(folder: Path) -> None:
-    """End the front door, if it runs; the data stay. Confirm's database stops with its server."""
+    """End the front door, if it runs; the data stay. The databases stop with their server."""
     folder = folder.resolve()
     _end(_front_door(folder, _state(folder)))
 

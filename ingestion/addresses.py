@@ -40,10 +40,9 @@ class Parts(NamedTuple):
     postcode: Texts
 
 
-def parts(texts: Texts) -> Parts:
-    """The parts of addresses, capitals without punctuation."""
-    clean = pc.utf8_upper(pc.utf8_normalize(texts, "NFKC"))
-    clean = pc.replace_substring_regex(clean, "[.'`\u2018\u2019]", "")
+def parts(capitals: Texts) -> Parts:
+    """The parts of addresses in capitals."""
+    clean = pc.replace_substring_regex(capitals, "[.'`\u2018\u2019]", "")
     clean = pc.utf8_trim(pc.replace_substring_regex(clean, "[^A-Z0-9]+", " "), " ")
     code = pc.extract_regex(clean, POSTCODE)
     first = pc.replace_substring(_field(code, "first"), "O", "0")
@@ -77,10 +76,11 @@ def spellings(texts: Texts) -> dict[str, Texts]:
     The first is home, street and postcode, as far as the address has them, else its whole text; the others, which stand
     in where street or postcode is missing or wrong, are null without what they name.
     """
-    found = parts(texts)
+    capitals = pc.utf8_upper(pc.utf8_normalize(texts, "NFKC"))
+    found = parts(capitals)
     street = pc.utf8_slice_codeunits(found.street, 0, STREET_LETTERS)
     premises, in_street = _joined(found.home, found.postcode), _joined(found.home, found.street, found.town)
-    whole = pc.replace_substring_regex(pc.utf8_upper(pc.utf8_normalize(texts, "NFKC")), r"[^\p{L}0-9]", "")
+    whole = pc.replace_substring_regex(capitals, r"[^\p{L}0-9]", "")
     counts = pc.coalesce(_joined(found.home, street, found.postcode), premises, in_street, whole)
     return {"": counts, "premises": premises, "street": in_street}
 

@@ -1,5 +1,6 @@
 """What the tests share: a whole run of the demo county on a throwaway warehouse, and ways to look at it."""
 
+import csv
 import json
 import os
 import socket
@@ -12,21 +13,24 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from govuk_bank_holidays.bank_holidays import BankHolidays
 
 from demo import postgres
 from ingestion.commit import Landing
-from ingestion.contracts import System
+from ingestion.contracts import System, read_contracts
 from ingestion.pipeline import load_system
 from warehouse import environment, vault
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
-CONFIGURED = (
-    *("CONFIRM_URL", "DYNAMICS_URL", "LIQUIDLOGIC_URL", "MOSAIC_URL", "OPEN311_URL", "PROCUREMENT_URL"),
-    *("CAPITA_LANDING", "ITRENT_LANDING", "KOHA_LANDING", "SSDA903_LANDING"),
-    *("LANDING", "LOADER_URL", "OUTBOX", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL"),
-    *("SERVER_LOG", "OPEN311_TOKEN_URL", "OPEN311_CLIENT_ID", "OPEN311_CLIENT_SECRET"),
-)
+HOLIDAYS = {
+    holiday["date"] for holiday in BankHolidays(use_cached_holidays=True).get_holidays(division="england-and-wales")
+}
+CONFIGURED = {
+    *filter(None, (system.location for system in read_contracts().values())),
+    *("LOADER_URL", "OUTBOX", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL"),
+    *("OPEN311_TOKEN_URL", "OPEN311_CLIENT_ID", "OPEN311_CLIENT_SECRET"),
+}
 
 
 def free_port() -> int:
@@ -94,6 +98,24 @@ class Warehouse:
         if not hasattr(self, "_known_url"):
             self._known_url = self.url
         return self._known_url
+
+    def findings(self, system: str) -> list[tuple[str, str, str, str]]:
+        """What the data-quality steward sees of a system: raw table, key of the record, column and code of the rule."""
+        return self.sql(
+            "select raw_table, record_key, column_name, rule_code from quality.fct_findings where raw_table like %s",
+            (f"raw_{system}.%",),
+            url=self("url", "--reader", "pbi_data_quality").strip(),
+        )
+
+    def faults(self, system: str) -> list[tuple[str, str, str, str]]:
+        """The same of what the county has spoilt there on purpose."""
+        rows = self.rows(f"truth/{system}.faults.csv")
+        return [(row["raw_table"], row["record_key"], row["column_name"], row["rule_code"]) for row in rows]
+
+    def rows(self, pattern: str) -> list[dict[str, str]]:
+        """The rows of the CSVs below the working folder that the pattern names, file by file."""
+        files = sorted(self.home.glob(pattern))
+        return [row for file in files for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines(True))]
 
     def figures(self) -> dict[str, tuple]:
         """Rows and a hash of the content of every table that readers see, and of every raw table.

@@ -1,6 +1,5 @@
 """Adult social care from Mosaic to the marts: what was spoilt is found, and figures are those of the county."""
 
-import csv
 from collections import defaultdict
 from datetime import date
 
@@ -51,22 +50,11 @@ def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehous
             "inner join conformed.int_care_people_conformed on person_id = person_token"
         )
     )  # a finding names a person by a key that nobody else has
-    with (warehouse.home / "truth/mosaic.faults.csv").open(encoding="utf-8") as file:
-        truth = [
-            (
-                row["raw_table"],
-                named[int(row["record_key"])] if row["raw_table"].endswith("dm_persons") else row["record_key"],
-                row["column_name"],
-                row["rule_code"],
-            )
-            for row in csv.DictReader(file)
-        ]
-    findings = warehouse.sql(
-        "select raw_table, record_key, column_name, rule_code from quality.fct_findings "
-        "where raw_table like 'raw_mosaic.%'",
-        url=warehouse("url", "--reader", "pbi_data_quality").strip(),
-    )
-    assert sorted(findings) == sorted(truth)
+    truth = [
+        (table, named[int(key)] if table.endswith("dm_persons") else key, *rest)
+        for table, key, *rest in warehouse.faults("mosaic")
+    ]
+    assert sorted(warehouse.findings("mosaic")) == sorted(truth)
     assert len({rule for *_, rule in truth if rule.startswith("ASC")}) > 3
 
 

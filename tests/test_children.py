@@ -1,6 +1,5 @@
 """Children's social care: what is found of what was spoilt, what the marts tell, and the published return."""
 
-import csv
 from collections import defaultdict
 from datetime import date, datetime, timedelta
 
@@ -40,20 +39,13 @@ def number_of(row: tuple) -> int | None:
 
 @pytest.mark.parametrize("system", ["liquidlogic", "ssda903"])
 def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehouse, system: str) -> None:
-    with (warehouse.home / f"truth/{system}.faults.csv").open(encoding="utf-8") as file:
-        truth = {
-            (row["raw_table"], row["record_key"], row["column_name"], row["rule_code"]) for row in csv.DictReader(file)
-        }
+    truth, findings = set(warehouse.faults(system)), warehouse.findings(system)
     known_as = dict(  # a person's record goes by another key there than by its number
         warehouse.sql(
             "select distinct keys.finding_record_key, (500000 + stays.dim_person_address_id / 100)::text "
             "from raw_liquidlogic.dim_person_address as stays "
             "inner join conformed.bridge_children_persons as keys on stays.dim_person_id = keys.person_token"
         )
-    )
-    findings = warehouse.sql(
-        "select raw_table, record_key, column_name, rule_code from quality.fct_findings where raw_table like %s",
-        (f"raw_{system}.%",),
     )
     assert {(table, known_as.get(key, key), *rest) for table, key, *rest in findings} == truth
     assert len(findings) == len(truth)

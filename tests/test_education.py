@@ -3,7 +3,6 @@
 import csv
 from collections import Counter
 from datetime import date
-from itertools import chain
 
 from conftest import Warehouse
 
@@ -13,16 +12,11 @@ from demo.county import County, Truth
 
 def extract(warehouse: Warehouse, name: str) -> list[dict]:
     """The rows of the extracts of that name in the landing folder."""
-    files = sorted((warehouse.home / "landing/education").glob(f"{name}*.csv"))
-    return list(chain.from_iterable(csv.DictReader(file.read_text(encoding="utf-8").splitlines()) for file in files))
+    return warehouse.rows(f"landing/education/{name}*.csv")
 
 
 def test_findings_are_the_faults_that_were_made(warehouse: Warehouse) -> None:
-    with (warehouse.home / "truth/capita.faults.csv").open(encoding="utf-8") as file:
-        truth = {tuple(row[name] for name in list(row)[:4]) for row in csv.DictReader(file)}
-    findings = warehouse.sql(
-        "select raw_table, record_key, column_name, rule_code from quality.fct_findings where raw_table ~ '^raw_capita'"
-    )
+    truth, findings = set(warehouse.faults("capita")), warehouse.findings("capita")
     assert len(findings) == len(truth) > 20
     assert set(findings) == truth
 

@@ -1,9 +1,7 @@
 """Libraries: what is wrong is found and nothing else, and the marts count what Koha and the workbook hold."""
 
-import csv
 from collections import Counter
 from datetime import date, timedelta
-from itertools import chain
 
 import openpyxl
 from conftest import Warehouse
@@ -14,16 +12,11 @@ from demo.county import County, Truth
 
 def extract(warehouse: Warehouse, name: str) -> list[dict]:
     """The rows of the extracts of that name in the landing folder."""
-    files = sorted((warehouse.home / "landing/libraries").glob(f"koha_{name}*.csv"))
-    return list(chain.from_iterable(csv.DictReader(file.read_text(encoding="utf-8").splitlines()) for file in files))
+    return warehouse.rows(f"landing/libraries/koha_{name}*.csv")
 
 
 def test_findings_are_the_faults_that_were_made(warehouse: Warehouse) -> None:
-    with (warehouse.home / "truth/koha.faults.csv").open(encoding="utf-8") as file:
-        truth = {tuple(row[name] for name in list(row)[:4]) for row in csv.DictReader(file)}
-    findings = warehouse.sql(
-        "select raw_table, record_key, column_name, rule_code from quality.fct_findings where raw_table ~ '^raw_koha'"
-    )
+    truth, findings = set(warehouse.faults("koha")), warehouse.findings("koha")
     assert len(findings) == len(truth) > 8
     assert {"LIB01", "LIB03", "LIB04", "LIB05"} <= {code for *_, code in truth}
     assert set(findings) == truth

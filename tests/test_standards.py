@@ -199,18 +199,10 @@ def test_a_value_in_the_wrong_field_moves_to_its_own_where_that_is_empty(trial: 
 
 
 def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehouse) -> None:
-    with (warehouse.home / "truth/confirm.faults.csv").open(encoding="utf-8") as file:
-        truth = {
-            (row["raw_table"], row["record_key"], row["column_name"], row["rule_code"])
-            for row in csv.DictReader(file)
-            if row["raw_table"] == "raw_confirm.enquiry_customer"
-        }
+    customers = "raw_confirm.enquiry_customer"
+    truth = {fault for fault in warehouse.faults("confirm") if fault[0] == customers}
+    findings = [finding for finding in warehouse.findings("confirm") if finding[0] == customers]
     reader = warehouse("url", "--reader", "pbi_data_quality").strip()
-    findings = warehouse.sql(
-        "select raw_table, record_key, column_name, rule_code from quality.fct_findings "
-        "where raw_table = 'raw_confirm.enquiry_customer'",
-        url=reader,
-    )
     assert len(truth) == len(findings) > 300
     assert set(findings) == truth
     assert warehouse.sql('select sum("Values") from quality.rpt_findings_by_rule', url=reader) == warehouse.sql(

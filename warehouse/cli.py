@@ -338,12 +338,13 @@ def demo() -> None:
 
 
 @demo.command()
+@DEMO
 @click.option("--days", type=click.IntRange(1), default=1, show_default=True)
-def advance(days: int) -> None:
+def advance(demo: bool, days: int) -> None:
     """Let days go by in the county: its systems change, and the next run loads what did."""
     from demo import systems
 
-    environment.prepare(demo=True)
+    environment.prepare(demo=demo)
     try:
         day = systems.advance(home(), os.environ["WAREHOUSE_URL"], days)
     except (RuntimeError, ValueError) as error:
