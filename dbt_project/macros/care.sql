@@ -8,8 +8,3 @@
         else '65 and over'
     end
 {%- endmacro %}
-
-{# A number of people, or what is told of so many, where they are five or more: of fewer somebody may know who they are. #}
-{% macro unless_few(people, value) -%}
-    case when {{ people }} >= 5 then {{ value }} end
-{%- endmacro %}

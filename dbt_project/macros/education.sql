@@ -6,5 +6,5 @@
 
 {# A share in a hundred, to one place; null where fewer than five people stand behind it. #}
 {% macro percent_of(part, whole, people) -%}
-    case when {{ people }} >= 5 then round(100.0 * {{ part }} / nullif({{ whole }}, 0), 1) end::numeric(4, 1)
+    {{ unless_few(people, 'round(100.0 * ' ~ part ~ ' / nullif(' ~ whole ~ ', 0), 1)') }}::numeric(4, 1)
 {%- endmacro %}

@@ -1,9 +1,16 @@
 {# What is wrong with a staging model's records, and how many values were looked at, by columns: `checks` is {raw column:
-   (whether it has a value, code of the rule that the value breaks or null)}. A code that ends in > and a column says where
-   the loader has moved the value. One row per record and column that breaks a rule, by `key`; one with the number of all
-   others per column. #}
+   (whether it has a value, code of the rule that the value breaks or null)}, or, where staging has `<name>_token` and
+   `<name>_fault` of an identifier, {raw column: name}. A code that ends in > and a column says where the loader has moved
+   the value. One row per record and column that breaks a rule, by `key`; one with the number of all others per column. #}
 {% macro column_checks(model, raw_table, key, checks) -%}
-    {% for column, (is_given, rule_code) in checks.items() %}
+    {% for column, check in checks.items() %}
+        {%- if check is string -%}
+            {# a value of which nothing is left in its one spelling has a fault and no token #}
+            {%- set is_given = 'coalesce(' ~ check ~ '_token, ' ~ check ~ '_fault) is not null' -%}
+            {%- set rule_code = check ~ '_fault' -%}
+        {%- else -%}
+            {%- set is_given, rule_code = check -%}
+        {%- endif %}
         select
             '{{ raw_table }}' as raw_table,
             '{{ column }}' as column_name,

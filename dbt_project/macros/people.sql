@@ -3,3 +3,8 @@
 {% macro person_key(publish_set, token) -%}
     case when {{ token }} is not null then {{ surrogate_key(["'" ~ publish_set ~ "'", token]) }} end
 {%- endmacro %}
+
+{# A number of people, or what is told of so many, where they are five or more: of fewer somebody may know who they are. #}
+{% macro unless_few(people, value=none) -%}
+    case when {{ people }} >= 5 then {{ value or people }} end
+{%- endmacro %}

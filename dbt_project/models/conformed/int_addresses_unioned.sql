@@ -38,63 +38,23 @@ contacts as (
 
 final as (
 
-    select
-        'raw_confirm.enquiry_customer' as raw_table,
-        enquiry_number::text as record_key,
-        address_token,
-        address_premises_token,
-        address_street_token,
-        null::text as postcode_token
-    from enquiry_customers
-    where address_token is not null
+    {{ address_records('enquiry_customers', 'raw_confirm.enquiry_customer', 'enquiry_number', 'null::text') }}
 
     union all
 
-    select
-        'raw_mosaic.dm_addresses' as raw_table,
-        ref_addresses_people_id::text as record_key,
-        address_token,
-        address_premises_token,
-        address_street_token,
-        postcode_token
-    from care_addresses
-    where address_token is not null
+    {{ address_records('care_addresses', 'raw_mosaic.dm_addresses', 'ref_addresses_people_id') }}
 
     union all
 
-    select
-        'raw_liquidlogic.dim_person_address' as raw_table,
-        person_address_id::text as record_key,
-        address_token,
-        address_premises_token,
-        address_street_token,
-        postcode_token
-    from children_addresses
-    where address_token is not null
+    {{ address_records('children_addresses', 'raw_liquidlogic.dim_person_address', 'person_address_id') }}
 
     union all
 
-    select
-        'raw_koha.borrowers' as raw_table,
-        concat_ws(':', source_file, source_row_number) as record_key,
-        address_token,
-        address_premises_token,
-        address_street_token,
-        postcode_token
-    from borrowers
-    where address_token is not null
+    {{ address_records('borrowers', 'raw_koha.borrowers', "concat_ws(':', source_file, source_row_number)") }}
 
     union all
 
-    select
-        'raw_dynamics.contacts' as raw_table,
-        finding_record_key::text as record_key,
-        address_token,
-        address_premises_token,
-        address_street_token,
-        postcode_token
-    from contacts
-    where address_token is not null
+    {{ address_records('contacts', 'raw_dynamics.contacts', 'finding_record_key') }}
 
 )
 

@@ -42,14 +42,13 @@ cases as (
 
 unioned as (
 
-    -- a value of which nothing is left in its one spelling has a fault and no token
     {{ column_checks('contacts', 'raw_dynamics.contacts', 'finding_record_key', {
-        'firstname': ('coalesce(first_name_token, first_name_fault) is not null', 'first_name_fault'),
-        'lastname': ('coalesce(last_name_token, last_name_fault) is not null', 'last_name_fault'),
-        'emailaddress1': ('coalesce(email_token, email_fault) is not null', 'email_fault'),
-        'telephone1': ('coalesce(telephone_token, telephone_fault) is not null', 'telephone_fault'),
-        'address1_line1': ('coalesce(address_token, address_fault) is not null', 'address_fault'),
-        'address1_postalcode': ('coalesce(postcode_token, postcode_fault) is not null', 'postcode_fault'),
+        'firstname': 'first_name',
+        'lastname': 'last_name',
+        'emailaddress1': 'email',
+        'telephone1': 'telephone',
+        'address1_line1': 'address',
+        'address1_postalcode': 'postcode',
     }) }}
 
     union all

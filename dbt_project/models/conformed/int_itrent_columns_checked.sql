@@ -32,14 +32,13 @@ absences as (
 
 unioned as (
 
-    -- a value of which nothing is left in its one spelling has a fault and no token
     {{ column_checks('posts', 'raw_itrent.employees', "month_end_date || '|' || position_reference", {
         'fte': ('fte_raw is not null', "case when is_fte_in_doubt then 'HRP01' end"),
         'leaving_date': ('leaving_date is not null', "case when is_still_live_after_leaving then 'HRP02' end"),
         'manager_position_ref': ('manager_position_reference is not null',
             "case when is_in_manager_loop then 'HRP03' end"),
-        'ni_number': ('coalesce(ni_number_token, ni_number_fault) is not null', 'ni_number_fault'),
-        'date_of_birth': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
+        'ni_number': 'ni_number',
+        'date_of_birth': 'birth_date',
     }) }}
 
     union all

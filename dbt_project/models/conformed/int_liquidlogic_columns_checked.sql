@@ -85,11 +85,11 @@ assessments_of_referrals as (
 unioned as (
 
     {{ column_checks('persons', 'raw_liquidlogic.dim_person', 'finding_record_key', {
-        'nhs_number': ('coalesce(nhs_number_token, nhs_number_fault) is not null', 'nhs_number_fault'),
-        'upn': ('coalesce(upn_token, upn_fault) is not null', 'upn_fault'),
-        'forename': ('coalesce(forename_token, forename_fault) is not null', 'forename_fault'),
-        'surname': ('coalesce(surname_token, surname_fault) is not null', 'surname_fault'),
-        'birth_dttm': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
+        'nhs_number': 'nhs_number',
+        'upn': 'upn',
+        'forename': 'forename',
+        'surname': 'surname',
+        'birth_dttm': 'birth_date',
         'dob_estimated': ('is_birth_date_estimated is not null', "case when is_birth_date_estimated then 'CSC05' end"),
         'ethnicity_main_code': ('ethnicity_code is not null', "case when not is_ethnicity_known then 'CSC07' end"),
     }) }}
@@ -97,8 +97,8 @@ unioned as (
     union all
 
     {{ column_checks('person_addresses', 'raw_liquidlogic.dim_person_address', 'person_address_id', {
-        'address': ('coalesce(address_token, address_fault) is not null', 'address_fault'),
-        'postcode': ('coalesce(postcode_token, postcode_fault) is not null', 'postcode_fault'),
+        'address': 'address',
+        'postcode': 'postcode',
     }) }}
 
     {% for model, (raw_table, key) in links.items() %}

@@ -54,17 +54,16 @@ services as (
 
 unioned as (
 
-    -- a value of which nothing is left in its one spelling has a fault and no token
     {{ column_checks('persons', 'raw_mosaic.dm_persons', 'finding_record_key', {
-        'nhs_id': ('coalesce(nhs_number_token, nhs_number_fault) is not null', 'nhs_number_fault'),
-        'full_name': ('coalesce(full_name_token, full_name_fault) is not null', 'full_name_fault'),
-        'first_name': ('coalesce(first_name_token, first_name_fault) is not null', 'first_name_fault'),
-        'last_name': ('coalesce(last_name_token, last_name_fault) is not null', 'last_name_fault'),
+        'nhs_id': 'nhs_number',
+        'full_name': 'full_name',
+        'first_name': 'first_name',
+        'last_name': 'last_name',
         'date_of_birth': (
             'coalesce(date_of_birth_token, date_of_birth_fault) is not null',
             "coalesce(date_of_birth_fault, case when is_birth_date_in_doubt then 'ASC01' end)"
         ),
-        'email_address': ('coalesce(email_token, email_fault) is not null', 'email_fault'),
+        'email_address': 'email',
         'full_ethnicity_code': (
             'full_ethnicity_code is not null', "case when ethnicity_name is null then 'ASC07' end"
         ),
@@ -73,14 +72,14 @@ unioned as (
     union all
 
     {{ column_checks('addresses', 'raw_mosaic.dm_addresses', 'ref_addresses_people_id', {
-        'address': ('coalesce(address_token, address_fault) is not null', 'address_fault'),
-        'post_code': ('coalesce(postcode_token, postcode_fault) is not null', 'postcode_fault'),
+        'address': 'address',
+        'post_code': 'postcode',
     }) }}
 
     union all
 
     {{ column_checks('telephone_numbers', 'raw_mosaic.dm_telephone_numbers', 'telephone_number_id', {
-        'telephone_number': ('coalesce(telephone_token, telephone_fault) is not null', 'telephone_fault'),
+        'telephone_number': 'telephone',
     }) }}
 
     union all

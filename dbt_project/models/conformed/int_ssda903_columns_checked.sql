@@ -84,8 +84,8 @@ episodes_sequenced as (
 unioned as (
 
     {{ column_checks('headers_checked', 'raw_ssda903.header', record_key, {
-        'dob': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
-        'upn': ('coalesce(upn_token, upn_fault) is not null', 'upn_fault'),
+        'dob': 'birth_date',
+        'upn': 'upn',
         'ethnic': ('ethnicity_code is not null', "case when ethnicity_code <> all(ethnic_codes) then 'SSD03' end"),
     }) }}
 
@@ -106,10 +106,8 @@ unioned as (
             'placement_change_reason_code is not null',
             "case when 'REASON_PLACE_CHANGE ' || placement_change_reason_code <> all(codes) then 'SSD03' end"
         ),
-        'home_post': ('coalesce(home_postcode_token, home_postcode_fault) is not null', 'home_postcode_fault'),
-        'pl_post': (
-            'coalesce(placement_postcode_token, placement_postcode_fault) is not null', 'placement_postcode_fault'
-        ),
+        'home_post': 'home_postcode',
+        'pl_post': 'placement_postcode',
         'dec': (
             'ended_date is not null',
             "case when ended_date < began_date then 'SSD01' when ended_date > next_began_date then 'SSD02' end"
@@ -120,7 +118,7 @@ unioned as (
 
     {{ column_checks('reviews_checked', 'raw_ssda903.reviews', record_key, {
         'child': ('true', 'child_fault'),
-        'dob': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
+        'dob': 'birth_date',
         'review_code': ('review_code is not null', "case when 'REVIEW_CODE ' || review_code <> all(codes) then 'SSD03' end"),
     }) }}
 
@@ -128,7 +126,7 @@ unioned as (
 
     {{ column_checks('missing_periods_checked', 'raw_ssda903.missing', record_key, {
         'child': ('true', 'child_fault'),
-        'dob': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
+        'dob': 'birth_date',
         'missing': ('missing_code is not null', "case when 'MISSING ' || missing_code <> all(codes) then 'SSD03' end"),
         'mis_end': ('ended_date is not null', "case when ended_date < began_date then 'SSD06' end"),
     }) }}
@@ -137,7 +135,7 @@ unioned as (
 
     {{ column_checks('outcomes_checked', 'raw_ssda903.oc2', record_key, {
         'child': ('true', 'child_fault'),
-        'dob': ('coalesce(birth_date_token, birth_date_fault) is not null', 'birth_date_fault'),
+        'dob': 'birth_date',
         'sdq_reason': ('sdq_reason_code is not null', "case when 'SDQ_REASON ' || sdq_reason_code <> all(codes) then 'SSD03' end"),
         'sdq_score': ('sdq_score is not null', "case when sdq_score not between 0 and 40 then 'SSD05' end"),
     }) }}

@@ -30,7 +30,7 @@ final as (
         month_end_date as "Month end",
         replace(service_type, 'Long Term Support: ', '') as "Support",
         age_group as "Age group",
-        {{ unless_few('person_count', 'person_count') }} as "People",
+        {{ unless_few('person_count') }} as "People",
         {{ unless_few('person_count', 'weekly_cost_gbp') }}::numeric(12, 2) as "Weekly cost in pounds",
         {{ unless_few('person_count', '(weekly_cost_gbp / person_count)') }}::numeric(12, 2)
             as "Weekly cost of a person in pounds",

@@ -43,7 +43,7 @@ final as (
         outcome as "Outcome",
         age_group as "Age group",
         {{ unless_few('person_count', 'request_count') }} as "Requests",
-        {{ unless_few('person_count', 'person_count') }} as "People",
+        {{ unless_few('person_count') }} as "People",
         {{ unless_few('assessed_person_count', 'median_assessment_days') }}::numeric(9, 1)
             as "Median days to assessment"
     from counted

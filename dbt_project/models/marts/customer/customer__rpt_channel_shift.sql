@@ -18,7 +18,7 @@ counted as (
         customer__dim_dates.month_start_date,
         customer__fct_contacts.channel_name,
         -- fewer than five are not shown
-        case when count(*) >= 5 then count(*) end as contact_count
+        {{ unless_few('count(*)') }} as contact_count
     from customer__fct_contacts
     inner join customer__dim_dates
         on customer__fct_contacts.contacted_date = customer__dim_dates.date_day

@@ -59,7 +59,7 @@ final as (
         coalesce(education__dim_schools.urn, 'Not known') as "URN",
         education__dim_schools.phase_name as "Phase",
         education__dim_schools.district_name as "District",
-        case when schools.pupils >= 5 then schools.pupils end as "Pupils",
+        {{ unless_few('schools.pupils') }} as "Pupils",
         {{ percent_of(
             'schools.sessions_attended', 'schools.sessions_possible', 'schools.pupils'
         ) }} as "Attendance per cent",

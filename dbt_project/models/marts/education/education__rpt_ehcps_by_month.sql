@@ -33,9 +33,9 @@ final as (
 
     select
         coalesce(requested.month_start_date, issued.month_start_date) as "Calendar month",
-        case when requested.requests >= 5 then requested.requests end as "Requests",
-        case when issued.plans_issued >= 5 then issued.plans_issued end as "Plans issued",
-        case when issued.plans_in_20_weeks >= 5 then issued.plans_in_20_weeks end as "Issued in 20 weeks",
+        {{ unless_few('requested.requests') }} as "Requests",
+        {{ unless_few('issued.plans_issued') }} as "Plans issued",
+        {{ unless_few('issued.plans_in_20_weeks') }} as "Issued in 20 weeks",
         {{ percent_of(
             'issued.plans_in_20_weeks', 'issued.plans_issued', 'issued.plans_in_20_weeks'
         ) }} as "Issued in 20 weeks per cent"

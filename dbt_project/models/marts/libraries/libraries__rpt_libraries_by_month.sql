@@ -61,9 +61,7 @@ measured as (
         libraries__dim_branches.population / 1000.0 as thousands,
         joined.loans,
         joined.visits,
-        case
-            when libraries__fct_member_months.active_members >= 5 then libraries__fct_member_months.active_members
-        end as active_members
+        {{ unless_few('libraries__fct_member_months.active_members') }} as active_members
     from joined
     left join libraries__fct_member_months
         on

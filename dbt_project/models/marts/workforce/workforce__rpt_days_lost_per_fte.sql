@@ -48,11 +48,10 @@ final as (
     select
         month_end_date as "Month end",
         directorate_name as "Directorate",
-        case when least_headcount >= 5 then mean_fte::numeric(9, 1) end as "Mean FTE",
-        case when least_headcount >= 5 then days_lost_in_year::numeric(9, 1) end as "FTE days lost in 12 months",
-        case
-            when least_headcount >= 5 then (days_lost_in_year / nullif(mean_fte, 0))::numeric(9, 1)
-        end as "Days lost per FTE"
+        {{ unless_few('least_headcount', 'mean_fte::numeric(9, 1)') }} as "Mean FTE",
+        {{ unless_few('least_headcount', 'days_lost_in_year::numeric(9, 1)') }} as "FTE days lost in 12 months",
+        {{ unless_few('least_headcount', '(days_lost_in_year / nullif(mean_fte, 0))::numeric(9, 1)') }}
+            as "Days lost per FTE"
     from years
     where month_count = 12
 

@@ -50,8 +50,8 @@ final as (
         month_end_date as "Month end",
         directorate_name as "Directorate",
         unit_name as "Unit",
-        case when headcount >= 5 then headcount end as "Headcount",
-        case when headcount >= 5 then fte::numeric(9, 1) end as "FTE",
+        {{ unless_few('headcount') }} as "Headcount",
+        {{ unless_few('headcount', 'fte::numeric(9, 1)') }} as "FTE",
         case when is_whole_year and leavers_in_year >= 5 then leavers_in_year end as "Leavers in 12 months",
         case
             when is_whole_year and leavers_in_year >= 5 and mean_headcount >= 5
