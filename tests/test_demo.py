@@ -22,6 +22,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from conftest import Warehouse
 
 from demo import finance, highways, postgres, systems
 from demo.county import County, Truth
@@ -286,6 +287,13 @@ def test_days_go_by_in_every_system_as_if_it_had_been_filled_on_the_later_day(fo
     door = systems.start(folder, url)["OPEN311_URL"]
     total = len(list(highways.requests(later, Truth(later, "open311"))))
     assert get(door, "/requests.json")[1]["total"] == total
+
+
+def test_no_county_comes_to_a_real_warehouse_because_days_shall_go_by_in_it(folder):
+    url = postgres.start(folder)
+    real = Warehouse(folder / "home", WAREHOUSE_URL=url)
+    assert "there is no invented county here yet" in real("demo", "advance", expect=1)
+    assert query(url, "select count(*) from pg_database where datname in ('confirm', 'mosaic')") == [(0,)]
 
 
 def test_another_confirm_is_refused(folder):
