@@ -133,7 +133,7 @@ def _staff_card(truth: Truth, n: int, branch: Branch) -> Borrower:
 
 
 def _borrower(rng: Random, household: Household, person: Person, branches: list[Branch], day: date) -> Borrower | None:
-    """The record as it stands on the day; None for those who are not enrolled by then."""
+    """The record as it stands on the day; None for those who are not enrolled by then, or have long been gone."""
     enrolled = max(date(2016, 1, 4), person.born + timedelta(200)) + timedelta(rng.randrange(3_900))
     is_lapsed, told = rng.random() < 0.3, timedelta(rng.randint(5, 60))
     if enrolled > day or not person.is_alive(enrolled):
@@ -141,6 +141,8 @@ def _borrower(rng: Random, household: Household, person: Person, branches: list[
     expires = enrolled.replace(day=min(enrolled.day, 28), year=enrolled.year + 3)
     while not is_lapsed and expires <= day:
         expires = expires.replace(year=expires.year + 3)
+    if expires.year < day.year - 4:  # Koha's own housekeeping
+        return None
     died = person.died and person.died + told
     died = died if died and died <= day else None
     age = person.age(day)
