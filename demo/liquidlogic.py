@@ -157,9 +157,8 @@ def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
                 for name, line in _returned(county, household, person, life, year_end):
                     lines[name].append(line)
     for name, found in lines.items():
-        path = f"children/{name}.csv"
-        spoilt = (_spoilt(truth, name, f"{path}:{n}", line) for n, line in enumerate(found, 1))
-        yield path, as_csv(",".join(RETURN[name].split()), (_shown(line) for line in spoilt))
+        spoilt = (_spoilt(truth, name, f"{name}.csv:{n}", line) for n, line in enumerate(found, 1))
+        yield f"children/{name}.csv", as_csv(",".join(RETURN[name].split()), (_shown(line) for line in spoilt))
 
 
 def _worker(county: County, person: Person, number: int) -> Worker:
@@ -422,7 +421,7 @@ def _spoilt(truth: Truth, name: str, key: str, line: tuple) -> tuple:
         wrongs = {"SSD06": ("mis_end", lambda rng, row: row.mis_start - timedelta(rng.randint(1, 9)))}
     if name == "episodes" and line.dec:
         wrongs = wrongs | {"SSD01": ("dec", lambda rng, row: row.decom - timedelta(rng.randint(1, 20)))}
-    return truth.spoil(name, key, line, wrongs, 0.05) if wrongs else line
+    return truth.spoil(name, key, line, wrongs, 0.25) if wrongs else line
 
 
 def _shown(line: tuple) -> tuple:
