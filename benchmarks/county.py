@@ -41,8 +41,8 @@ def main() -> None:
         )
         print(table[-1])
     notes = [
-        "seconds: `warehouse run`, with making the county, after installation. peak MB: resident memory of the program "
-        f"and its children, without the database server's (limit {MEMORY_MB:,} with it)."
+        "seconds: `warehouse run`, with making the county, after installation. peak MB: resident memory of the "
+        f"program, its children and the servers, what they share counted once (limit {MEMORY_MB:,})."
     ]
     harness.save("county", options.out, facts, "A whole run as the county grows", {"Runs": table}, notes)
 

@@ -94,10 +94,17 @@ class Run:
     failure: str = ""
 
 
-def measure(command: list[str], give: str | Path = "", env: dict[str, str] | None = None, timeout: int = 900) -> Run:
+def measure(
+    command: list[str],
+    give: str | Path = "",
+    env: dict[str, str] | None = None,
+    timeout: int = 900,
+    servers: Path | None = None,
+) -> Run:
     """Runs a program to its end, with text or a file as its input, and samples the memory of it and its children.
 
-    A last line of output that is JSON with `seconds` is the program's own count, without its start-up and imports.
+    With `servers`, a folder, the memory of the servers that it started there counts too. A last line of output that is
+    JSON with `seconds` is the program's own count, without its start-up and imports.
     """
     with tempfile.TemporaryFile() as text, tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as bad:
         text.write(give.encode() if isinstance(give, str) else b"")
@@ -109,7 +116,7 @@ def measure(command: list[str], give: str | Path = "", env: dict[str, str] | Non
                 command, **streams, cwd=ROOT, env=os.environ | (env or {}), start_new_session=True
             )
             peaks, ended = [0.0], threading.Event()
-            sampler = threading.Thread(target=_sample, args=(process.pid, peaks, ended, began + timeout))
+            sampler = threading.Thread(target=_sample, args=(process.pid, peaks, ended, began + timeout, servers))
             sampler.start()
             try:
                 status = process.wait()
@@ -132,18 +139,34 @@ def measure(command: list[str], give: str | Path = "", env: dict[str, str] | Non
     return Run(seconds, wall, max(peaks))
 
 
-def _sample(pid: int, peaks: list[float], ended: threading.Event, deadline: float) -> None:
+def _sample(pid: int, peaks: list[float], ended: threading.Event, deadline: float, servers: Path | None) -> None:
     """Notes the resident memory of the process tree until the program ends; at the deadline, ends its session."""
     while not ended.wait(SAMPLING):
         with suppress(psutil.Error):
-            root, total = psutil.Process(pid), 0
-            for process in (root, *root.children(recursive=True)):
-                with suppress(psutil.Error):
-                    total += process.memory_info().rss
-            peaks.append(total / 1e6)
+            peaks.append(sum(map(_megabytes, _family(pid))) if servers is None else _with_servers(pid, servers))
         if time.monotonic() > deadline:
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
+
+
+def _megabytes(process: psutil.Process, memory: str = "rss") -> float:
+    with suppress(psutil.Error):
+        return getattr(process.memory_info() if memory == "rss" else process.memory_full_info(), memory) / 1e6
+    return 0.0
+
+
+def _with_servers(pid: int, folder: Path) -> float:
+    """Of the program and of all that was started with the folder in its command line; shared memory is counted once."""
+    started = [
+        process.pid for process in psutil.process_iter(["cmdline"]) if str(folder) in str(process.info["cmdline"])
+    ]
+    processes = {each for root in (pid, *started) for each in _family(root)}
+    return sum(_megabytes(each, "pss") for each in processes)
 
 
 @contextmanager
@@ -161,7 +184,7 @@ def county(people: int, seed: int, timeout: int = 7200) -> Iterator[tuple[Run, P
         chosen = {"WAREHOUSE_HOME": str(folder), "DEMO_PEOPLE": str(people), "DEMO_SEED": str(seed)}
         os.environ.update(dict.fromkeys((*OWN, *locations()), ""), **chosen)
         try:
-            run = measure([str(Path(sys.executable).parent / "warehouse"), "run"], timeout=timeout)
+            run = measure([str(Path(sys.executable).parent / "warehouse"), "run"], timeout=timeout, servers=folder)
             if run.failure:
                 raise SystemExit(f"the run of {people:,} people failed: {run.failure}")
             os.environ["WAREHOUSE_URL"] = postgres.start(folder)
