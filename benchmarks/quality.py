@@ -21,6 +21,11 @@ ANOTHER_HOME = {  # address-errors' codes of what makes it another home's addres
     *("SU1", "SU2", "SU5", "SU7", "SU10", "SU15"),  # the flat
     *("BN4", "ST4"),  # the building's or the street's name is another's
 }
+MEASURES = {  # by what an address that was written otherwise can be found again
+    "text": "written otherwise, without a UPRN: back to the home's key",
+    "UPRN": "written otherwise, with its UPRN: back to the home's key",
+    "another home": "naming another home, without a UPRN: yet back",
+}
 
 
 def main() -> None:
@@ -44,8 +49,8 @@ def main() -> None:
     notes = [
         "precision: of what was found, the share that had been done; recall: of what had been done, the share found.",
         "Addresses that a rule finds fault with are left out. One counts as found where it has the key of its home's "
-        "records that were written without an error. Addresses that name another home, or none, are counted apart: no "
-        "rule can tell.",
+        "records that were written whole and without an error, if there are any. Addresses that name another home, or "
+        "none, are counted apart: their text does not tell. What was done to them: of those that go by text alone.",
     ]
     shown = {"Rules": rules, "Addresses": addresses, "Addresses by what was done to them": edits}
     harness.save("quality", options.out, facts, "What is found of what is wrong", shown, notes)
@@ -101,14 +106,19 @@ def score_rules(cursor, done: list[dict]) -> list[dict]:
 
 
 def score_addresses(cursor, done: list[dict]) -> tuple[list[dict], list[dict]]:
-    """How many records have their home's key, whole and by what was done to the address."""
-    cursor.execute("select raw_table, record_key, address_key from conformed.bridge_addresses_records")
-    key_of = {(table, record): key for table, record, key in cursor}
-    places = ((row, key_of.get((row["raw_table"], row["record_key"]))) for row in done if row["address"])
-    records = [row | {"key": key} for row, key in places if key is not None]
+    """How many records have their home's key, whole and, where the text alone has to do, by what was done to it."""
+    cursor.execute(
+        "select raw_table, record_key, address_key, uprn_token is not null, "
+        "address_premises_token is not null and address_street_token is not null "
+        "from conformed.bridge_addresses_records "
+        "inner join conformed.int_addresses_unioned using (raw_table, record_key)"
+    )
+    found = {(table, record): facts for table, record, *facts in cursor}
+    places = ((row, found.get((row["raw_table"], row["record_key"]))) for row in done if row["address"])
+    records = [row | dict(zip(("key", "uprn", "is_whole"), facts, strict=True)) for row, facts in places if facts]
     clean, homes = defaultdict(Counter), defaultdict(Counter)
     for row in records:
-        if not row["edits"]:
+        if not row["edits"] and row["is_whole"]:
             clean[row["address"]][row["key"]] += 1
         if not _changed(row):
             homes[row["key"]][row["address"]] += 1
@@ -116,22 +126,21 @@ def score_addresses(cursor, done: list[dict]) -> tuple[list[dict], list[dict]]:
     right, total = Counter(), Counter()
     for row in judged:
         is_right = row["key"] == clean[row["address"]].most_common(1)[0][0]
-        for group in (_changed(row), *row["edits"].split("|")):
+        by = "UPRN" if row["uprn"] else "another home" if _changed(row) else "text"
+        for group in (by, *(row["edits"].split("|") if by == "text" else ())):
             total[group] += 1
             right[group] += is_right
     placed = sum(sum(found.values()) for found in homes.values())
     alone = sum(found.most_common(1)[0][1] for found in homes.values())
     whole = [
         {"measure": "records with an address", "records": len(records), "%": ""},
-        {
-            "measure": "written otherwise, back to the home's key",
-            "records": total[False],
-            "%": _of(right, total, False),
-        },
-        {"measure": "naming another home, yet back", "records": total[True], "%": _of(right, total, True)},
+        *(
+            {"measure": measure, "records": total[group], "%": _of(right, total, group)}
+            for group, measure in MEASURES.items()
+        ),
         {"measure": "under the key of another home", "records": placed - alone, "%": _percent(placed - alone, placed)},
     ]
-    groups = sorted((group for group in total if isinstance(group, str)), key=lambda group: -total[group])
+    groups = sorted(total.keys() - MEASURES.keys(), key=lambda group: (-total[group], group))
     return whole, [{"done": group, "records": total[group], "back %": _of(right, total, group)} for group in groups]
 
 

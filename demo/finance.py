@@ -57,6 +57,13 @@ def _vat_number(rng: Random) -> str:
     return f"GB{body}{check if rng.random() < 0.97 else 98 - check:02d}"
 
 
+def fails_vat_check(number: str) -> bool:
+    """Whether GB and nine digits pass neither of HMRC's checks: modulus 97, and the same with 55 more."""
+    digits = [int(digit) for digit in number[2:]]
+    total = sum(digit * weight for digit, weight in zip(digits, range(8, 1, -1), strict=False)) + int(number[9:])
+    return bool(total % 97 and (total + 55) % 97)
+
+
 def _suppliers(rng: Random, size: float) -> list[Supplier]:
     """Some ids have several names, some firms several ids under one name."""
     found = []
@@ -111,6 +118,8 @@ def _month_end(day: date) -> date:
 
 def _spoilt(truth: Truth, key: str, line: Line, code: str | None) -> Line:
     """The line, in which what its rule forbids has happened: it was drawn with the payment, not with its place."""
+    if line.vat_registration_number != "NA" and fails_vat_check(line.vat_registration_number):
+        truth.breaks("ledger_lines", key, "vat_registration_number", "VAT02")
     late = _month_end(_month_end(line.payment_date) + timedelta(1))
     wrongs = {"FIN01": ("invoice_number", "{invoice_number}A"), "FIN02": ("effective_date", str(late))}
     return truth.spoil("ledger_lines", key, line, {code: wrongs[code]}, 1) if code else line

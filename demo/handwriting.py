@@ -21,6 +21,7 @@ class Written(NamedTuple):
     town: str
     postcode: str | None
     edits: str
+    uprn: str | None  # where it was chosen from the gazetteer, and typed over
 
 
 class Handwriting:
@@ -54,7 +55,7 @@ class Handwriting:
             postcode, edits = postcode.replace(" ", "").lower(), f"{edits}|postcode without space"
         elif habit < 0.25:
             line, edits = f" {line}  ", f"{edits}|spaces"
-        return Written(line, town, postcode, edits.strip("|"))
+        return Written(line, town, postcode, edits.strip("|"), address.uprn if rng.random() < 0.6 else None)
 
 
 def _record(address: Address) -> dict[str, str]:

@@ -22,7 +22,7 @@ TABLES = {
     "dim_person": """dim_person_id*:bigint nhs_number upn forename surname gender_main_code birth_dttm:date
         dob_estimated death_dttm:date ethnicity_main_code duplicated_dttm:timestamp updated_dttm:timestamp""",
     "dim_person_address": """dim_person_address_id*:bigint dim_person_id:bigint addss_type_code start_dttm:timestamp
-        end_dttm:timestamp flat_no building house_no street town postcode updated_dttm:timestamp""",
+        end_dttm:timestamp flat_no building house_no street town postcode uprn updated_dttm:timestamp""",
     "fact_contacts": """fact_contact_id*:bigint dim_person_id:bigint contact_dttm:timestamp
         dim_lookup_cont_sorc_id_desc outcome_new_referral_flag outcome_existing_referral_flag outcome_nfa_flag
         outcome_comments updated_dttm:timestamp""",
@@ -317,7 +317,7 @@ class _Case:
             key = 100 * self.person.number + n
             row = Home(key, self.person_id, kind, self._at(start, 0), self._at(end, 0), place.secondary, place.building,
                        place.number, place.street.name, place.street.town, place.street.postcode,
-                       self._at(end or start, key))  # fmt: skip
+                       place.uprn if key % 10 else None, self._at(end or start, key))  # fmt: skip
             yield self._kept("dim_person_address", row, HOME_SPOILT, address=place)
 
     def _journey(self, key: int, journey: Journey, merged: int | None) -> Iterator[tuple[str, tuple]]:

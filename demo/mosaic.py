@@ -24,7 +24,7 @@ TABLES = {
         date_of_death:date gender restricted full_ethnicity_code email_address created_on:date
         last_updated_on:timestamp""",
     "dm_addresses": """ref_addresses_people_id*:bigint person_id:bigint start_date:date end_date:date address post_code
-        address_type is_contact_address is_display_address last_updated_on:timestamp""",
+        unique_id address_type is_contact_address is_display_address last_updated_on:timestamp""",
     "dm_telephone_numbers": """telephone_number_id*:bigint person_id:bigint telephone_number telephone_number_type
         last_updated_on:timestamp""",
     "dm_requests": """request_id*:bigint person_id:bigint request_date:date route_of_access primary_support_reason
@@ -126,6 +126,7 @@ HOME_SPOILT = {
     "ADR01": ("address", "{address} tel {number}"),
     "ADR02": ("address", "NFA"),
     "PCD01": ("post_code", "nopostcode"),
+    "UPR01": ("unique_id", "{unique_id}00"),
 }
 TELEPHONE_SPOILT = {"TEL01": ("telephone_number", "a.person@example.org"), "TEL02": ("telephone_number", "01632 960")}
 UNBLESSED = ("ASC04", ("provider", _misspelt))
@@ -226,7 +227,7 @@ class _Care:
             end = homes[n + 1][0] if n + 1 < len(homes) else None
             key = 10 * person_id + n
             typed = self.typed(home, key)
-            row = Home(key, person_id, start, end, f"{typed.line}, {typed.town}", typed.postcode, "Home",
+            row = Home(key, person_id, start, end, f"{typed.line}, {typed.town}", typed.postcode, typed.uprn, "Home",
                        *(("N" if end else "Y"),) * 2, _at(end or start, key))  # fmt: skip
             yield self._kept("dm_addresses", row, HOME_SPOILT, 0.04, home, typed.edits)
         row = Telephone(person_id, person_id, person.telephone, "Home", _at(since, person_id))

@@ -55,6 +55,11 @@ class Address(NamedTuple):
     street: Street
 
     @property
+    def uprn(self) -> str:
+        """A number in the form of a UPRN, from a range that is not in use."""
+        return f"99{self.key:010d}"
+
+    @property
     def line(self) -> str:
         """All above the town: Flat 3, Damson House, 12 Wren Lane, Elderford."""
         numbered = " ".join(filter(None, [self.number, self.street.name]))

@@ -1,4 +1,4 @@
-"""What the invented county's purchasing system holds: contracts, budgets, orders and invoices, of Unit4's form.
+"""What the invented county's purchasing system holds: suppliers, contracts, budgets, orders, invoices, of Unit4's form.
 
 Invoices are those that the ledger's lines (demo.finance) pay, from the day of their arrival on.
 """
@@ -10,10 +10,11 @@ from itertools import groupby
 from random import Random
 
 from demo.county import COUNCIL, County, Truth, columns
-from demo.finance import Supplier, cost_centre, ledger, suppliers, years
+from demo.finance import Supplier, cost_centre, fails_vat_check, ledger, suppliers, years
 from demo.people import HORIZON
 
 TABLES = {
+    "asuheader": "apar_id* apar_name comp_reg_no charity_no vat_reg_no utr last_update:timestamp",
     "contract": """contract_ref*:text title department apar_id apar_name start_date:date end_date:date review_date:date
         annual_value:numeric(18,2) cpv_code sme_flag vcse_flag procedure_name last_update:timestamp""",
     "aglbudget": """organisation_uri organisation_label dim_1* dim_1_name period*:bigint amount:numeric(18,2)
@@ -23,7 +24,14 @@ TABLES = {
     "apinvoice": """voucher_no*:bigint apar_id ext_inv_ref order_id:bigint contract_ref voucher_date:date
         arrival_date:date due_date:date pay_date:date amount:numeric(18,2) dispute_flag last_update:timestamp""",
 }
-Contract, Budget, Order, OrderLine, Invoice = (namedtuple(table, columns(TABLES[table])) for table in TABLES)
+Account, Contract, Budget, Order, OrderLine, Invoice = (namedtuple(table, columns(TABLES[table])) for table in TABLES)
+# How each rule (seeds/data_quality_rules.csv) is broken: the column, and what it has then
+ACCOUNT_SPOILT = {
+    "COM01": ("comp_reg_no", lambda rng, row: rng.choice((f"{row.comp_reg_no}7", f"{row.comp_reg_no}X", "pending"))),
+    "CHY01": ("charity_no", lambda rng, row: rng.choice((f"{row.charity_no}123", "registered"))),
+    "UTR01": ("utr", "{utr}9"),
+    "UTR02": ("utr", lambda rng, row: f"{row.utr[:-1]}{(int(row.utr[-1]) + rng.randint(1, 9)) % 10}"),
+}
 CPV = {  # by the ledger's category: main code, department
     "SOCIAL CARE : Domiciliary Care": ("85312000", "Adult Social Care"),
     "SOCIAL CARE : Residential Care": ("85311000", "Adult Social Care"),
@@ -38,6 +46,7 @@ CPV = {  # by the ledger's category: main code, department
 
 def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
     """The tables' rows: some 1,000 contracts, 500 budgets and 10,000 invoices a year."""
+    yield from _accounts(county, truth)
     contracts = {supplier.id: _contracts(county, supplier) for supplier in suppliers(county)}
     for found in contracts.values():
         yield from (("contract", row) for row in found if row.last_update.date() <= county.day)
@@ -52,6 +61,39 @@ def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
 
 def _at(day: date) -> datetime:
     return datetime.combine(day, time(17))
+
+
+def _accounts(county: County, truth: Truth) -> Iterator[tuple[str, Account]]:
+    """The suppliers. Firms have a company number, one in eight is a charity, the others are people in business.
+
+    The numbers are beyond those that have been given. A firm that was entered twice has the same ones.
+    """
+    known = set()
+    for supplier in suppliers(county):
+        rng, company, charity, utr = county.rng(f"account {supplier.names[0]}"), None, None, None
+        kind, vat = rng.random(), supplier.vat if supplier.vat != "NA" else None
+        if kind < 0.8:
+            company = f"98{rng.randrange(1_000_000):06d}"
+        if kind > 0.9 or kind < 0.05:
+            charity = f"98{rng.randrange(100_000):05d}"
+        if not (company or charity):
+            utr = _utr(rng)
+        row = Account(supplier.id, supplier.names[0], company, charity, vat, utr, _at(date(2023, 4, 3)))
+        row = truth.spoil("asuheader", supplier.id, row, ACCOUNT_SPOILT, 0.06)
+        if company and row.comp_reg_no == company:
+            if company in known:
+                truth.breaks("asuheader", supplier.id, "comp_reg_no", "SUP01", company)
+            known.add(company)
+        if vat and fails_vat_check(vat):
+            truth.breaks("asuheader", supplier.id, "vat_reg_no", "VAT02")
+        yield "asuheader", row
+
+
+def _utr(rng: Random) -> str:
+    """A taxpayer's reference that passes its check (modulus 11), with noughts where real ones have digits."""
+    body = f"00000{rng.randrange(10_000):04d}"
+    total = sum(int(digit) * weight for digit, weight in zip(body, (6, 7, 8, 9, 10, 5, 4, 3, 2), strict=True))
+    return f"{'21987654321'[total % 11]}{body}"
 
 
 def _contracts(county: County, supplier: Supplier) -> list[Contract]:

@@ -34,8 +34,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Duration = Annotated[str, StringConstraints(pattern=r"^P(\d+Y)?(\d+M)?(\d+D)?$")]
 Identifier = Literal[
-    *("nhs_number", "nino", "upn", "employee_number", "person_number"),
-    *("name", "date_of_birth", "address", "postcode", "email", "telephone"),
+    *("nhs_number", "nino", "upn", "utr", "employee_number", "person_number"),
+    *("name", "date_of_birth", "address", "postcode", "uprn", "email", "telephone"),
 ]
 Separator = Annotated[str, StringConstraints(pattern=r'^([^\w\s"]|[\t ])$')]
 ARTICLE_6 = re.compile(r"article 6\(1\)\([a-f]\)", re.IGNORECASE)  # UK GDPR

@@ -28,7 +28,7 @@ PSEUDONYM = "^k[0-9]+_[0-9a-f]{32}$"
 NEXT, EMPTY = "\0s", "\0n"  # between an identity's values, and in place of one; no text has a NUL (tables.conform)
 NONCE = bytes(12)  # each key seals one record
 REMEMBERED = 24_000_000  # bytes of identities that a load has met and need not think of again
-ONE_PERSON = {"nhs_number", "nino", "upn", "employee_number", "person_number"}  # kinds that nobody shares
+ONE_PERSON = {"nhs_number", "nino", "upn", "utr", "employee_number", "person_number"}  # kinds that nobody shares
 CONTENT, RECORD = "the content", "the record"  # columns beside those of a table, whose names have no space
 HASH_BYTES = 16
 RECORDS = "record bytea, subject text, tokens text[], salt bytea, sealed bytea"  # a line of Splitter.file
@@ -52,11 +52,13 @@ NORMAL: dict[str, Callable[[pa.ChunkedArray], pa.ChunkedArray]] = {
     "nhs_number": lambda texts: pc.utf8_lpad(_kept("[^0-9]")(texts), 10, "0"),
     "nino": _kept("[^0-9A-Z]"),
     "upn": _kept("[^0-9A-Z]"),
+    "utr": _kept("[^0-9]"),
     "employee_number": _number,
     "person_number": _number,  # the system's own: another system's same number is another token
     "name": _kept(r"^\s*(?:(?:MR|MRS|MS|MISS|DR|REV|PROF)\b\.?\s*)+|[^\p{L}]"),
     "date_of_birth": _kept(r"\s"),
     "postcode": _kept("[^0-9A-Z]"),
+    "uprn": _number,
     "email": _kept(r"\s"),
     "telephone": _telephone,
 }

@@ -130,3 +130,24 @@ def test_fewer_than_five_people_are_not_told(warehouse: Warehouse) -> None:
         )[0]
         assert few > 0
         assert (told_of or 5) >= 5
+
+
+def test_a_request_is_told_of_the_district_where_its_person_lived_that_day(
+    warehouse: Warehouse, held: dict[str, dict[int, tuple]]
+) -> None:
+    districts = {
+        postcode.replace(" ", ""): district
+        for postcode, district in warehouse.sql("select postcode, district_name from conformed.dim_postcodes")
+    }
+    stays = defaultdict(list)
+    for stay in held["dm_addresses"].values():
+        stays[stay.person_id].append((stay.start_date, (stay.post_code or "").replace(" ", "").upper()))
+    lived, moved = [], 0
+    for request in held["dm_requests"].values():
+        theirs = sorted(stays[request.person_id])
+        began = [postcode for since, postcode in theirs if since <= request.request_date] or [theirs[0][1]]
+        lived.append((request.request_date, districts.get(began[-1])))
+        moved += districts.get(began[-1]) != districts.get(theirs[-1][1])
+    published = warehouse.sql("select request_date, district_name from adult_care.fct_request_outcomes")
+    assert sorted(published, key=str) == sorted(lived, key=str)
+    assert moved, "somebody has moved to another district since"

@@ -267,6 +267,8 @@ def test_only_one_service_may_open_the_vault(trial: Trial) -> None:
         ("nhs_number", ["0012345678", "12345678", "001 234 5678", "001-234-5678"]),
         ("nino", ["QQ123456C", "qq 12 34 56 c"]),
         ("upn", ["H801200001001", " h801200001001 "]),
+        ("utr", ["1955839661", "19558 39661 K"]),
+        ("uprn", ["000990000012345", "990000012345 "]),
         ("employee_number", ["00456", "456", "456 "]),
         ("name", ["Zoë O'Connor-Smith", "ZOË OCONNOR SMITH", "zoe\u0308 o\u2019connor smith"]),
         ("address", ["1 The Smith Street, Worcester", "1, THE SMITH STREET WORCESTER"]),

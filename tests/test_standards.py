@@ -6,7 +6,7 @@ from random import Random
 import pyarrow as pa
 import pytest
 from conftest import ROOT, Trial, Warehouse, trial_system
-from stdnum.gb import nhs, upn
+from stdnum.gb import nhs, upn, utr
 
 from demo import highways
 from demo.county import County, Truth
@@ -29,6 +29,11 @@ EXAMPLES = [  # kind, value, fault
     ("nino", "DA123456A", "NIN01"),
     ("nino", "AO123456A", "NIN01"),
     ("nino", "BG123456A", "NIN02"),
+    ("utr", "1234567890 1", "UTR01"),
+    ("utr", "unknown", "UTR01"),
+    ("uprn", "990000012345", None),
+    ("uprn", "9900000123456", "UPR01"),
+    ("uprn", "9.9E+11", "UPR01"),
     ("postcode", "WR5 2NP", None),
     ("postcode", "ec1a 1bb", None),
     ("postcode", "WR5 2N", "PCD01"),
@@ -92,6 +97,14 @@ def test_every_upn_is_judged_as_the_department_judges_it() -> None:
     for number, fault in zip(numbers, found("upn", numbers), strict=True):
         check = upn.calc_check_digit(number) == number[0]
         assert fault == (("UPN03" if number[-1].isalpha() else None) if check else "UPN02"), number
+
+
+def test_every_taxpayers_reference_is_judged_as_the_revenue_judges_it() -> None:
+    rng = Random(2026)
+    numbers = [f"{rng.randrange(10**10):010d}" for _ in range(20_000)]
+    judged = found("utr", numbers)
+    assert judged == [None if utr.is_valid(number) else "UTR02" for number in numbers]
+    assert judged.count(None) > 1_500
 
 
 def test_every_fault_of_another_county_is_found_and_no_other() -> None:

@@ -1,12 +1,14 @@
-{# The records of a model that have an address, by `key`, with its tokens; `postcode` is the token of a postcode of its own. #}
-{% macro address_records(model, raw_table, key, postcode='postcode_token') -%}
+{# The records of a model that have an address, by `key`, with its tokens; `postcode` and `uprn` are the tokens of a postcode
+   and of a UPRN of its own. #}
+{% macro address_records(model, raw_table, key, postcode='postcode_token', uprn='null::text') -%}
     select
         '{{ raw_table }}' as raw_table,
         {{ key }}::text as record_key,
         address_token,
         address_premises_token,
         address_street_token,
-        {{ postcode }} as postcode_token
+        {{ postcode }} as postcode_token,
+        {{ uprn }} as uprn_token
     from {{ model }}
     where address_token is not null
 {%- endmacro %}

@@ -51,3 +51,23 @@
     {%- for weight in range(8, 1, -1) %}{{ weight }} * substr({{ column }}, {{ 11 - weight }}, 1)::integer + {% endfor -%}
     substr({{ column }}, 10, 2)::integer
 {%- endmacro %}
+
+{# A number at Companies House as its eight characters (with the noughts that a column of numbers has lost), where it has
+   their form: digits alone, or behind the two letters of another register. #}
+{% macro company_number(column) -%}
+    {%- set compact = "regexp_replace(upper(" ~ column ~ "), '[^A-Z0-9]', '', 'g')" -%}
+    case
+        when {{ compact }} ~ '^\d{1,8}$' then lpad({{ compact }}, 8, '0')
+        when {{ compact }} ~ '^(AC|CE|CS|FC|GE|IC|IP|LP|N[CFILOPRV]|O[CE]|PC|R[CS]|S[ACEFGILOPRZ]|ZC)\d{1,6}$'
+            then left({{ compact }}, 2) || lpad(substr({{ compact }}, 3), 6, '0')
+    end
+{%- endmacro %}
+
+{# A number at the Charity Commission (six or seven digits, without what marks a linked charity), or with its letters one of
+   Scotland's (SC) or Northern Ireland's (NIC) register, where it has their form. #}
+{% macro charity_number(column) -%}
+    substring(
+        regexp_replace(upper({{ column }}), '[^A-Z0-9-]', '', 'g')
+        from '^([1-9]\d{5,6}|SC\d{6}|NIC\d{6})(?:-\d+)?$'
+    )
+{%- endmacro %}

@@ -1,5 +1,6 @@
 -- An address is the token of home, street and postcode. One that lacks a street goes by home and postcode; one
 -- whose postcode is missing or wrong by home, street and town: to the full address that most records have there.
+-- Records with one UPRN have one address: that which most of its records have, and among those most records at all.
 with
 
 int_addresses_unioned as (
@@ -44,16 +45,15 @@ by_premises as (
 
 ),
 
-final as (
+by_text as (
 
     select
-        {{ surrogate_key(['int_addresses_unioned.raw_table', 'int_addresses_unioned.record_key']) }}
-            as address_record_key,
         int_addresses_unioned.raw_table,
         int_addresses_unioned.record_key,
-        {{ surrogate_key(['coalesce(
+        int_addresses_unioned.uprn_token,
+        coalesce(
             by_street.full_address_token, by_premises.full_address_token, int_addresses_unioned.address_token
-        )']) }} as address_key,
+        ) as full_address_token,
         case
             when by_street.full_address_token <> int_addresses_unioned.address_token then 'street and town'
             when by_street.full_address_token is null and by_premises.full_address_token is not null then 'postcode'
@@ -64,6 +64,45 @@ final as (
         on int_addresses_unioned.address_street_token = by_street.address_street_token
     left join by_premises
         on int_addresses_unioned.address_premises_token = by_premises.address_premises_token
+
+),
+
+record_counts as (
+
+    select
+        full_address_token,
+        count(*) as record_count
+    from by_text
+    group by full_address_token
+
+),
+
+by_uprn as (
+
+    select distinct on (by_text.uprn_token)
+        by_text.uprn_token,
+        by_text.full_address_token
+    from by_text
+    inner join record_counts
+        on by_text.full_address_token = record_counts.full_address_token
+    where by_text.uprn_token is not null
+    group by by_text.uprn_token, by_text.full_address_token, record_counts.record_count
+    order by by_text.uprn_token asc, count(*) desc, record_counts.record_count desc, by_text.full_address_token asc
+
+),
+
+final as (
+
+    select
+        {{ surrogate_key(['by_text.raw_table', 'by_text.record_key']) }} as address_record_key,
+        by_text.raw_table,
+        by_text.record_key,
+        {{ surrogate_key(['coalesce(by_uprn.full_address_token, by_text.full_address_token)']) }} as address_key,
+        case when by_uprn.full_address_token <> by_text.full_address_token then 'UPRN' else by_text.matched_by end
+            as matched_by
+    from by_text
+    left join by_uprn
+        on by_text.uprn_token = by_uprn.uprn_token
 
 )
 

@@ -12,6 +12,12 @@ bridge_organisations_vat_numbers as (
 
 ),
 
+suppliers as (
+
+    select * from {{ ref('stg_procurement__suppliers') }}
+
+),
+
 organisations as (
 
     select
@@ -64,6 +70,19 @@ vat_numbers as (
 
 ),
 
+registered as (
+
+    select
+        bridge_organisations_suppliers.organisation_key,
+        string_agg(distinct suppliers.company_number, ', ' order by suppliers.company_number) as company_numbers,
+        string_agg(distinct suppliers.charity_number, ', ' order by suppliers.charity_number) as charity_numbers
+    from bridge_organisations_suppliers
+    inner join suppliers
+        on bridge_organisations_suppliers.supplier_id = suppliers.supplier_id
+    group by bridge_organisations_suppliers.organisation_key
+
+),
+
 final as (
 
     select
@@ -76,6 +95,8 @@ final as (
         organisations.supplier_id_count,
         organisations.spelling_count,
         vat_numbers.vat_numbers,
+        registered.company_numbers,
+        registered.charity_numbers,
         organisations.is_paid_by_invoice,
         organisations.is_paid_by_card,
         organisations.first_payment_date,
@@ -85,6 +106,8 @@ final as (
         on organisations.organisation_key = most_used_spellings.organisation_key
     left join vat_numbers
         on organisations.organisation_key = vat_numbers.organisation_key
+    left join registered
+        on organisations.organisation_key = registered.organisation_key
 
 )
 

@@ -1,3 +1,6 @@
+{# what is no UPRN tells nothing of the address #}
+{% set known_uprn = 'case when uprn_fault is null then uprn_token end' %}
+
 -- The addresses of every system; a new system's are added here.
 with
 
@@ -42,11 +45,15 @@ final as (
 
     union all
 
-    {{ address_records('care_addresses', 'raw_mosaic.dm_addresses', 'ref_addresses_people_id') }}
+    {{ address_records(
+        'care_addresses', 'raw_mosaic.dm_addresses', 'ref_addresses_people_id', uprn=known_uprn
+    ) }}
 
     union all
 
-    {{ address_records('children_addresses', 'raw_liquidlogic.dim_person_address', 'person_address_id') }}
+    {{ address_records(
+        'children_addresses', 'raw_liquidlogic.dim_person_address', 'person_address_id', uprn=known_uprn
+    ) }}
 
     union all
 

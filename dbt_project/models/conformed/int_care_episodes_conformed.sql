@@ -12,6 +12,12 @@ bridge_children_persons as (
 
 ),
 
+int_homes_dated as (
+
+    select * from {{ ref('int_homes_dated') }}
+
+),
+
 dim_children as (
 
     select * from {{ ref('dim_children') }}
@@ -86,8 +92,8 @@ final as (
         coalesce(placements.code_group, 'Not known') as placement_group,
         cut.placement_provider_code,
         providers.code_name as placement_provider_name,
-        dim_children.district_code,
-        dim_children.district_name,
+        int_homes_dated.district_code,
+        int_homes_dated.district_name,
         {{ child_age('dim_children.birth_month', 'cut.began_date') }} as age_years,
         coalesce(cut.effective_ended_date, int_children_as_at_dated.as_at_date) - cut.began_date as episode_days,
         cut.effective_ended_date is null as is_open,
@@ -101,6 +107,10 @@ final as (
     cross join int_children_as_at_dated
     left join dim_children
         on cut.child_key = dim_children.child_key
+    left join int_homes_dated
+        on
+            cut.child_key = int_homes_dated.person_key
+            and cut.began_date <@ int_homes_dated.lived_there
     left join ssda903_codes as begin_reasons
         on begin_reasons.code_list = 'RNE' and cut.begin_reason_code = begin_reasons.code
     left join ssda903_codes as end_reasons

@@ -30,6 +30,12 @@ int_care_services_conformed as (
 
 ),
 
+int_homes_dated as (
+
+    select * from {{ ref('int_homes_dated') }}
+
+),
+
 int_care_people_conformed as (
 
     select * from {{ ref('int_care_people_conformed') }}
@@ -157,8 +163,8 @@ final as (
         {{ age_group('int_care_people_conformed.birth_month', 'described.start_date') }} as age_group,
         int_care_people_conformed.gender_code,
         int_care_people_conformed.ethnic_group,
-        int_care_people_conformed.district_code,
-        int_care_people_conformed.district_name,
+        int_homes_dated.district_code,
+        int_homes_dated.district_name,
         described.primary_support_reason_key,
         described.route_of_access,
         described.assessment_type,
@@ -185,6 +191,10 @@ final as (
     cross join int_care_as_at_dated
     left join int_care_people_conformed
         on described.person_token = int_care_people_conformed.person_token
+    left join int_homes_dated
+        on
+            int_care_people_conformed.person_key = int_homes_dated.person_key
+            and described.start_date <@ int_homes_dated.lived_there
 
 )
 

@@ -6,31 +6,9 @@ persons as (
 
 ),
 
-addresses as (
-
-    select * from {{ ref('stg_mosaic__addresses') }}
-
-),
-
-dim_postcodes as (
-
-    select * from {{ ref('dim_postcodes') }}
-
-),
-
 mosaic_ethnicities as (
 
     select * from {{ ref('mosaic_ethnicities') }}
-
-),
-
-latest_addresses as (
-
-    select distinct on (person_token)
-        person_token,
-        postcode_token
-    from addresses
-    order by person_token asc, end_date desc nulls first, start_date desc, ref_addresses_people_id desc
 
 ),
 
@@ -52,18 +30,12 @@ final as (
         checked.gender_code,
         mosaic_ethnicities.ethnicity_name,
         coalesce(mosaic_ethnicities.ethnic_group, 'Not known') as ethnic_group,
-        dim_postcodes.district_code,
-        dim_postcodes.district_name,
         case when checked.is_restricted then 'restricted' else 'open' end as restriction,
         checked.is_birth_date_in_doubt,
         case when not checked.is_birth_date_in_doubt then checked.birth_month end as birth_month,
         checked.date_of_death,
         checked.registered_date
     from checked
-    left join latest_addresses
-        on checked.person_token = latest_addresses.person_token
-    left join dim_postcodes
-        on latest_addresses.postcode_token = dim_postcodes.postcode_token
     left join mosaic_ethnicities
         on checked.full_ethnicity_code = mosaic_ethnicities.full_ethnicity_code
 

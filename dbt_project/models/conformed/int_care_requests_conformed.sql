@@ -12,6 +12,12 @@ assessments as (
 
 ),
 
+int_homes_dated as (
+
+    select * from {{ ref('int_homes_dated') }}
+
+),
+
 int_care_people_conformed as (
 
     select * from {{ ref('int_care_people_conformed') }}
@@ -49,8 +55,8 @@ final as (
         {{ age_group('int_care_people_conformed.birth_month', 'requests.request_date') }} as age_group,
         int_care_people_conformed.gender_code,
         int_care_people_conformed.ethnic_group,
-        int_care_people_conformed.district_code,
-        int_care_people_conformed.district_name,
+        int_homes_dated.district_code,
+        int_homes_dated.district_name,
         requests.route_of_access,
         dim_primary_support_reasons.primary_support_reason_key,
         requests.outcome,
@@ -64,6 +70,10 @@ final as (
     from requests
     left join int_care_people_conformed
         on requests.person_token = int_care_people_conformed.person_token
+    left join int_homes_dated
+        on
+            int_care_people_conformed.person_key = int_homes_dated.person_key
+            and requests.request_date <@ int_homes_dated.lived_there
     left join assessed
         on requests.request_id = assessed.request_id
     left join dim_primary_support_reasons

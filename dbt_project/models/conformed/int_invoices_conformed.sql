@@ -136,6 +136,7 @@ final as (
         orders.order_id is not null as has_order,
         coalesce(orders.order_date > rated.invoice_date, false) as is_ordered_after_invoice,
         coalesce(contracts.end_date < rated.invoice_date, false) as is_after_contract_end,
+        not coalesce(contracts.end_date >= rated.invoice_date, false) as is_off_contract,
         rated.invoice_date,
         rated.received_date,
         rated.due_date,

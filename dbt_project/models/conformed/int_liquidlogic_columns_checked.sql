@@ -99,6 +99,7 @@ unioned as (
     {{ column_checks('person_addresses', 'raw_liquidlogic.dim_person_address', 'person_address_id', {
         'address': 'address',
         'postcode': 'postcode',
+        'uprn': 'uprn',
     }) }}
 
     {% for model, (raw_table, key) in links.items() %}

@@ -6,6 +6,12 @@ int_care_episodes_conformed as (
 
 ),
 
+int_homes_dated as (
+
+    select * from {{ ref('int_homes_dated') }}
+
+),
+
 dim_children as (
 
     select * from {{ ref('dim_children') }}
@@ -36,8 +42,8 @@ final as (
         int_care_episodes_conformed.legal_status_group,
         int_care_episodes_conformed.placement_group,
         int_care_episodes_conformed.placement_provider_name,
-        int_care_episodes_conformed.district_code,
-        int_care_episodes_conformed.district_name,
+        int_homes_dated.district_code,
+        int_homes_dated.district_name,
         {{ child_age('dim_children.birth_month', 'month_ends.month_end_date') }} as age_years,
         month_ends.month_end_date - int_care_episodes_conformed.care_began_date as days_looked_after,
         month_ends.month_end_date,
@@ -50,6 +56,10 @@ final as (
             int_care_episodes_conformed.began_date <= month_ends.month_end_date
             and coalesce(int_care_episodes_conformed.ended_date, 'infinity') > month_ends.month_end_date
             and int_care_episodes_conformed.as_at_date >= month_ends.month_end_date
+    left join int_homes_dated
+        on
+            int_care_episodes_conformed.child_key = int_homes_dated.person_key
+            and month_ends.month_end_date <@ int_homes_dated.lived_there
 
 )
 

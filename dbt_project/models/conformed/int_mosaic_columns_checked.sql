@@ -74,6 +74,7 @@ unioned as (
     {{ column_checks('addresses', 'raw_mosaic.dm_addresses', 'ref_addresses_people_id', {
         'address': 'address',
         'post_code': 'postcode',
+        'unique_id': 'uprn',
     }) }}
 
     union all

@@ -1,5 +1,14 @@
 with
 
+suppliers as (
+
+    select
+        *,
+        row_number() over (partition by company_number order by supplier_id) as entry_number
+    from {{ ref('stg_procurement__suppliers') }}
+
+),
+
 contracts as (
 
     select * from {{ ref('stg_procurement__contracts') }}
@@ -25,6 +34,21 @@ booked as (
 ),
 
 unioned as (
+
+    {{ column_checks('suppliers', 'raw_procurement.asuheader', 'supplier_id', {
+        'comp_reg_no': (
+            'company_number_raw is not null',
+            "case when company_number is null then 'COM01' when entry_number > 1 then 'SUP01' end"
+        ),
+        'charity_no': ('charity_number_raw is not null', "case when charity_number is null then 'CHY01' end"),
+        'vat_reg_no': (
+            'vat_number_raw is not null',
+            "case when vat_number is null then 'VAT01' when not " ~ is_vat_number_valid('vat_number') ~ " then 'VAT02' end"
+        ),
+        'utr': 'utr',
+    }) }}
+
+    union all
 
     {{ column_checks('booked', 'raw_procurement.apinvoice', 'invoice_id', {
         'contract_ref': ('contract_reference is not null', "case when is_after_contract_end then 'FIN03' end"),

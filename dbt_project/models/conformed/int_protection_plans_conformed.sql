@@ -12,6 +12,12 @@ bridge_children_persons as (
 
 ),
 
+int_homes_dated as (
+
+    select * from {{ ref('int_homes_dated') }}
+
+),
+
 dim_children as (
 
     select * from {{ ref('dim_children') }}
@@ -61,8 +67,8 @@ final as (
         measured.plan_number,
         measured.initial_category_name,
         measured.latest_category_name,
-        dim_children.district_code,
-        dim_children.district_name,
+        int_homes_dated.district_code,
+        int_homes_dated.district_name,
         {{ child_age('dim_children.birth_month', 'measured.began_date') }} as age_years,
         measured.lasted_to_date - measured.began_date as plan_days,
         measured.lasted_to_date >= (measured.began_date + interval '3 months')::date as is_at_3_months,
@@ -76,6 +82,10 @@ final as (
     from measured
     left join dim_children
         on measured.child_key = dim_children.child_key
+    left join int_homes_dated
+        on
+            measured.child_key = int_homes_dated.person_key
+            and measured.began_date <@ int_homes_dated.lived_there
 
 )
 

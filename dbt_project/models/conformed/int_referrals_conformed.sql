@@ -18,6 +18,12 @@ bridge_children_persons as (
 
 ),
 
+int_homes_dated as (
+
+    select * from {{ ref('int_homes_dated') }}
+
+),
+
 dim_children as (
 
     select * from {{ ref('dim_children') }}
@@ -71,8 +77,8 @@ joined as (
         referrals.referred_date,
         referrals.closed_date,
         bridge_children_persons.child_key,
-        dim_children.district_code,
-        dim_children.district_name,
+        int_homes_dated.district_code,
+        int_homes_dated.district_name,
         {{ child_age('dim_children.birth_month', 'referrals.referred_date') }} as age_years,
         first_assessments.referral_id is not null as is_assessed,
         first_assessments.begun_date as assessment_begun_date,
@@ -87,6 +93,10 @@ joined as (
         on referrals.person_token = bridge_children_persons.person_token
     left join dim_children
         on bridge_children_persons.child_key = dim_children.child_key
+    left join int_homes_dated
+        on
+            bridge_children_persons.child_key = int_homes_dated.person_key
+            and referrals.referred_date <@ int_homes_dated.lived_there
     left join first_assessments
         on referrals.referral_id = first_assessments.referral_id
     left join ssda903_codes

@@ -15,6 +15,8 @@ final as (
         supplier_id_count as payee_reference_count,
         spelling_count,
         vat_numbers,
+        company_numbers,
+        charity_numbers,
         is_paid_by_invoice,
         is_paid_by_card,
         first_payment_date,

@@ -26,6 +26,7 @@ final as (
         has_order,
         is_ordered_after_invoice,
         is_after_contract_end,
+        is_off_contract,
         invoice_date,
         received_date,
         due_date,

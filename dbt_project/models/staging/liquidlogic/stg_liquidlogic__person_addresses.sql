@@ -17,10 +17,12 @@ renamed as (
         address_premises as address_premises_token,
         address_street as address_street_token,
         postcode as postcode_token,
+        uprn as uprn_token,
 
         -- text
         address_fault,
         postcode_fault,
+        uprn_fault,
 
         -- dates
         {{ local_date(known_time('start_dttm')) }} as started_date,
