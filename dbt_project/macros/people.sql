@@ -8,3 +8,8 @@
 {% macro unless_few(people, value=none) -%}
     case when {{ people }} >= 5 then {{ value or people }} end
 {%- endmacro %}
+
+{# The same of a part of them, where the others are five or more as well: whoever sees the whole knows how many they are. #}
+{% macro unless_few_or_few_others(part, whole, value=none) -%}
+    {{ unless_few('least(' ~ part ~ ', ' ~ whole ~ ' - ' ~ part ~ ')', value or part) }}
+{%- endmacro %}

@@ -27,9 +27,9 @@ final as (
     select
         month_start_date as "Month",
         {{ unless_few('referral_count') }} as "Referrals",
-        {{ unless_few('no_further_action_count') }} as "No further action",
-        {{ unless_few('rereferral_count') }} as "Repeat referrals",
-        {{ unless_few('assessed_count') }} as "Assessed",
+        {{ unless_few_or_few_others('no_further_action_count', 'referral_count') }} as "No further action",
+        {{ unless_few_or_few_others('rereferral_count', 'referral_count') }} as "Repeat referrals",
+        {{ unless_few_or_few_others('assessed_count', 'referral_count') }} as "Assessed",
         -- one of the two beside what was assessed, or a share beside one of them, would give the other away
         {{ unless_few('least(in_time_count, late_count)', 'in_time_count') }} as "Assessed in 45 working days",
         {{ unless_few('least(in_time_count, late_count)', 'late_count') }} as "Late or overdue",

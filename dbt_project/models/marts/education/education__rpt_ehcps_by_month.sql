@@ -35,9 +35,11 @@ final as (
         coalesce(requested.month_start_date, issued.month_start_date) as "Calendar month",
         {{ unless_few('requested.requests') }} as "Requests",
         {{ unless_few('issued.plans_issued') }} as "Plans issued",
-        {{ unless_few('issued.plans_in_20_weeks') }} as "Issued in 20 weeks",
+        {{ unless_few_or_few_others('issued.plans_in_20_weeks', 'issued.plans_issued') }}
+            as "Issued in 20 weeks",
         {{ percent_of(
-            'issued.plans_in_20_weeks', 'issued.plans_issued', 'issued.plans_in_20_weeks'
+            'issued.plans_in_20_weeks', 'issued.plans_issued',
+            'least(issued.plans_in_20_weeks, issued.plans_issued - issued.plans_in_20_weeks)'
         ) }} as "Issued in 20 weeks per cent"
     from requested
     full join issued
