@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Texts = pa.Array | pa.ChunkedArray
+Texts = pa.ChunkedArray
 
 POSTCODE = r"\b(?P<outward>[A-Z]{1,2}[0-9][0-9A-Z]?) ?(?P<first>[0-9O])(?P<unit>[A-Z]{2})$"
 COUNTY = r"(?: (?:WORCESTERSHIRE|WORCS|ENGLAND|UNITED KINGDOM|UK|GB))+$"
@@ -26,13 +26,13 @@ NUMBERED = rf"^(?P<home>(?:.* )?[0-9]+[A-Z]?) (?P<street>[A-Z][A-Z ]*?) (?P<kind
 NAMED = rf"^(?P<home>[A-Z][A-Z ]*?) (?P<street>[A-Z]+) (?P<kind>{ROAD})\b(?P<rest>.*)$"
 BESIDE = r"\b(?:THE FLAT|PLOT [0-9]+[A-Z]?|ADJ(?:ACENT)?(?: TO)?|NEW BUILD|LAND AT|SITE OF) "  # tells no home apart
 A_NUMBER_TO_RING = r" ?\b(?:(?:TEL|TELEPHONE|PHONE) )?(?:44 ?|0)[0-9]{3,5} [0-9]{3} ?[0-9]{3,4}\b"
-A_FLAT = r"^(.*)\b(?:FLAT|APARTMENT|APT|UNIT|ROOM) ([0-9]+[A-Z]?)\b"  # wherever it is written, it comes first
+A_FLAT = r"\b(?:FLAT|APARTMENT|APT|UNIT|ROOM) ([0-9]+[A-Z]?)\b"  # wherever it is written, it comes first
 A_LETTER = r"\b(?:FLAT|APARTMENT|APT|UNIT|ROOM) ([A-Z])\b"  # of a flat that has one in place of a number
 NAME_LETTERS, STREET_LETTERS = 9, 2  # how much of a name is compared: misspellings are mostly further on
 
 
 class Parts(NamedTuple):
-    """What an address is made of, each an Arrow array of texts, empty where it has none."""
+    """What an address is made of, each an Arrow column of texts, empty where it has none."""
 
     home: Texts  # its numbers, or the beginning of its name
     street: Texts
@@ -51,7 +51,9 @@ def parts(capitals: Texts) -> Parts:
     clean = pc.replace_substring_regex(clean, COUNTY, "")
     clean = pc.replace_substring_regex(clean, f"{BESIDE}|{A_NUMBER_TO_RING}", "")
     clean = pc.replace_substring_regex(clean, A_LETTER, r"FLAT 0\1")
-    clean = pc.replace_substring_regex(clean, A_FLAT, r"\2 \1")
+    has_flat = pc.match_substring_regex(clean, A_FLAT)
+    flats = pc.replace_substring_regex(clean.filter(has_flat), f"^(.*){A_FLAT}", r"\2 \1")
+    clean = _with(clean, has_flat, flats)
     numbered, named = pc.extract_regex(clean, NUMBERED), pc.extract_regex(clean, NAMED)
     is_numbered, is_named = pc.is_valid(numbered), pc.is_valid(named)
     either = {
@@ -80,9 +82,16 @@ def spellings(texts: Texts) -> dict[str, Texts]:
     found = parts(capitals)
     street = pc.utf8_slice_codeunits(found.street, 0, STREET_LETTERS)
     premises, in_street = _joined(found.home, found.postcode), _joined(found.home, found.street, found.town)
-    whole = pc.replace_substring_regex(capitals, r"[^\p{L}0-9]", "")
-    counts = pc.coalesce(_joined(found.home, street, found.postcode), premises, in_street, whole)
+    counts = pc.coalesce(_joined(found.home, street, found.postcode), premises, in_street)
+    has_none = pc.is_null(counts)
+    counts = _with(counts, has_none, pc.replace_substring_regex(capitals.filter(has_none), r"[^\p{L}0-9]", ""))
     return {"": counts, "premises": premises, "street": in_street}
+
+
+def _with(texts: Texts, mask: Texts, others: Texts) -> Texts:
+    """The texts with others, one for each place that the mask has, there."""
+    texts, mask, others = (each.combine_chunks() for each in (texts, pc.fill_null(mask, False), others))
+    return pa.chunked_array([pc.replace_with_mask(texts, mask, others)])
 
 
 def _joined(*found: Texts) -> Texts:
