@@ -28,7 +28,7 @@ def bought() -> dict[str, list]:
 
 @pytest.mark.parametrize(
     ("module", "changing"),
-    [(highways, {"central_enquiry", "defect"}), (procurement, {"apoheader", "apinvoice"})],
+    [(highways, {"central_enquiry", "defect", "ward", "site_ward"}), (procurement, {"apoheader", "apinvoice"})],
 )
 def test_a_later_day_has_the_same_rows_and_what_happened_since(module, changing: set[str]) -> None:
     before, after = rows(module, COUNTY), rows(module, LATER)
