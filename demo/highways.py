@@ -145,8 +145,8 @@ def _sites(county: County) -> list[Site]:
 def _wards(county: County, truth: Truth) -> Iterator[tuple[str, Ward | SiteWard]]:
     """Nine wards a district, and in which of them each street lies: the nearest one.
 
-    A review ends the three that have most streets. Those go to the nearest ward that there is then: one of four new
-    ones, the first of which bears the name of one that ended, or one that stays.
+    A review ends the three that have most streets, begins four others among them, the first of which bears the name of
+    one that ended, and draws boundaries anew: each street goes to the nearest ward that there is then.
     """
     rng, taken = county.rng("wards"), set()
 
@@ -178,7 +178,7 @@ def _wards(county: County, truth: Truth) -> Iterator[tuple[str, Ward | SiteWard]
                 yield "ward", Ward(f"{letters}-{n + 1:02d}", names[n], district, *told(start, end))
         staying = [n for n in range(len(centres)) if n not in ended]
         for street, old in zip(streets, firsts, strict=True):
-            new = nearest(street, staying) if old in ended else old
+            new = nearest(street, staying)
             code, moved = f"{letters}-{old + 1:02d}", review if new != old else None
             yield "site_ward", _misled(truth, SiteWard(street.usrn, code, *told(FIRST_WARDS, moved)))
             if moved and moved <= county.day:
