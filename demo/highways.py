@@ -4,7 +4,7 @@ Confirm's times are Europe/London without zone, the others' UTC.
 """
 
 import math
-from collections import namedtuple
+from collections import Counter, namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import accumulate
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from demo.county import County, Truth, as_csv, columns
 from demo.front_door import Resource
 from demo.people import HORIZON, Person
-from demo.places import SHORT, TOWNS, Address
+from demo.places import SHORT, TOWNS, Address, Street, word
 
 BEGIN = date(2024, 5, 1)  # what happens from then to the horizon is made; later than the county's day is not told
 TABLES = {
@@ -34,12 +34,14 @@ TABLES = {
         required_completion_date:timestamp actual_completion_date:timestamp response_time_name item_category_name
         item_type_name item_detail_name instruction_type_name defect_category_name enquiry_reference town_name usrn
         street_name easting:numeric(12,2) northing:numeric(12,2) repair_gang esu_uid""",
+    "ward": "ward_code* ward_name district_code start_date:date end_date:date last_update:timestamp",
+    "site_ward": "site_code* ward_code start_date*:date end_date:date last_update:timestamp",
 }
 RESOURCES = {"requests.json": Resource("requests", "updated_datetime", "service_request_id")}
 
-Site, Enquiry, Customer, Entry, Defect = (
+Site, Enquiry, Customer, Entry, Defect, Ward, SiteWard = (
     namedtuple(table, columns(TABLES[table]))
-    for table in ("site", "central_enquiry", "enquiry_customer", "enquiry_status_log", "defect")
+    for table in ("site", "central_enquiry", "enquiry_customer", "enquiry_status_log", "defect", "ward", "site_ward")
 )
 Status = namedtuple("Status", columns(TABLES["enquiry_status"]))
 STATUSES = [
@@ -70,6 +72,13 @@ RESPONSES = [
     Response("Category 1 - 2 hours", 2, 3), Response("Category 2H - 5 days", 120, 22),
     Response("Category 2M - 28 days", 672, 55), Response("Category 2L - 90 days", 2160, 20),
 ]  # fmt: skip
+# Districts, and how the codes of their wards begin. Wards, their names, codes and reviews are invented; real codes of
+# wards are a letter and eight digits.
+DISTRICTS = {
+    "E07000234": "BR", "E07000235": "MH", "E07000236": "RE", "E07000237": "WO", "E07000238": "WY", "E07000239": "WF",
+}  # fmt: skip
+FIRST_WARDS = date(2015, 5, 7)
+REVIEWS = {"E07000237": date(2025, 5, 1), "E07000234": date(2026, 5, 7), "E07000239": date(2026, 11, 5)}
 FIXMYSTREET = """title,url,created,state,whensent,category,lastupdate,latitude,longitude,ward,Location,Ward,
     Output Areas (OA),Middle Layer Super Output Areas (MSOA),Boundary,Lower Layer Super Output Areas (LSOA)"""
 
@@ -97,6 +106,7 @@ def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
     """Confirm's rows: about 20,000 enquiries and 9,000 defects, more in a county of over 80,000 people."""
     problems = _problems(county)
     yield from (("site", site) for site in _sites(county))
+    yield from _wards(county, truth)
     yield from (("enquiry_status", status) for status in STATUSES)
     yield from (("enquiry_subject", subject[:4]) for subject in SUBJECTS)
     customer = _customers(county)
@@ -129,7 +139,62 @@ def _size(county: County, number: int) -> int:
 
 
 def _sites(county: County) -> list[Site]:
-    return [Site(*street[:-1]) for street in county.streets()]
+    return [Site(*street[:-2]) for street in county.streets()]
+
+
+def _wards(county: County, truth: Truth) -> Iterator[tuple[str, Ward | SiteWard]]:
+    """Nine wards a district, and in which of them each street lies: the nearest one.
+
+    A review ends the three that have most streets, begins four others among them, the first of which bears the name of
+    one that ended, and draws boundaries anew: each street goes to the nearest ward that there is then.
+    """
+    rng, taken = county.rng("wards"), set()
+
+    def told(start: date, end: date | None) -> tuple[date, date | None, datetime]:
+        """The dates of what is so from one day and no more from another, as they stand on the county's day."""
+        is_over = end is not None and end <= county.day
+        return start, end - timedelta(1) if is_over else None, datetime.combine(end if is_over else start, time(9))
+
+    def nearest(street: Street, wards: Iterable[int]) -> int:
+        return min(wards, key=lambda n: math.dist((street.easting, street.northing), centres[n]))
+
+    for district, letters in DISTRICTS.items():
+        streets, review = [street for street in county.streets() if street.district == district], REVIEWS.get(district)
+        centres = [(street.easting, street.northing) for street in rng.sample(streets, 9)]
+        firsts, ended = [nearest(street, range(9)) for street in streets], []
+        if review:
+            ended = [ward for ward, _ in Counter(firsts).most_common(3)]
+            moving = [street for street, ward in zip(streets, firsts, strict=True) if ward in ended]
+            centres += [(street.easting, street.northing) for street in rng.sample(moving, 4)]
+        names = []
+        for n in range(len(centres)):
+            name = word(rng)
+            while name in taken:
+                name = word(rng)
+            taken.add(name)
+            names.append(names[ended[0]] if n == 9 else name)
+            start, end = (FIRST_WARDS, review if n in ended else None) if n < 9 else (review, None)
+            if start <= county.day:
+                yield "ward", Ward(f"{letters}-{n + 1:02d}", names[n], district, *told(start, end))
+        staying = [n for n in range(len(centres)) if n not in ended]
+        for street, old in zip(streets, firsts, strict=True):
+            new = nearest(street, staying)
+            code, moved = f"{letters}-{old + 1:02d}", review if new != old else None
+            yield "site_ward", _misled(truth, SiteWard(street.usrn, code, *told(FIRST_WARDS, moved)))
+            if moved and moved <= county.day:
+                row = SiteWard(street.usrn, f"{letters}-{new + 1:02d}", *told(moved, None))
+                yield "site_ward", _misled(truth, row, code)
+
+
+def _misled(truth: Truth, row: SiteWard, before: str | None = None) -> SiteWard:
+    """The street's row with at times the ward that it had `before` or one that is none, and days that cannot be."""
+
+    def other_end(rng: Random, row: SiteWard) -> date:
+        return rng.choice((row.end_date + timedelta(rng.randint(7, 90)), row.start_date - timedelta(1)))
+
+    key, other = f"{row.site_code}:{row.start_date}", before or row.ward_code.replace("-", "")
+    row = truth.spoil("site_ward", key, row, {"HWY06": ("ward_code", other)}, 0.05 if before else 0.01)
+    return truth.spoil("site_ward", key, row, {"HWY07": ("end_date", other_end)}, 0.05, chance=f"{key} days")
 
 
 def _near(rng: Random, site: Site) -> tuple[float, float]:

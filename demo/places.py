@@ -33,7 +33,7 @@ HOMES = 60  # of a street: forty houses, twelve flats in one building, eight hou
 
 
 class Street(NamedTuple):
-    """A street, at metres of the British National Grid; `postcode` is that of all its homes."""
+    """A street, at metres of the British National Grid; `postcode` and `district` (GSS code) are its homes'."""
 
     usrn: str
     name: str
@@ -43,6 +43,7 @@ class Street(NamedTuple):
     easting: float
     northing: float
     postcode: str
+    district: str
 
 
 class Address(NamedTuple):
@@ -72,12 +73,12 @@ def word(rng: Random) -> str:
 
 
 @cache
-def _postcodes() -> list[tuple[str, int, int, str]]:
-    """Town, easting, northing and postcode of the postcodes of the county's towns."""
+def _postcodes() -> list[tuple[str, int, int, str, str]]:
+    """Town, easting, northing, postcode and district of the postcodes of the county's towns."""
     return list(_read_postcodes())
 
 
-def _read_postcodes() -> Iterator[tuple[str, int, int, str]]:
+def _read_postcodes() -> Iterator[tuple[str, int, int, str, str]]:
     districts = {f"E0700023{n}" for n in range(4, 10)}
     town_of = {area: town for town, areas in TOWNS.items() for area in areas.split()}
     for letter in "BDW":
@@ -86,7 +87,7 @@ def _read_postcodes() -> Iterator[tuple[str, int, int, str]]:
         for row in zip(data["pcd"], data["laua"], data["oseast1m"], data["osnrth1m"], strict=True):
             postcode, district, x, y = row
             if district in districts and x and (town := town_of.get(postcode[:4].strip())):
-                yield town, x, y, f"{postcode[:4].strip()} {postcode[-3:]}"
+                yield town, x, y, f"{postcode[:4].strip()} {postcode[-3:]}", district
 
 
 @cache
@@ -97,7 +98,7 @@ def streets(seed: int, people: int) -> list[Street]:
     tails, places = rng.sample(range(100_000), number), rng.sample(_postcodes(), number)
     for n, tail in enumerate(tails):
         place = places[n - 1 if n % 50 == 49 else n]  # two streets in a hundred share their postcode
-        (town, x, y, postcode), name = place, f"{word(rng)} {rng.choice(ROADS)}"
+        (town, x, y, postcode, district), name = place, f"{word(rng)} {rng.choice(ROADS)}"
         while (town, name) in seen:
             name = f"{word(rng)} {rng.choice(ROADS)}"
         seen.add((town, name))
@@ -105,7 +106,7 @@ def streets(seed: int, people: int) -> list[Street]:
         road_class = rng.choices("ABCU", (6, 8, 16, 70))[0]
         usrn = f"{'047' if n < 30 else '471'}{tail:05d}"
         place = (round(x + rng.uniform(-150, 150), 2), round(y + rng.uniform(-150, 150), 2))
-        found.append(Street(usrn, name, locality, town, road_class, *place, postcode))
+        found.append(Street(usrn, name, locality, town, road_class, *place, postcode, district))
     return found
 
 

@@ -272,14 +272,17 @@ def test_a_second_start_changes_nothing_and_a_lost_database_is_filled_again(serv
 
 def test_days_go_by_in_every_system_as_if_it_had_been_filled_on_the_later_day(folder):
     url = postgres.start(folder)
-    where = systems.start(folder, url, County(people=1_000, day=date(2026, 9, 20)))
+    where = systems.start(folder, url, County(people=1_000, day=date(2026, 9, 27)))
     kept = {path: path.stat().st_size for path in (folder / "landing").rglob("*2024*")}
-    assert systems.advance(folder, url, 41) == date(2026, 10, 31)
-    later = County(people=1_000)
+    assert systems.advance(folder, url, 41) == date(2026, 11, 7)
+    later = County(people=1_000, day=date(2026, 11, 7))
     for name, module in systems.DATABASES.items():
         made = Counter(table for table, _ in module.rows(later, Truth(later, name)))
         for table in module.TABLES:
             assert query(where[f"{name.upper()}_URL"], f"select count(*) from {table}") == [(made[table],)], table
+    streets = {row for table, row in highways.rows(later, Truth(later, "confirm")) if table == "site_ward"}
+    assert set(query(where["CONFIRM_URL"], "select * from site_ward")) == streets
+    assert {row.start_date for row in streets} > {date(2026, 11, 5)}, "a review of wards has gone by"
     assert {path: path.stat().st_size for path in (folder / "landing").rglob("*2024*")} == kept
     for name, module in systems.FILES.items():
         for path, content in module.files(later, Truth(later, name)):

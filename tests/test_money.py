@@ -28,7 +28,7 @@ def bought() -> dict[str, list]:
 
 @pytest.mark.parametrize(
     ("module", "changing"),
-    [(highways, {"central_enquiry", "defect"}), (procurement, {"apoheader", "apinvoice"})],
+    [(highways, {"central_enquiry", "defect", "ward", "site_ward"}), (procurement, {"apoheader", "apinvoice"})],
 )
 def test_a_later_day_has_the_same_rows_and_what_happened_since(module, changing: set[str]) -> None:
     before, after = rows(module, COUNTY), rows(module, LATER)
@@ -163,3 +163,31 @@ def test_repeats_and_backlog_are_those_of_the_source(warehouse: Warehouse) -> No
     )
     published = "select sum(open_count), sum(overdue_count) from highways.fct_defect_backlog_days where date_day = "
     assert warehouse.sql(f"{published} '2026-06-30'") == warehouse.sql(counted)
+
+
+def test_enquiries_and_defects_are_in_their_streets_ward_of_the_day_and_of_now(warehouse: Warehouse) -> None:
+    truth, made, wards = Truth(COUNTY, "confirm"), defaultdict(list), defaultdict(list)
+    for table, row in highways.rows(COUNTY, truth):
+        made[table].append(row)
+    faults = [fault for fault in truth.read()[0] if fault["raw_table"] == "raw_confirm.site_ward"]
+    assert {fault["rule_code"] for fault in faults} == {"HWY06", "HWY07"}
+    spoilt = {fault["record_key"].partition(":")[0] for fault in faults}
+    for row in made["site_ward"]:
+        wards[row.site_code].append(row)
+
+    def ward(street: str, day: date) -> str:
+        return next(row.ward_code for row in wards[street] if row.start_date <= day <= (row.end_date or date.max))
+
+    reported = {
+        "fct_enquiries": [(row.site_code, row.enquiry_log_time) for row in made["central_enquiry"] if row.site_code],
+        "fct_defects": [(row.usrn, row.date_reported) for row in made["defect"]],
+    }
+    for table, found in reported.items():
+        streets = [(usrn.zfill(8), moment.date()) for usrn, moment in found if usrn.zfill(8) not in spoilt]
+        expected = Counter((ward(usrn, day), ward(usrn, COUNTY.day)) for usrn, day in streets)
+        published = (
+            f"select ward_code, current_ward_code, count(*) from highways.{table} "
+            "where usrn <> all(%s) group by ward_code, current_ward_code"
+        )
+        assert {(then, now): number for then, now, number in warehouse.sql(published, (list(spoilt),))} == expected
+        assert sum(number for (then, now), number in expected.items() if then != now) > 500

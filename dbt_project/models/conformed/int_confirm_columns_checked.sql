@@ -73,6 +73,12 @@ entries as (
 
 ),
 
+int_street_wards_bounded as (
+
+    select * from {{ ref('int_street_wards_bounded') }}
+
+),
+
 enquiry_customers as (
 
     select * from {{ ref('stg_confirm__enquiry_customers') }}
@@ -116,6 +122,14 @@ unioned as (
 
     {{ column_checks('defects', 'raw_confirm.defect', 'defect_id', {
         'usrn': ('usrn_raw is not null', "case when usrn is null then 'USR01' end"),
+    }) }}
+
+    union all
+
+    {{ column_checks('int_street_wards_bounded', 'raw_confirm.site_ward', 'street_ward_key', {
+        'site_code': ('usrn_raw is not null', "case when usrn is null then 'USR01' end"),
+        'ward_code': ('true', "case when not is_ward_there then 'HWY06' end"),
+        'end_date': ('true', "case when has_impossible_days then 'HWY07' end"),
     }) }}
 
 ),

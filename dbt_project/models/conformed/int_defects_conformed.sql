@@ -18,6 +18,12 @@ dim_streets as (
 
 ),
 
+bridge_streets_wards as (
+
+    select * from {{ ref('bridge_streets_wards') }}
+
+),
+
 -- the warehouse knows nothing later than the last report or completion it was told of
 as_at as (
 
@@ -33,6 +39,9 @@ conformed as (
         dim_streets.street_key,
         coalesce(int_places_located.district_code, dim_streets.district_code) as district_code,
         coalesce(int_places_located.district_name, dim_streets.district_name) as district_name,
+        ward_then.ward_code,
+        ward_then.ward_name,
+        ward_now.ward_code as current_ward_code,
         {{ local_date('defects.reported_at') }} as reported_date,
         {{ local_date('defects.required_completion_at') }} as required_completion_date,
         {{ local_date('defects.completed_at') }} as completed_date,
@@ -46,6 +55,15 @@ conformed as (
             and defects.northing = int_places_located.northing
     left join dim_streets
         on defects.usrn = dim_streets.usrn
+    left join bridge_streets_wards as ward_then
+        on
+            dim_streets.street_key = ward_then.street_key
+            and {{ local_date('defects.reported_at') }} between ward_then.valid_from_date
+            and coalesce(ward_then.valid_to_date, 'infinity')
+    left join bridge_streets_wards as ward_now
+        on
+            dim_streets.street_key = ward_now.street_key
+            and ward_now.is_current
 
 ),
 
@@ -65,6 +83,9 @@ final as (
         usrn,
         district_code,
         district_name,
+        ward_code,
+        ward_name,
+        current_ward_code,
         required_completion_date - reported_date as allowed_days,
         completed_date - reported_date as completion_days,
         completed_at is not null as is_completed,

@@ -48,6 +48,12 @@ dim_streets as (
 
 ),
 
+bridge_streets_wards as (
+
+    select * from {{ ref('bridge_streets_wards') }}
+
+),
+
 dim_dates as (
 
     select * from {{ ref('dim_dates') }}
@@ -72,6 +78,9 @@ conformed as (
         dim_streets.street_key,
         coalesce(int_places_located.district_code, dim_streets.district_code) as district_code,
         coalesce(int_places_located.district_name, dim_streets.district_name) as district_name,
+        ward_then.ward_code,
+        ward_then.ward_name,
+        ward_now.ward_code as current_ward_code,
         coalesce(int_enquiry_logs_summarised.reopened_count, 0) as reopened_count,
         int_enquiry_customers_counted.customer_enquiries_in_year_before,
         coalesce(int_enquiries_repeated.earlier_enquiry_count, 0) as earlier_enquiry_count,
@@ -108,6 +117,15 @@ conformed as (
             and enquiries.northing = int_places_located.northing
     left join dim_streets
         on enquiries.usrn = dim_streets.usrn
+    left join bridge_streets_wards as ward_then
+        on
+            dim_streets.street_key = ward_then.street_key
+            and {{ local_date('enquiries.logged_at') }} between ward_then.valid_from_date
+            and coalesce(ward_then.valid_to_date, 'infinity')
+    left join bridge_streets_wards as ward_now
+        on
+            dim_streets.street_key = ward_now.street_key
+            and ward_now.is_current
 
 ),
 
@@ -128,6 +146,9 @@ final as (
         conformed.usrn,
         conformed.district_code,
         conformed.district_name,
+        conformed.ward_code,
+        conformed.ward_name,
+        conformed.current_ward_code,
         conformed.reopened_count,
         conformed.customer_enquiries_in_year_before,
         case
