@@ -145,8 +145,8 @@ def _sites(county: County) -> list[Site]:
 def _wards(county: County, truth: Truth) -> Iterator[tuple[str, Ward | SiteWard]]:
     """Nine wards a district, and in which of them each street lies: the nearest one.
 
-    A review ends the three that have most streets. Those go to the nearest ward that there is then: one of four new
-    ones, the first of which bears the name of one that ended, or one that stays.
+    A review ends the three that have most streets, begins four others among them, the first of which bears the name of
+    one that ended, and draws boundaries anew: each street goes to the nearest ward that there is then.
     """
     rng, taken = county.rng("wards"), set()
 
@@ -178,16 +178,16 @@ def _wards(county: County, truth: Truth) -> Iterator[tuple[str, Ward | SiteWard]
                 yield "ward", Ward(f"{letters}-{n + 1:02d}", names[n], district, *told(start, end))
         staying = [n for n in range(len(centres)) if n not in ended]
         for street, old in zip(streets, firsts, strict=True):
-            new = nearest(street, staying) if old in ended else old
+            new = nearest(street, staying)
             code, moved = f"{letters}-{old + 1:02d}", review if new != old else None
             yield "site_ward", _misled(truth, SiteWard(street.usrn, code, *told(FIRST_WARDS, moved)))
             if moved and moved <= county.day:
                 row = SiteWard(street.usrn, f"{letters}-{new + 1:02d}", *told(moved, None))
-                yield "site_ward", _misled(truth, row, code)
+                yield "site_ward", _misled(truth, row, code if old in ended else None)
 
 
 def _misled(truth: Truth, row: SiteWard, before: str | None = None) -> SiteWard:
-    """The street's row with at times the ward that it had `before` or one that is none, and days that cannot be."""
+    """The row with at times the ward `before`, which has ended, or one that is none, and days that cannot be."""
 
     def other_end(rng: Random, row: SiteWard) -> date:
         return rng.choice((row.end_date + timedelta(rng.randint(7, 90)), row.start_date - timedelta(1)))
