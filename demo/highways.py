@@ -183,11 +183,11 @@ def _wards(county: County, truth: Truth) -> Iterator[tuple[str, Ward | SiteWard]
             yield "site_ward", _misled(truth, SiteWard(street.usrn, code, *told(FIRST_WARDS, moved)))
             if moved and moved <= county.day:
                 row = SiteWard(street.usrn, f"{letters}-{new + 1:02d}", *told(moved, None))
-                yield "site_ward", _misled(truth, row, code)
+                yield "site_ward", _misled(truth, row, code if old in ended else None)
 
 
 def _misled(truth: Truth, row: SiteWard, before: str | None = None) -> SiteWard:
-    """The street's row with at times the ward that it had `before` or one that is none, and days that cannot be."""
+    """The row with at times the ward `before`, which has ended, or one that is none, and days that cannot be."""
 
     def other_end(rng: Random, row: SiteWard) -> date:
         return rng.choice((row.end_date + timedelta(rng.randint(7, 90)), row.start_date - timedelta(1)))
