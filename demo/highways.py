@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from demo.county import County, Truth, as_csv, columns
 from demo.front_door import Resource
 from demo.people import HORIZON, Person
-from demo.places import SHORT, TOWNS, Address, Street, word
+from demo.places import SHORT, TOWNS, Address, Street, wgs84, word
 
 BEGIN = date(2024, 5, 1)  # what happens from then to the horizon is made; later than the county's day is not told
 TABLES = {
@@ -81,6 +81,11 @@ FIRST_WARDS = date(2015, 5, 7)
 REVIEWS = {"E07000237": date(2025, 5, 1), "E07000234": date(2026, 5, 7), "E07000239": date(2026, 11, 5)}
 FIXMYSTREET = """title,url,created,state,whensent,category,lastupdate,latitude,longitude,ward,Location,Ward,
     Output Areas (OA),Middle Layer Super Output Areas (MSOA),Boundary,Lower Layer Super Output Areas (LSOA)"""
+FIXMYSTREET_TIME = "%Y-%m-%d %H:%M:%S UTC"
+StreetReport = namedtuple(
+    "StreetReport",
+    "title url created state whensent category lastupdate latitude longitude ward location area oa msoa boundary lsoa",
+)
 
 
 class Report(NamedTuple):
@@ -126,7 +131,7 @@ def requests(county: County, truth: Truth) -> Iterator[tuple[str, dict]]:
 
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
     """The file of FixMyStreet's reports."""
-    yield "highways/Fix_My_Street_Worcestershire.csv", _fixmystreet(county)
+    yield "highways/Fix_My_Street_Worcestershire.csv", _fixmystreet(county, truth)
 
 
 def _end(county: County) -> datetime:
@@ -429,14 +434,6 @@ def _subject_names() -> dict[tuple[str, str], str]:
     return {(subject.service_code, subject.subject_code): subject.subject_name for subject in SUBJECTS}
 
 
-def _wgs84(x: float, y: float) -> tuple[float, float]:
-    """Latitude and longitude of a place on the National Grid: fitted to the exact conversion, 1 m within the county."""
-    e, n = (x - 390_000) / 1e5, (y - 255_000) / 1e5
-    latitude = 52.193146 + 0.001834 * e + 0.89903 * n - 0.009068 * e * e + 0.000059 * e * n - 0.000069 * n * n
-    longitude = -2.147709 + 1.462924 * e - 0.002985 * n + 0.000078 * e * e + 0.029511 * e * n - 0.000078 * n * n
-    return round(latitude, 6), round(longitude, 6)
-
-
 def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=ZoneInfo("Europe/London")).astimezone(UTC)
 
@@ -447,7 +444,7 @@ def _requests(enquiries: Iterable[Enquiry]) -> list[dict]:
     requests = []
     for row in enquiries:
         if row.enquiry_method_code == "FMS" and row.enquiry_x:
-            latitude, longitude = _wgs84(row.enquiry_x, row.enquiry_y)
+            latitude, longitude = wgs84(row.enquiry_x, row.enquiry_y)
             requests.append({
                 "service_request_id": str(row.enquiry_number), "service_code": row.subject_code,
                 "service_name": name_of[row.service_code, row.subject_code],
@@ -460,7 +457,7 @@ def _requests(enquiries: Iterable[Enquiry]) -> list[dict]:
     return requests
 
 
-def _fixmystreet(county: County) -> bytes:
+def _fixmystreet(county: County, truth: Truth) -> bytes:
     category = {"Pothole": "Potholes", "Footway": "Pavements/footpaths", "Street light": "Street lighting",
                 "Road sign": "Road traffic signs", "Overgrown hedge": "Trees"}  # fmt: skip
     states, rows, end = ("confirmed", "fixed - user", "fixed", "unconfirmed", "hidden"), [], _end(county)
@@ -473,14 +470,28 @@ def _fixmystreet(county: County) -> bytes:
         last = created if state == "unconfirmed" else sent + timedelta(days=rng.expovariate(1 / 20))
         if last > _utc(end):
             state, last = "confirmed", sent
-        times = [f"{moment:%Y-%m-%d %H:%M:%S} UTC" for moment in (created, sent, max(last, sent))]
-        latitude, longitude = _wgs84(report.x, report.y)
+        times = [f"{moment:{FIXMYSTREET_TIME}}" for moment in (created, sent, max(last, sent))]
+        latitude, longitude = wgs84(report.x, report.y)
         area = sorted(TOWNS).index(report.site.town_name) + 1
-        rows.append((
+        row = StreetReport(
             rng.choice(report.subject.words.split("|")), f"https://fixmystreet.example/report/{number}", times[0],
             state, "" if state == "unconfirmed" else times[1],
             category.get(report.subject.subject_name, "Roads/highways"), times[2], latitude, longitude,
             report.site.town_name, f"({latitude}, {longitude})", area, rng.randint(1, 500), area, 1,
             rng.randint(1, 115),
-        ))  # fmt: skip
+        )  # fmt: skip
+        rows.append(truth.spoil("reports", number, row, WRONG_REPORT, 0.01))
     return as_csv(FIXMYSTREET, rows, "\n")
+
+
+def _hour_before(_: Random, row: StreetReport) -> str:
+    return f"{datetime.strptime(row.created, FIXMYSTREET_TIME) - timedelta(hours=1):{FIXMYSTREET_TIME}}"
+
+
+WRONG_REPORT = {
+    "FMS01": ("state", "planned"),
+    "FMS02": ("whensent", _hour_before),
+    "FMS03": ("lastupdate", _hour_before),
+    "FMS04": ("latitude", ""),
+    "FMS05": ("location", "{ward}"),
+}

@@ -122,3 +122,11 @@ def home(streets: list[Street], key: int) -> Address:
         return Address(key, f"Flat {place - 39}", building if len(building) % 3 else None, "41", street)
     kinds = ("Cottage", "Farm", "Lodge", "Barn", "Villa", "Grange", "Mill", "Rectory")
     return Address(key, None, f"{word(named)} {kinds[place - 52]}", None, street)
+
+
+def wgs84(x: float, y: float) -> tuple[float, float]:
+    """Latitude and longitude of a place on the National Grid: fitted to the exact conversion, 1 m within the county."""
+    e, n = (x - 390_000) / 1e5, (y - 255_000) / 1e5
+    latitude = 52.193146 + 0.001834 * e + 0.89903 * n - 0.009068 * e * e + 0.000059 * e * n - 0.000069 * n * n
+    longitude = -2.147709 + 1.462924 * e - 0.002985 * n + 0.000078 * e * e + 0.029511 * e * n - 0.000078 * n * n
+    return round(latitude, 6), round(longitude, 6)

@@ -28,7 +28,19 @@ from filelock import FileLock
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from demo import capita, dynamics, finance, front_door, highways, itrent, koha, liquidlogic, mosaic, procurement
+from demo import (
+    capita,
+    dynamics,
+    finance,
+    front_door,
+    highways,
+    itrent,
+    koha,
+    liquidlogic,
+    mosaic,
+    procurement,
+    regulatory,
+)
 from demo.county import County, Truth, columns, definition, key_columns
 from demo.people import HORIZON
 from ingestion.contracts import read_contracts
@@ -45,6 +57,7 @@ FILES: dict[str, ModuleType] = {
     "fixmystreet": highways,
     "itrent": itrent,
     "koha": koha,
+    "regulatory": regulatory,
     "ssda903": liquidlogic,
 }
 APIS: dict[str, ModuleType] = {  # of one front door

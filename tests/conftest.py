@@ -3,10 +3,12 @@
 import csv
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -242,6 +244,59 @@ def trial(trial_warehouse: Trial) -> Trial:
     """An empty warehouse with an empty source."""
     trial_warehouse.clear()
     return trial_warehouse
+
+
+class Published:
+    """Files that others have published, loaded through the contracts as they are, and what the rules find in them."""
+
+    SYSTEMS = ("ssda903", "regulatory", "fixmystreet")
+
+    def __init__(self, trial: Trial):
+        self.trial, contracts = trial, read_contracts()
+        load_system(contracts["reference"], {"bank_holidays"})
+        with pytest.MonkeyPatch.context() as patch:
+            for name in self.SYSTEMS:
+                patch.setenv(contracts[name].location, str(REAL_DATA))
+            self.landings = {name: load_system(contracts[name]) for name in self.SYSTEMS}
+        models = [f"+int_{name}_columns_checked" for name in self.SYSTEMS]
+        warehouse = Warehouse(trial.home, WAREHOUSE_URL=trial.url)
+        warehouse.dbt("build", "--select", *models, "--exclude-resource-type", "unit_test")
+
+    def told(self, section: str) -> str:
+        """What docs/data_quality.md says under that heading."""
+        text = (ROOT / "docs/data_quality.md").read_text(encoding="utf-8")
+        return text.split(f"\n## {section}\n")[1].split("\n## ")[0]
+
+    def findings(self, system: str, section: str) -> Counter[tuple[str, str, str]]:
+        """How many values break a rule, by table, column and rule; these are the figures in docs/data_quality.md.
+
+        Its table in that section names everything that was found, and may name what was not (0).
+        """
+        values, broken = Counter(), Counter()
+        for table, column, rule, number in self.trial.sql(
+            f"select split_part(raw_table, '.', 2), replace(column_name, '_', ''), rule_code, value_count::integer "
+            f"from conformed.int_{system}_columns_checked"
+        ):
+            values[table, column] += number
+            if rule:
+                broken[table, column, rule] += number
+        told = {
+            (table, heading.lower().replace("_", ""), rule): tuple(int(figure.replace(",", "")) for figure in figures)
+            for table, heading, rule, *figures in re.findall(
+                r"^\| (\w+) \| (\w+) \| (\w{3}\d\d) [^|]+ \| ([\d,]+) \| ([\d,]+) \|$", self.told(section), re.M
+            )
+        }
+        assert told == {key: (values[key[:2]], broken[key]) for key in {*told, *broken}}
+        return broken
+
+
+@pytest.fixture(scope="session")
+def published(trial_warehouse: Trial) -> Published:
+    """The published files, loaded and checked once."""
+    if not REAL_DATA.is_dir():
+        pytest.skip("the published data are not beside this checkout")
+    trial_warehouse.clear()
+    return Published(trial_warehouse)
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,16 @@
 """Children's social care: what is found of what was spoilt, what the marts tell, and the published return."""
 
+import csv
 from collections import defaultdict
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
-from conftest import REAL_DATA, Trial, Warehouse
+from conftest import REAL_DATA, Published, Warehouse
 from govuk_bank_holidays.bank_holidays import BankHolidays
 
 from demo import liquidlogic
 from demo.county import County, Truth
-from ingestion.contracts import read_contracts
-from ingestion.pipeline import load_system
 
 
 @pytest.fixture(scope="module")
@@ -130,12 +130,25 @@ def test_a_later_day_tells_the_same_and_more() -> None:
     assert all(row.updated_dttm.date() <= date(2026, 3, 31) for found in before.values() for row in found)
 
 
-@pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the published data are not beside this checkout")
-def test_the_published_return_loads_through_the_same_contract(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSDA903_LANDING", str(REAL_DATA))
-    landings = {landing.table: landing for landing in load_system(read_contracts()["ssda903"])}
+def test_the_published_return_loads_through_the_same_contract(published: Published) -> None:
+    landings = {landing.table: landing for landing in published.landings["ssda903"]}
     assert {table: landing.rows for table, landing in landings.items()} == {
         "header": 2_675, "episodes": 5_050, "reviews": 12_582, "missing": 43, "oc2": 2_675,
     }  # fmt: skip
     assert not any(landing.quarantined or landing.new_columns for landing in landings.values())
-    assert trial.sql("select count(distinct child) from raw_ssda903.header") == [(2_675,)]
+    assert published.trial.sql("select count(distinct child) from raw_ssda903.header") == [(2_675,)]
+
+
+def test_what_is_found_in_the_published_return_is_what_is_told_of_it(published: Published) -> None:
+    episodes = defaultdict(list)
+    with (REAL_DATA / "children/episodes.csv").open(encoding="utf-8-sig", newline="") as file:
+        for row in csv.DictReader(file):
+            began, ended = (datetime.strptime(row[name] or "31/12/9999", "%d/%m/%Y") for name in ("DECOM", "DEC"))
+            episodes[row["CHILD"]].append((began, ended))
+    late = sum(
+        ended > following and ended.year < 9999
+        for told in map(sorted, episodes.values())
+        for (_, ended), (following, _) in pairwise(told)
+    )
+    findings = published.findings("ssda903", "SSDA903")
+    assert findings["episodes", "dec", "SSD02"] == late > 0

@@ -1,13 +1,17 @@
-"""The contact centre from the API to its marts: findings are the faults, and figures are those counted beside dbt."""
+"""The contact centre, regulatory services and street reports from source to mart: findings are the faults, and figures
+are those counted beside dbt, in the invented county and in what others have published."""
 
+import csv
+import re
 from collections import Counter
 from datetime import date, datetime, time, timedelta
+from operator import itemgetter
 from zoneinfo import ZoneInfo
 
 import pytest
-from conftest import HOLIDAYS, Warehouse
+from conftest import HOLIDAYS, REAL_DATA, Published, Warehouse
 
-from demo import dynamics
+from demo import dynamics, regulatory
 from demo.county import County, Truth
 
 LONDON = ZoneInfo("Europe/London")
@@ -109,3 +113,119 @@ def test_no_token_reaches_a_mart_and_a_persons_key_is_this_sets_alone(warehouse:
         assert warehouse.sql(f"select 1 from customer.{table} as t where t::text ~ 'k\\d_[0-9a-f]{{32}}' limit 1") == []
     joined = "select count(*) from customer.fct_cases as c inner join quality.fct_findings as f "
     assert warehouse.sql(joined + "on c.person_key::text = f.record_key") == [(0,)]
+
+
+@pytest.mark.parametrize(("system", "prefix", "rules"), [("regulatory", "REG", 8), ("fixmystreet", "FMS", 5)])
+def test_findings_in_a_file_are_its_faults(warehouse: Warehouse, system: str, prefix: str, rules: int) -> None:
+    faults, findings = warehouse.faults(system), warehouse.findings(system)
+    assert sorted(findings) == sorted(faults)
+    assert {rule for *_, rule in faults} == {f"{prefix}{number:02}" for number in range(1, rules + 1)}
+
+
+def made_requests(day: date) -> dict[str, dict[str, str]]:
+    """{reference: row} of the files of the county's regulatory service."""
+    county = County(people=1_000, day=day)
+    files = regulatory.files(county, Truth(county, "regulatory"))
+    rows = [row for _, content in files for row in csv.DictReader(content.decode().splitlines(True))]
+    assert len(rows) == len({row["Ref"] for row in rows})
+    return {row["Ref"]: row for row in rows}
+
+
+def test_service_requests_of_a_later_day_are_the_same_and_more() -> None:
+    before, after = made_requests(date(2026, 3, 31)), made_requests(date(2026, 10, 31))
+    assert before.keys() < after.keys()
+    assert all(row == after[ref] for ref, row in before.items() if row["Status"] == "Closed")
+    told = [row[name] for row in before.values() for name in ("ReceivedDate", "ClosedDate") if row[name]]
+    assert max(map(moment, told)).date() <= date(2026, 3, 31)
+
+
+def moment(text: str) -> datetime:
+    return datetime.strptime(text, "%d/%m/%Y %I:%M:%S %p")
+
+
+def working_days(rows: list[dict[str, str]]) -> dict[str, int]:
+    """{reference: working days to closing, from the day after receipt} of what was closed after it was received."""
+    found = {}
+    for row in rows:
+        if row["Status"] == "Closed" and row["ClosedDate"]:
+            received, closed = moment(row["ReceivedDate"]).date(), moment(row["ClosedDate"]).date()
+            if closed >= received:
+                days = (received + timedelta(n) for n in range(1, (closed - received).days + 1))
+                found[row["Ref"]] = sum(map(is_worked, days))
+    return found
+
+
+def test_service_requests_took_the_working_days_that_they_took(warehouse: Warehouse) -> None:
+    requests = made_requests(date(2026, 10, 31))
+    mart = warehouse.sql("select service_request_reference, close_working_days from customer.fct_service_requests")
+    assert dict(mart).keys() == requests.keys()
+    assert {ref: days for ref, days in mart if days is not None} == working_days(list(requests.values()))
+    report = 'select count(*), sum("Requests") from customer.rpt_service_requests_by_month where "Requests" is not null'
+    months = Counter((row["ReceivedDate"][3:10], row["Kind"]) for row in requests.values())
+    shown = [number for number in months.values() if number >= 5]
+    assert warehouse.sql(report) == [(len(shown), sum(shown))]
+    assert len(shown) < len(months)
+
+
+def test_what_is_found_in_published_service_requests_is_what_is_told_of_them(published: Published) -> None:
+    (landing,) = published.landings["regulatory"]
+    assert (landing.rows, landing.quarantined, landing.new_columns) == (5_000, 0, [])
+    file = REAL_DATA / "customer/BANES_Environmental_Protection_Service_Requests.csv"
+    rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines(True)))
+    channels = (
+        "Telephone|Electronic Mail|Online submission|Letter|Face To Face|Personal Visit|Reception|Noise Mobile App"
+    )
+    expected = Counter()
+    for row in rows:
+        is_closed, closed = row["Status"] == "Closed", row["ClosedDate"]
+        for column, rule, is_broken in (
+            ("closeddate", "REG01", closed and moment(closed).date() < moment(row["ReceivedDate"]).date()),
+            ("type", "REG02", not row["Type"]),
+            ("type", "REG03", len(row["Type"]) == 40),
+            ("latitude", "REG04", not (row["Latitude"] and row["Longitude"])),
+            ("closeddate", "REG05", is_closed and not closed),
+            ("status", "REG06", closed and not is_closed),
+            ("receivedhow", "REG07", row["ReceivedHow"] and not re.match(f"({channels}|Referral)", row["ReceivedHow"])),
+            ("receivedhow", "REG08", not row["ReceivedHow"]),
+        ):
+            expected["service_requests", column, rule] += bool(is_broken)
+    assert published.findings("regulatory", "Service requests") == +expected
+    closed = [(moment(row["ReceivedDate"]), moment(row["ClosedDate"])) for row in rows if row["ClosedDate"]]
+    words, places = (Counter(map(itemgetter(*names), rows)) for names in (["ReceivedHow"], ["Latitude", "Longitude"]))
+    told = " ".join(published.told("Service requests").split())
+    for figure in (
+        f"{sum(end.time() == time() for _, end in closed):,} are midnight",
+        f"{sum(end < begin for begin, end in closed)} requests would be closed before",
+        *(
+            f"{words[word]} {word}"
+            for word in ("Neighbour", "Officer/Member of staff", "Councillor", "Council Connect")
+        ),
+        f"{words['Emergency/Out of Hours']} are Emergency",
+        "{} have the same one and {} another".format(*(number for _, number in places.most_common(2))),
+    ):
+        assert figure in told
+    conformed = published.trial.sql(
+        "select service_request_reference, close_working_days, type_name from conformed.int_service_requests_conformed"
+    )
+    assert {ref: days for ref, days, _ in conformed if days is not None} == working_days(rows)
+    assert len(conformed) == 5_000
+    cut = sum(len(row["Type"]) == 40 for row in rows)
+    assert sum(name == "Accumulations (including refuse & litter)" for _, _, name in conformed) == cut > 0
+
+
+def test_what_is_found_in_published_street_reports_is_what_is_told_of_them(published: Published) -> None:
+    (landing,) = published.landings["fixmystreet"]
+    assert (landing.rows, landing.quarantined, landing.new_columns) == (1_576, 0, [])
+    file = REAL_DATA / "highways/Fix_My_Street_Sample_Dataset.csv"
+    rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines(True)))
+    expected = Counter()
+    for row in rows:
+        for column, rule, is_broken in (
+            ("state", "FMS01", row["state"] not in ("confirmed", "unconfirmed", "fixed", "fixed - user", "hidden")),
+            ("whensent", "FMS02", row["whensent"] and row["whensent"] < row["created"]),
+            ("lastupdate", "FMS03", row["lastupdate"] < row["created"]),
+            ("latitude", "FMS04", not (row["latitude"] and row["longitude"])),
+            ("location", "FMS05", row["Location"] != f"({row['latitude']}, {row['longitude']})"),
+        ):
+            expected["reports", column, rule] += bool(is_broken)
+    assert published.findings("fixmystreet", "Street reports") == +expected

@@ -4,11 +4,13 @@
     'confirm',
     'dynamics',
     'erp',
+    'fixmystreet',
     'itrent',
     'koha',
     'liquidlogic',
     'mosaic',
     'procurement',
+    'regulatory',
     'ssda903',
 ] %}
 

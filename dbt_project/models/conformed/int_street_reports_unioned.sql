@@ -15,14 +15,11 @@ open311_requests as (
 unioned as (
 
     select
+        'fixmystreet' as source_name,
         {{ surrogate_key(["'fixmystreet'", 'report_number']) }} as report_key,
         report_number as report_reference,
         category_name,
-        case
-            when state_name in ('confirmed', 'unconfirmed') then 'open'
-            when state_name in ('fixed', 'fixed - user') then 'closed'
-            when state_name = 'hidden' then 'hidden'
-        end as report_status_code,
+        report_status_code,
         ward_name,
         latitude,
         longitude,
@@ -33,6 +30,7 @@ unioned as (
     union all
 
     select
+        'open311' as source_name,
         {{ surrogate_key(["'open311'", 'service_request_id']) }} as report_key,
         service_request_id as report_reference,
         service_name as category_name,
@@ -51,6 +49,7 @@ final as (
     select
         report_key,
         report_reference,
+        source_name,
         category_name,
         report_status_code,
         ward_name,

@@ -21,6 +21,13 @@ renamed as (
 
         -- text
         {{ clean_text('state') }} as state_name,
+        case {{ clean_text('state') }}
+            when 'confirmed' then 'open'
+            when 'unconfirmed' then 'open'
+            when 'fixed' then 'closed'
+            when 'fixed - user' then 'closed'
+            when 'hidden' then 'hidden'
+        end as report_status_code,
         {{ clean_text('category') }} as category_name,
         {{ clean_text('ward') }} as ward_name,
         {{ clean_text('url') }} as url,
@@ -28,8 +35,8 @@ renamed as (
         title,
 
         -- numbers
-        latitude,
-        longitude,
+        {{ known_coordinate('latitude', 'longitude') }} as latitude,
+        {{ known_coordinate('longitude', 'latitude') }} as longitude,
 
         -- dates
         created as reported_at,

@@ -1,0 +1,93 @@
+with
+
+service_requests as (
+
+    select * from {{ ref('stg_regulatory__service_requests') }}
+
+),
+
+service_request_types as (
+
+    select * from {{ ref('service_request_types') }}
+
+),
+
+contact_channels as (
+
+    select * from {{ ref('contact_channels') }}
+
+),
+
+dim_dates as (
+
+    select * from {{ ref('dim_dates') }}
+
+),
+
+-- the warehouse knows nothing later than the last day that it was told of
+as_at as (
+
+    select greatest(max(received_date), max(closed_date)) as as_at_date
+    from service_requests
+
+),
+
+described as (
+
+    select
+        service_requests.*,
+        coalesce(service_request_types.type_name, service_requests.type_name_raw) as type_name,
+        coalesce(
+            length(service_requests.type_name_raw) = 40
+            and service_requests.type_name_raw is distinct from service_request_types.type_name,
+            false
+        ) as is_type_cut,
+        contact_channels.channel_code,
+        contact_channels.channel_name,
+        coalesce(service_requests.closed_date < service_requests.received_date, false) as is_closed_before_received,
+        as_at.as_at_date
+    from service_requests
+    cross join as_at
+    left join service_request_types
+        on service_requests.type_name_raw = left(service_request_types.type_name, 40)
+    left join contact_channels
+        on service_requests.received_how = contact_channels.source_value
+
+),
+
+final as (
+
+    select
+        {{ surrogate_key(['described.service_request_reference']) }} as service_request_key,
+        described.service_request_reference,
+        described.kind_name,
+        described.type_name,
+        described.type_name_raw,
+        described.status_name,
+        described.channel_code,
+        described.channel_name,
+        case
+            when not described.is_open and not described.is_closed_before_received
+                then closed_on.working_day_number - received_on.working_day_number
+        end as close_working_days,
+        case
+            when described.is_open then as_at_on.working_day_number - received_on.working_day_number
+        end as age_working_days,
+        described.is_open,
+        described.is_type_cut,
+        described.is_closed_before_received,
+        described.received_at,
+        described.received_date,
+        described.closed_date,
+        described.as_at_date
+    from described
+    left join dim_dates as received_on
+        on described.received_date = received_on.date_day
+    left join dim_dates as closed_on
+        on described.closed_date = closed_on.date_day
+    left join dim_dates as as_at_on
+        on described.as_at_date = as_at_on.date_day
+
+)
+
+select * from final
