@@ -127,5 +127,5 @@ def test_a_feed_follows_the_publication_of_its_set(instance: dg.DagsterInstance)
     first = dg.evaluate_automation_conditions(defs, instance)
     instance.report_runless_asset_event(dg.AssetMaterialization(["publication", "highways"]))
     assert _asked(dg.evaluate_automation_conditions(defs, instance, cursor=first.cursor)) == {
-        dg.AssetKey(["feed", "open_enquiries_by_district"])
+        dg.AssetKey(["feed", name]) for name in ("enquiries_by_ward", "open_enquiries_by_district")
     }
