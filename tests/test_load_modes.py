@@ -293,6 +293,17 @@ def test_values_at_the_edge_land_or_are_parted_never_changed(trial: Trial) -> No
     ]
 
 
+def test_texts_of_a_session_in_another_encoding_and_of_an_extension_s_type_arrive(trial: Trial) -> None:
+    trial.source(
+        "create extension citext; create table notes (note text, code citext, padded char(3)); "
+        "insert into notes values ('£5, café', 'Ab', 'x')"
+    )
+    columns = dict.fromkeys(("note", "code", "padded"), "text")
+    at = trial.place.replace("postgresql://", "postgresql+psycopg2://") + "?client_encoding=latin1"
+    trial.load({"name": "notes", "columns": columns, "load": "replace"}, at=at)
+    assert trial.sql("select note, code, padded from raw_trial.notes") == [("£5, café", "Ab", "x  ")]
+
+
 # --- drift
 
 
