@@ -40,6 +40,7 @@ from ingestion.tables import MOST_REJECTS, conform
 
 FILE_BYTES = 48_000_000  # of a file on its way to the warehouse; two are loaded at once
 SPLIT_BYTES = 8_000_000  # of rows from which identifiers are parted at a time
+QUICK = {"compression": "none", "use_dictionary": False, "write_statistics": False}  # the files live for seconds
 GROUP_ROWS = 10_000  # of a file, held in memory while they are loaded
 MANY_ROWS = 20  # rows of an API's answers of which at least one should have each declared field
 BUILD_LOCK = "build"  # taken shared while a load commits, and alone while a build reads the raw tables
@@ -204,7 +205,7 @@ class _Reader:
     def _written(self, folder: Path) -> Iterator[DataItemWithMeta]:
         """Each file when it is whole. Written here and not by dlt, whose dictionaries take longer than all the rest."""
         folder.mkdir(parents=True, exist_ok=True)
-        batches = self.batches()
+        batches = _read_ahead(self.batches())
         if self.splitter:
             groups = itertools.groupby(batches, _Pieces(SPLIT_BYTES))
             batches = (pa.concat_tables(group) for _, group in groups)
@@ -213,7 +214,7 @@ class _Reader:
         for number, (_, piece) in enumerate(pieces):
             first, rows = next(piece), 0
             path = folder / f"{self.table.name}.{number}.parquet"
-            with pq.ParquetWriter(path, first.schema, compression="none", use_dictionary=False) as writer:
+            with pq.ParquetWriter(path, first.schema, **QUICK) as writer:
                 for batch in itertools.chain([first], piece):
                     writer.write_table(batch, row_group_size=GROUP_ROWS)
                     rows += len(batch)
