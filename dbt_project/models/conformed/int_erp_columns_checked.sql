@@ -42,8 +42,7 @@ unioned as (
 
     {{ column_checks('ledger_lines', 'raw_erp.ledger_lines', "concat_ws(':', source_file, source_row_number)", {
         'vat_registration_number': (
-            'vat_number_raw is not null and not is_redacted',
-            "case when vat_number is null then 'VAT01' when not " ~ is_vat_number_valid('vat_number') ~ " then 'VAT02' end"
+            'vat_number_raw is not null and not is_redacted', vat_number_fault('vat_number')
         ),
     }) }}
 

@@ -41,10 +41,7 @@ unioned as (
             "case when company_number is null then 'COM01' when entry_number > 1 then 'SUP01' end"
         ),
         'charity_no': ('charity_number_raw is not null', "case when charity_number is null then 'CHY01' end"),
-        'vat_reg_no': (
-            'vat_number_raw is not null',
-            "case when vat_number is null then 'VAT01' when not " ~ is_vat_number_valid('vat_number') ~ " then 'VAT02' end"
-        ),
+        'vat_reg_no': ('vat_number_raw is not null', vat_number_fault('vat_number')),
         'utr': 'utr',
     }) }}
 
