@@ -63,14 +63,16 @@ def _run_jobs(jobs: list[str]) -> tuple[list[str], dict[tuple, int], dict[str, i
     """Runs Dagster's jobs in this process: what failed, {raw table: rows landed}, {file written: rows}."""
     from dagster import DagsterInstance
 
-    from orchestration.definitions import defs, feeds, manifest
+    from orchestration.definitions import defs, feeds, models
+    from orchestration.models import POOL
 
     loads = {f"load_{name}": (f"load {name}", len(system.tables)) for name, system in read_contracts().items()}
-    parts = [("build, test, publish", len(manifest["nodes"])), ("write feeds", len(feeds))]
+    parts = [("build, test, publish", len(models.keys)), ("write feeds", len(feeds))]
     known = loads | dict(zip(REBUILD, parts, strict=True))
     problems, rows, files = [], {}, {}
     log = (home() / "run.log").open("w", encoding="utf-8")
     with DagsterInstance.get() as instance, _progress() as progress, redirect_stdout(log), redirect_stderr(log):
+        instance.optimize_for_webserver(**POOL)
         for job in jobs:
             title, total = known[job]
             result = _execute(
@@ -424,10 +426,7 @@ def _progress() -> Progress:
 
 
 def _execute(instance, job, task: TaskID, progress: Progress):
-    """Runs a job in this process; its progress is the assets and checks that are done."""
-    from dagster import DagsterEventType
-
-    counted = {DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_CHECK_EVALUATION}
+    """Runs a job in this process; its progress is the assets that are made."""
     run_id = str(uuid4())
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with ThreadPoolExecutor(1) as pool:
@@ -436,7 +435,7 @@ def _execute(instance, job, task: TaskID, progress: Progress):
         )
         while not work.done():
             wait([work], timeout=0.5)
-            progress.update(task, completed=len(instance.all_logs(run_id, counted)))
+            progress.update(task, completed=instance.get_run_stats(run_id).materializations)
         result = work.result()
     progress.update(task, completed=progress.tasks[task].total, note="" if result.success else "[red]failed")
     return result
