@@ -219,7 +219,6 @@ class Splitter:
     """
 
     def __init__(self, table: Table, keys: Keys, folder: Path, known: bytes = b""):
-        pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what another thread has freed: 100 MB
         self.table, self.keys = table, keys
         self.names = [column.name for column in table.identifiers]
         self.landed = [name for column in table.identifiers for name in column.landed]
