@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from random import Random
 
 from demo.county import County, Truth, as_csv
+from demo.handwriting import Names
 from demo.people import UPN_LETTERS, Person, with_check_letter
 from demo.places import word
 
@@ -33,7 +34,7 @@ Plan = namedtuple("Plan", "upn requested_date decided_date outcome issued_date p
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
     """The extracts: attendance in parts, a file of each other table."""
     primary, secondary, registered = _schools(county)
-    found = _Extract(truth)
+    found = _Extract(truth, Names(county, "capita"))
     for household in county.households():
         homes = [group[household.number * 7_919 % len(group)] for group in (primary, secondary)]
         for person in household.people:
@@ -52,8 +53,8 @@ def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
 class _Extract:
     """Rows by table, as they are added."""
 
-    def __init__(self, truth: Truth):
-        self.truth, self.parts = truth, 0
+    def __init__(self, truth: Truth, called: Names):
+        self.truth, self.called, self.parts = truth, called, 0
         self.rows: dict[str, list] = defaultdict(list)
         self.sessions: dict[date, list[tuple[Sessions, dict]]] = defaultdict(list)
 
@@ -61,7 +62,8 @@ class _Extract:
         """The pupil's rows in every table; `homes` are the household's schools, primary and secondary."""
         rng = Random(f"{county.seed} capita {person.number}")
         former = temporary_upn(person.upn) if rng.random() < 0.05 else None
-        told = (person.surname, person.forename, person.born, person.sex, person.ethnicity, postcode)
+        known = self.called(person)
+        told = (known.surname, known.forename, known.born, person.sex, person.ethnicity, postcode)
         pupil = Pupil(person.upn, former, *told)
         upn = self._add("pupils", pupil, {} if former else SPOILT, rng).upn  # schools know no other
         wrong = {"EDU01": ("upn", former)} if former else {}

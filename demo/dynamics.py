@@ -12,6 +12,7 @@ from uuid import UUID
 
 from demo.county import County, Truth, chosen
 from demo.front_door import Resource
+from demo.handwriting import Names
 from demo.people import HORIZON, Household, Person
 
 BEGIN = date(2024, 11, 1)
@@ -79,18 +80,19 @@ def requests(county: County, truth: Truth) -> Iterator[tuple[str, dict]]:
 
 
 def _rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
+    called = Names(county, "dynamics")
     for household in county.households():
         for person in household.people:
             rng = Random(f"{county.seed} dynamics {person.number}")
             if rng.random() < 0.25 and person.age(BEGIN) > 15:
-                yield from _contact(county, truth, rng, household, person)
+                yield from _contact(county, truth, rng, household, person, called)
     for number in range(max(300, county.people * 7 // 1_000)):  # in three years
         if request := _request(county.rng(f"dynamics foi {number}"), number, county.day):
             yield "foi_requests", truth.spoil("foi_requests", request.reference, request, WRONG_REQUEST, 0.08)
 
 
 def _contact(
-    county: County, truth: Truth, rng: Random, household: Household, person: Person
+    county: County, truth: Truth, rng: Random, household: Household, person: Person, called: Names
 ) -> Iterator[tuple[str, tuple]]:
     end = datetime.combine(min(county.day, person.died or county.day), time(23))
     contact_id, telephone = str(UUID(int=rng.getrandbits(128), version=4)), rng.random() < 0.85
@@ -116,9 +118,9 @@ def _contact(
         number = f"{person.number:07d}{contacts:03d}"
         yield "interactions", Interaction(number, None, None, kind, _stamp(moment), _stamp(moment))
     if latest:
-        address = household.address(latest.date())
+        address, told = household.address(latest.date()), called(person)
         row = Contact(
-            contact_id, person.forename, person.surname, person.email, person.telephone if telephone else None,
+            contact_id, told.forename, told.surname, person.email, person.telephone if telephone else None,
             address.line, address.street.town, address.street.postcode, _stamp(latest),
         )  # fmt: skip
         yield "contacts", truth.spoil("contacts", contact_id, row, WRONG_CONTACT, 0.06)

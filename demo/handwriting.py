@@ -1,9 +1,11 @@
-"""How addresses come to be written in the county's systems: as each system's staff type them, and with real errors.
+"""How addresses and names come to be written in the county's systems: as their staff type them, and with real errors.
 
-The errors, and how often they are made, are `address-errors`' (fitted to six English councils' records); what is typed
-differently without an error (capitals, Rd for Road) is ours.
+The errors of addresses, and how often they are made, are `address-errors`' (fitted to six English councils' records);
+what is typed differently without an error (capitals, Rd for Road) is ours, and so is all that happens to names.
 """
 
+from datetime import date
+from random import Random
 from typing import NamedTuple
 
 from address_errors import Controls, Corruptor, Profile
@@ -11,7 +13,18 @@ from address_errors.context import COLUMNS, add_context
 from address_errors.pipeline.reference import derive_columns
 
 from demo.county import County
-from demo.places import SHORT, Address
+from demo.people import Person
+from demo.places import SHORT, Address, word
+
+KNOWN_AS = {  # by the forename in the register of births
+    "Alfie": "Alf", "Arthur": "Art", "Charlotte": "Lottie", "Daniel": "Dan", "David": "Dave", "Edith": "Edie",
+    "Edward": "Ted", "Emily": "Em", "Frank": "Francis", "Fred": "Frederick", "Harriet": "Hattie", "Harry": "Harold",
+    "Henry": "Hal", "Imogen": "Immy", "Isaac": "Zac", "Jack": "John", "Jacob": "Jake", "James": "Jim",
+    "Jessica": "Jess", "Katie": "Kate", "Liam": "William", "Lucas": "Luke", "Margaret": "Maggie", "Max": "Maxwell",
+    "Megan": "Meg", "Mohammed": "Mo", "Olivia": "Liv", "Oliver": "Ollie", "Robert": "Bob", "Ronnie": "Ronald",
+    "Rose": "Rosie", "Samuel": "Sam", "Sarah": "Sally", "Stanley": "Stan", "Theo": "Theodore", "Thomas": "Tom",
+    "Toby": "Tobias", "Violet": "Vi", "William": "Bill",
+}  # fmt: skip
 
 
 class Written(NamedTuple):
@@ -68,3 +81,42 @@ def _record(address: Address) -> dict[str, str]:
     }  # fmt: skip
     derive_columns([record])
     return add_context([record])[0]
+
+
+class Told(NamedTuple):
+    """What a system was told of somebody's identity."""
+
+    forename: str
+    surname: str
+    born: date
+
+
+class Names:
+    """One system's staff: one record in eight has a name or a birth date otherwise than the register of births."""
+
+    def __init__(self, county: County, system: str):
+        self.county, self.system = county, system
+
+    def __call__(self, person: Person) -> Told:
+        """Name and birth date as this system has them; always the same."""
+        rng = self.county.rng(f"{self.system} {person.number} name")
+        told, chance = Told(person.forename, person.surname, person.born), rng.random()
+        if chance < 0.05:
+            return told._replace(forename=KNOWN_AS.get(person.forename, person.forename))
+        if chance < 0.07:
+            return told._replace(forename=_mistyped(rng, person.forename))
+        if chance < 0.1:
+            return told._replace(surname=_mistyped(rng, person.surname))
+        if chance < 0.115 and person.sex == "F" and person.born.year < 2005:
+            return told._replace(surname=word(rng))  # before she married, or since
+        if chance < 0.125 and person.born.day < person.born.month:  # as Americans write it; never later than the birth
+            return told._replace(born=person.born.replace(day=person.born.month, month=person.born.day))
+        return told
+
+
+def _mistyped(rng: Random, name: str) -> str:
+    """The name with two letters that changed places, or one that is missing, doubled or another."""
+    at = rng.randrange(1, len(name) - 1)
+    before, here, after, rest = name[:at], name[at], name[at + 1], name[at + 2 :]
+    wrong = (after + here, after, here + here + after, rng.choice("aeiou") + after)
+    return before + rng.choice(wrong) + rest

@@ -13,7 +13,7 @@ from statistics import median
 import xlsxwriter
 
 from demo.county import County, Truth, as_csv
-from demo.handwriting import Handwriting
+from demo.handwriting import Handwriting, Names
 from demo.people import HORIZON, Household, Person
 from demo.places import Address, word
 
@@ -42,7 +42,7 @@ Statistic = namedtuple("Statistic", "datetime branch type itemnumber borrowernum
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
     """Loans in parts, a file of each other table, and the workbooks."""
     branches = _branches(county)
-    items, found = _items(county, branches), _Extract(truth, Handwriting(county, "koha"))
+    items, found = _items(county, branches), _Extract(truth, Handwriting(county, "koha"), Names(county, "koha"))
     for n, branch in enumerate(branches):
         found.borrowers.append(_staff_card(truth, n, branch))
         found.add(_staff_loans(county.rng(f"staff card {n}"), found.borrowers[-1], items, county.day))
@@ -67,8 +67,8 @@ def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
 class _Extract:
     """Borrowers and their loans, as they are added."""
 
-    def __init__(self, truth: Truth, typed: Handwriting):
-        self.truth, self.typed, self.parts = truth, typed, 0
+    def __init__(self, truth: Truth, typed: Handwriting, called: Names):
+        self.truth, self.typed, self.called, self.parts = truth, typed, called, 0
         self.borrowers: list[Borrower] = []
         self.loans: dict[int, list[Statistic]] = defaultdict(list)
         self.died: dict[int, date] = {}
@@ -76,8 +76,11 @@ class _Extract:
     def add_borrower(self, rng: Random, row: Borrower, person: Person, address: Address) -> None:
         """The record, in which in three cases of a hundred, which go by the person, something is wrong."""
         key, chance, code = f"koha_borrowers.csv:{len(self.borrowers) + 1}", rng.random(), rng.choice(sorted(SPOILT))
-        typed = self.typed(address, row.borrowernumber)
-        row = row._replace(address=typed.line, city=typed.town, zipcode=typed.postcode)
+        typed, told = self.typed(address, row.borrowernumber), self.called(person)
+        row = row._replace(
+            surname=told.surname, firstname=told.forename, dateofbirth=told.born, address=typed.line, city=typed.town,
+            zipcode=typed.postcode,
+        )  # fmt: skip
         self.truth.stands_for("borrowers", key, person.number, address, typed.edits)
         if row.debarred:
             self.died[row.borrowernumber] = row.debarred

@@ -12,6 +12,7 @@ from random import Random
 from typing import NamedTuple
 
 from demo.county import County, Truth, as_csv, chosen, columns
+from demo.handwriting import Names
 from demo.people import BEGIN, HORIZON, Household, Person
 from demo.places import Address, home
 
@@ -135,6 +136,7 @@ class Life(NamedTuple):
 
 def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
     """Liquidlogic's rows: one child in twenty is referred in a year, 0.8 % are in care at any time."""
+    called = Names(county, "liquidlogic")
     block = found = 0
     for household in county.households():
         for person in household.people:
@@ -144,7 +146,7 @@ def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
                 yield "dim_worker", _worker(county, person, WORKERS * block + found)
                 found += 1
             if life := _life(county, person):
-                yield from _Case(county, truth, household, person, life).rows()
+                yield from _Case(county, truth, household, person, life, called).rows()
 
 
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
@@ -245,9 +247,11 @@ def _care(county: County, rng: Random, start: date, last: date, until) -> Iterat
 class _Case:
     """One child's records as told on the day. They are numbered by the child's number, whoever else is there."""
 
-    def __init__(self, county: County, truth: Truth, household: Household, person: Person, life: Life):
+    def __init__(
+        self, county: County, truth: Truth, household: Household, person: Person, life: Life, called: Names
+    ):  # fmt: skip
         self.county, self.day, self.truth, self.household = county, county.day, truth, household
-        self.person, self.life, self.person_id = person, life, 500_000 + person.number
+        self.person, self.life, self.called, self.person_id = person, life, called, 500_000 + person.number
         self.rng = county.rng(f"liquidlogic records {person.number}")
         blocks = max(1, county.people // SERVED)
         self.first_worker = 40_000 + WORKERS * min(person.number // SERVED, blocks - 1)
@@ -283,14 +287,15 @@ class _Case:
     def _identity(self, since: date) -> Iterator[tuple[str, tuple]]:
         """The child's record, and sometimes another that was merged into it; returns the number of that one."""
         person, rng, is_born = self.person, self.rng, self.person.born <= self.day
+        told = self.called(person)
         number = person.upn if person.age(self.day) >= 4 else None
         number = f"{number[0]} {number[1:4]} {number[4:]} " if number and rng.random() < 0.08 else number
         died = self._known(person.died)
         changes = (since, self._known(person.born), died, number and date(person.born.year + 4, person.born.month, 1))
         changed = self._at(max(day for day in changes if day and day <= self.day), self.person_id)
         row = Child(
-            self.person_id, person.nhs_number if is_born else None, number, person.forename if is_born else "Unborn",
-            person.surname, person.sex if is_born else None, person.born if is_born else None, "N", died,
+            self.person_id, person.nhs_number if is_born else None, number, told.forename if is_born else "Unborn",
+            told.surname, person.sex if is_born else None, told.born if is_born else None, "N", died,
             person.ethnicity, None, changed,
         )  # fmt: skip
         yield self._kept("dim_person", row, CHILD_SPOILT, 0.12)

@@ -14,7 +14,7 @@ from random import Random
 from typing import NamedTuple
 
 from demo.county import County, Truth, chosen, columns
-from demo.handwriting import Handwriting
+from demo.handwriting import Handwriting, Names
 from demo.people import BEGIN, HORIZON, Household, Person
 from demo.places import Address, word
 
@@ -140,14 +140,14 @@ ANOTHER_REASON = (
 
 def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
     """Mosaic's rows: in any five years one adult in 25 has asked for help, from 65 on one in eight."""
-    providers, typed = _providers(county), Handwriting(county, "mosaic")
+    providers, typed, called = _providers(county), Handwriting(county, "mosaic"), Names(county, "mosaic")
     yield from (("dm_organisations", provider) for provider in providers)
     names = [provider.organisation_name for provider in providers if provider.organisation_type == "Care provider"]
     for household in county.households():
         for person in household.people:
             rng = county.rng(f"mosaic {person.number}")
             if rng.random() < (0.185 if person.age(date(2024, 10, 31)) > 64 else 0.055):
-                yield from _Care(county, truth, rng, household, person, names, typed).rows()
+                yield from _Care(county, truth, rng, household, person, names, typed, called).rows()
 
 
 @cache
@@ -184,9 +184,10 @@ class _Care:
 
     def __init__(
         self, county: County, truth: Truth, rng: Random, household: Household, person: Person, names: list[str],
-        typed: Handwriting,
+        typed: Handwriting, called: Names,
     ):  # fmt: skip
         self.county, self.day, self.truth, self.rng, self.names = county, county.day, truth, rng, names
+        self.told = called(person)
         self.household, self.person, self.typed = household, person, typed
         self.person_id = 500_000 + person.number
         self.told_of_death = person.died and person.died + timedelta(2)  # when whoever keeps the record knows
@@ -208,11 +209,11 @@ class _Care:
         return self.person.age(day) >= 18 and self.person.is_alive(day)
 
     def _identity(self, since: date) -> Iterator[tuple[str, tuple]]:
-        rng, person, person_id = self.rng, self.person, self.person_id
-        last_name = person.surname.upper() if rng.random() < 0.05 else person.surname
+        rng, person, person_id, told = self.rng, self.person, self.person_id, self.told
+        last_name = told.surname.upper() if rng.random() < 0.05 else told.surname
         client = Client(
             person_id, int(person.nhs_number), "Ms" if person.sex == "F" else "Mr",
-            f"{person.forename} {person.surname}", person.forename, last_name, person.born,
+            f"{told.forename} {told.surname}", told.forename, last_name, told.born,
             person.died if self.is_dead else None, person.sex, "Y" if rng.random() < 0.04 else "N",
             ETHNICITIES[person.ethnicity], person.email, since,
             _at(self.told_of_death if self.is_dead else since, person_id),

@@ -37,6 +37,7 @@ Identifier = Literal[
     *("nhs_number", "nino", "upn", "utr", "employee_number", "person_number"),
     *("name", "date_of_birth", "address", "postcode", "uprn", "email", "telephone"),
 ]
+REACHED = {"address", "postcode", "email", "telephone"}  # kinds that tell where somebody lives or how they are reached
 Separator = Annotated[str, StringConstraints(pattern=r'^([^\w\s"]|[\t ])$')]
 ARTICLE_6 = re.compile(r"article 6\(1\)\([a-f]\)", re.IGNORECASE)  # UK GDPR
 ARTICLE_9 = re.compile(r"article 9\(2\)\(([a-j])\)", re.IGNORECASE)
@@ -168,8 +169,10 @@ class Table(_Part):
     A whole extract that has lost more than `shrink` of its rows, or a load with more than `rejects` of its rows unfit
     (both shares, 0 to 1), is refused. `control_totals` are summed at source and compared. `left_out` names what the
     source has and is deliberately not read; any other undeclared column lands as text, closed to readers.
-    Where a row is about a person, `subject` is the identifier column that stands for that person. A row is deleted when
-    the moment in `retained_from` is longer ago than `retention` (the system's, where the table gives none of its own).
+    Where a row is about a person, `subject` is the identifier column that stands for that person. Where it also tells
+    who that is, `person` names the columns with forename and surname, or the one with both, or none if numbers alone
+    tell it: such people are matched with those of other systems. A row is deleted when the moment in `retained_from` is
+    longer ago than `retention` (the system's, where the table gives none of its own).
 
     A table with a `parent` holds the elements of the list `items` in each row that the API gives for that table. It is
     loaded with its parent; its key is the parent's and, of its own, an id or the column `item_position`.
@@ -190,6 +193,7 @@ class Table(_Part):
     control_totals: list[Name] = []
     left_out: list[Text] = []  # columns, by heading or name in snake case; `*` stands for any text
     subject: Name | None = None
+    person: list[Name] | None = Field(None, max_length=2)
     retained_from: Name | None = None
     retention: Duration | None = None
     parent: Name | None = None
@@ -221,6 +225,9 @@ class Table(_Part):
         identifiers = [column.name for column in self.identifiers]
         if (identifiers or self.subject) and self.subject not in identifiers:
             raise ValueError("a table with identifiers has a `subject`: the one of them that stands for the person")
+        called = {column.name for column in self.identifiers if column.identifier == "name"}
+        if self.person is not None and (not self.subject or not called.issuperset(self.person)):
+            raise ValueError("`person` names identifier columns of kind name, in a table with a `subject`")
         if misused := {*self.control_totals, self.cursor}.intersection(identifiers):
             raise ValueError(f"an identifier is no cursor or control total: {', '.join(sorted(misused))}")
         if self.retained_from and self.column(self.retained_from).data_type not in ("timestamptz", "date", "text"):
@@ -278,7 +285,7 @@ class Table(_Part):
     def digest(self) -> str:
         """A hash of what the contract says of the table's content: where it changes, everything is read again."""
         beside = {"description", "shrink", "rejects", "control_totals", "lag", "corrections", "growing"}
-        beside |= {"retained_from", "retention"}
+        beside |= {"retained_from", "retention", "person"}
         content = self.model_dump_json(exclude={**dict.fromkeys(beside, True), "columns": {"__all__": BESIDE}})
         rules = f" {EDITION}" if self.identifiers else ""
         return hashlib.sha256(f"{self._system.time_zone} {content}{rules}".encode()).hexdigest()[:12]
@@ -310,6 +317,15 @@ class Table(_Part):
     def identifiers(self) -> list[Column]:
         """The columns that are parted at extraction."""
         return [column for column in self.columns if column.identifier]
+
+    @property
+    def evidence(self) -> bool:
+        """Whether the rows tell who people are, or how those are reached of whom another table of the system does."""
+        people = [table for table in self._system.tables if table.person is not None]
+        kinds = {table.column(table.subject).identifier for table in people}
+        reached = {column.identifier for column in self.identifiers} & REACHED
+        is_about_them = self.subject is not None and self.column(self.subject).identifier in kinds
+        return self.person is not None or (is_about_them and bool(reached))
 
     @property
     def kept_by_key(self) -> bool:

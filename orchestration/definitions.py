@@ -5,11 +5,13 @@ import dagster as dg
 from ingestion.contracts import read_contracts
 from orchestration.feeds import build_feeds
 from orchestration.loads import RETRY_FROM_FAILURE, build_disposals, build_loads, build_poll
+from orchestration.matching import build_matching
 from orchestration.models import build_access_checks, build_models, dbt_resource, read_manifest
 
 manifest = read_manifest()
 systems = list(read_contracts().values())
 loads = [build_loads(system, manifest) for system in systems]
+matching = build_matching(systems)
 models, *publications = build_models(manifest)
 polls = [
     build_poll(system, load, models, manifest) for system, (load, _) in zip(systems, loads, strict=True) if system.poll
@@ -18,29 +20,34 @@ access = build_access_checks([spec.key for spec in publications])
 feeds = build_feeds(manifest)
 disposals = build_disposals(systems)
 dispose = dg.define_asset_job("dispose", dg.AssetSelection.assets(disposals))
+match = dg.define_asset_job("match_people", dg.AssetSelection.assets(matching), tags=RETRY_FROM_FAILURE)
 build = dg.define_asset_job("build_models", dg.AssetSelection.assets(models), tags=RETRY_FROM_FAILURE)
 check_access = dg.define_asset_job("check_access", dg.AssetSelection.checks(access))
 
 
-def daily(job, hour: int) -> dg.ScheduleDefinition:
-    """Every day at that hour, by Worcestershire's clock."""
+def daily(job, hour: int, minute: int = 0) -> dg.ScheduleDefinition:
+    """Every day at that time, by Worcestershire's clock."""
     return dg.ScheduleDefinition(
         job=job,
-        cron_schedule=f"0 {hour} * * *",
+        cron_schedule=f"{minute} {hour} * * *",
         execution_timezone="Europe/London",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
 
 
 defs = dg.Definitions(
-    assets=[*(assets for assets, _ in loads), models, *publications, *feeds, disposals],
+    assets=[*(assets for assets, _ in loads), matching, models, *publications, *feeds, disposals],
     asset_checks=[access],
     # Everything is built and tested once a day, also what rests on nothing new: ages are as at the day.
-    schedules=[*(schedule for _, schedule in loads), daily(dispose, 4), daily(build, 5), daily(check_access, 7)],
+    schedules=[
+        *(schedule for _, schedule in loads),
+        *(daily(dispose, 4), daily(match, 4, 30), daily(build, 5), daily(check_access, 7)),
+    ],
     jobs=[
         build,
         check_access,
         dispose,
+        match,
         dg.define_asset_job("write_feeds", dg.AssetSelection.assets(*feeds), tags=RETRY_FROM_FAILURE),
     ],
     sensors=[

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from ingestion.contracts import ROOT, ContractError, Identifier, SourceError, System, Table, read_contracts
 from ingestion.privacy import Keys
-from warehouse import environment, vault
+from warehouse import environment, matching, vault
 from warehouse.environment import WarehouseError, home
 from warehouse.subjects import Register
 from warehouse.vault import VaultError
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 NOT_RUNNING = "the warehouse is not running: `make run` starts it, or set WAREHOUSE_URL"
-REBUILD = ["build_models", "write_feeds"]
+REBUILD = ["match_people", "build_models", "write_feeds"]
 DEMO = click.option("--demo", is_flag=True, help="Let the invented county stand in beside WAREHOUSE_URL too.")
 
 
@@ -67,7 +67,7 @@ def _run_jobs(jobs: list[str]) -> tuple[list[str], dict[tuple, int], dict[str, i
     from orchestration.models import POOL
 
     loads = {f"load_{name}": (f"load {name}", len(system.tables)) for name, system in read_contracts().items()}
-    parts = [("build, test, publish", len(models.keys)), ("write feeds", len(feeds))]
+    parts = [("match people", 1), ("build, test, publish", len(models.keys)), ("write feeds", len(feeds))]
     known = loads | dict(zip(REBUILD, parts, strict=True))
     problems, rows, files = [], {}, {}
     log = (home() / "run.log").open("w", encoding="utf-8")
@@ -173,6 +173,49 @@ def reidentify(token: str, login: str, reason: str, case: str) -> None:
         console.print(f"{place}  " + "  ".join(f"{name}: {value}" for name, value in clear.items()))
 
 
+@main.group(name="match")
+def match_people() -> None:
+    """Who is who across systems: the pairs of records that a steward decides, and the model behind the others."""
+
+
+@match_people.command()
+def pairs() -> None:
+    """Print the pairs of records (by their tokens) that wait for a decision, the likeliest first."""
+    with _administrator() as connection, connection, connection.cursor() as cursor:
+        cursor.execute("select one, other, match_probability from matching.pairs order by match_probability desc, one")
+        for one, other, likely in cursor.fetchall():
+            click.echo(f"{one} {other} {likely:.3f}")
+
+
+@match_people.command()
+@click.argument("one")
+@click.argument("other")
+@click.option("--same/--different", "is_same", required=True, help="Whether the two records are one person's.")
+@click.option("--reason", required=True)
+def decide(one: str, other: str, is_same: bool, reason: str) -> None:
+    """Decide whether two records (by their tokens) are one person's; matching holds to it from its next run on."""
+    with _administrator() as connection:
+        matching.decide(connection, one, other, is_same, reason, getpass.getuser())
+    console.print("decided; the next run holds to it")
+
+
+@match_people.command()
+@click.argument("one")
+@click.argument("other")
+def withdraw(one: str, other: str) -> None:
+    """Take back what was decided of two records."""
+    with _administrator() as connection:
+        console.print(f"{matching.withdraw(connection, one, other)} decisions withdrawn")
+
+
+@match_people.command()
+def train() -> None:
+    """Learn anew from what the vault holds how likely people are the same, and write warehouse/person_model.json."""
+    with _administrator() as connection:
+        matching.train(connection, read_contracts().values())
+    console.print(f"{matching.MODEL}: compare `python -m benchmarks.quality` before and after, and have it reviewed")
+
+
 @main.group()
 def subject() -> None:
     """A person's rights over their data: find, export, erase, and the holds that forbid it."""
@@ -184,11 +227,14 @@ CASE = click.option("--case", required=True, help="Reference of the request.")
 
 @subject.command()
 @click.argument("kinds", nargs=-1, required=True, type=click.Choice(get_args(Identifier)))
-def find(kinds: tuple[str, ...]) -> None:
+@click.option(
+    "--matched", is_flag=True, help="Also of records that matching takes for the same person's: look at them."
+)
+def find(kinds: tuple[str, ...], matched: bool) -> None:
     """Ask for identifiers of these kinds, and print the tokens that stand for whoever has them all."""
     given = {kind: click.prompt(kind, err=True, hide_input=sys.stdin.isatty()) for kind in kinds}
     with _register() as register:
-        for token in sorted(register.find(given)):
+        for token in sorted(register.find(given, matched)):
             click.echo(token)
 
 

@@ -22,6 +22,7 @@ from ingestion.contracts import ROOT, token_columns
 from ingestion.standards import beside
 from ingestion.tables import PLACE
 
+DATED = ("dbt_valid_from", "dbt_valid_to")  # what a snapshot adds, of what anybody reads
 CLASSES = ("none", "personal", "special_category", "identifier")  # the strongest last
 REMEDY = """\
 No identifier may reach a mart. Leave the column out; or, where somebody has reviewed why it is no identifier any more,
@@ -48,16 +49,21 @@ class Reach:
 
 
 def reached(manifest: dict[str, Any]) -> dict[Column, Reach]:
-    """The reach of every column of every source, seed and model in a manifest of `dbt compile`; raises LineageError."""
-    nodes = {k: n for k, n in _nodes(manifest).items() if n["resource_type"] in ("source", "seed", "model")}
+    """The reach of every column of every source, seed, model and snapshot in a manifest of `dbt compile`.
+
+    Raises LineageError.
+    """
+    kinds = ("source", "seed", "model", "snapshot")
+    nodes = {k: n for k, n in _nodes(manifest).items() if n["resource_type"] in kinds}
     upstream = {key: node.get("depends_on", {}).get("nodes", []) for key, node in nodes.items()}
     schema, keys = MappingSchema(dialect="postgres", normalize=False), {}
     found: dict[Column, Reach] = {}
     for key in filter(nodes.__contains__, TopologicalSorter(upstream).static_order()):
         node = nodes[key]
         try:
-            if node["resource_type"] == "model":
+            if node["resource_type"] in ("model", "snapshot"):
                 columns = _Query(node.get("compiled_code"), schema, keys).columns()
+                columns |= {name: set() for name in DATED if node["resource_type"] == "snapshot"}
                 reaches = {(key, name): _computed((key, name), node, parts, found) for name, parts in columns.items()}
             else:
                 landed = {(key, name): privacy for name, privacy in _landed(node).items()}

@@ -178,6 +178,56 @@ grant select (system, table_name, record, subject, tokens), insert, delete on va
 grant select (record), insert, delete on vault.data_keys to svc_loader;
 grant select on vault.identities, vault.data_keys to svc_match;
 
+-- Who is who across systems (warehouse/matching.py): tokens and random ids, no clear value
+create schema if not exists matching;
+alter schema matching owner to wh_owner;
+grant usage on schema matching to svc_loader, svc_dbt, svc_match;
+create table if not exists matching.person_records (
+    system text not null,
+    subject text not null,
+    person_id uuid not null,
+    matched_by text not null check (matched_by in ('alone', 'number', 'likeness', 'steward')),
+    match_probability double precision,
+    valid_from timestamptz not null default now(),
+    valid_to timestamptz
+);
+create unique index if not exists person_records_current on matching.person_records (system, subject) where valid_to is null;
+create index if not exists person_records_subject on matching.person_records (subject);
+create index if not exists person_records_person on matching.person_records (person_id);
+comment on table matching.person_records is
+'Whose each system''s record of a person is, and was: `subject` is the token that raw tables have of the person, '
+'`person_id` a random id that is nobody else''s ever. One row per record and time in which it was one person''s.';
+create table if not exists matching.pairs (
+    one text not null,
+    other text not null,
+    match_probability double precision not null
+);
+comment on table matching.pairs is
+'Records (by their tokens) that may be one person''s, or surely seem to be and contradict others: for a steward to decide. '
+'One row per pair, made anew by each run.';
+create table if not exists matching.decisions (
+    decision_id bigint generated always as identity primary key,
+    one text not null,
+    other text not null,
+    is_same boolean not null,
+    reason text not null,
+    decided_by text not null,
+    decided_at timestamptz not null default clock_timestamp(),
+    withdrawn_at timestamptz
+);
+comment on table matching.decisions is
+'What stewards have decided of pairs of records: one person or two. Every run of matching holds to it, and it can be '
+'withdrawn. One row per decision.';
+alter table matching.person_records owner to wh_owner;
+alter table matching.pairs owner to wh_owner;
+alter table matching.decisions owner to wh_owner;
+grant select, insert, update on matching.person_records to svc_match;
+grant select, insert, delete on matching.pairs to svc_match;
+grant select on matching.decisions to svc_match;
+grant select on matching.person_records to svc_dbt;
+grant select (subject), delete on matching.person_records to svc_loader;
+grant select (one, other), delete on matching.pairs, matching.decisions to svc_loader;
+
 create table if not exists governance.disposals (
     disposal_id bigint generated always as identity primary key,
     disposed_at timestamptz not null default clock_timestamp(),

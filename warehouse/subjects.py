@@ -17,7 +17,7 @@ from ingestion.commit import Landing, destroy_identities, has_landed, last_landi
 from ingestion.contracts import System, Table
 from ingestion.pipeline import BUILD_LOCK
 from ingestion.privacy import ONE_PERSON, Keys
-from warehouse.vault import VaultError, opened, sealed_rejects
+from warehouse.vault import MATCHED, VaultError, opened, sealed_rejects
 
 NO_COPY = ("pg_catalog", "information_schema", "governance", "vault", "quarantine")  # schemas searched by other means
 
@@ -35,11 +35,11 @@ class Register:
         with self.connection.cursor() as cursor:
             return Keys.current(cursor)
 
-    def find(self, given: dict[str, str]) -> set[str]:
+    def find(self, given: dict[str, str], matched: bool = False) -> set[str]:
         """The tokens that stand for whoever has all the `given` identifiers ({kind: value}) in one record.
 
-        From there every record is followed that shares an identifier which nobody else has. Raises VaultError where no
-        table has all the kinds.
+        From there every record is followed that shares an identifier which nobody else has, and with `matched` every
+        one that matching takes for the same person's. Raises VaultError where no table has all the kinds.
         """
         found, tried = set(), 0
         with self.connection.cursor() as cursor:
@@ -58,7 +58,15 @@ class Register:
                 found |= {row[0] for row in cursor.fetchall()}
             if not tried:
                 raise VaultError(f"no raw table has {' and '.join(given)}")
-            return self._followed(cursor, found)
+            found = self._followed(cursor, found)
+            if matched:
+                cursor.execute(
+                    "select subject from matching.person_records where valid_to is null and person_id in "
+                    "(select person_id from matching.person_records where subject = any(%s) and valid_to is null)",
+                    [sorted(found)],
+                )
+                found = self._followed(cursor, found | {row[0] for row in cursor.fetchall()})
+            return found
 
     def _followed(self, cursor, found: set[str]) -> set[str]:
         known: set[str] = set()
@@ -140,6 +148,8 @@ class Register:
             if rows := self._dispose(cursor, table, "erasure", mine, [sorted(tokens)]):
                 counts[table.label] = rows
         destroy_identities(cursor, sql.SQL("subject = any(%s)"), [sorted(tokens)])
+        for relation, column in MATCHED:
+            cursor.execute(f"delete from {relation} where {column} = any(%s)", [sorted(tokens)])
         return counts
 
     def hold(self, tokens: set[str], reason: str, by: str) -> None:

@@ -17,6 +17,10 @@ from ingestion.pipeline import BUILD_LOCK
 from ingestion.privacy import Keys, Splitter, identity, standardised
 
 CHUNK = 5_000  # records that are opened at a time
+MATCHED = [  # where matching holds tokens of people
+    ("matching.person_records", "subject"),
+    *((f"matching.{table}", column) for table in ("pairs", "decisions") for column in ("one", "other")),
+]
 
 
 class VaultError(Exception):
@@ -149,10 +153,9 @@ def _rekey_ledgers(cursor) -> None:
     cursor.execute("select count(*) from governance.legal_holds where released_at is null and subject like 'r\\_%'")
     if holds := cursor.fetchone()[0]:
         raise VaultError(f"{holds} legal holds are on records that lack their person's token; nothing was changed")
-    for ledger, column in (("legal_holds", "subject"), ("reidentifications", "token")):
-        cursor.execute(
-            f"update governance.{ledger} as l set {column} = r.new from rekeyed as r where l.{column} = r.old"
-        )
+    ledgers = [("governance.legal_holds", "subject"), ("governance.reidentifications", "token"), *MATCHED]
+    for ledger, column in ledgers:
+        cursor.execute(f"update {ledger} as l set {column} = r.new from rekeyed as r where l.{column} = r.old")
     cursor.execute(
         "update governance.erasures as e set tokens = e.tokens || r.new from (select o.erasure_id, array_agg(k.new) "
         "as new from governance.erasures as o inner join rekeyed as k on k.old = any(o.tokens) group by 1) as r "

@@ -13,3 +13,8 @@
 {% macro unless_few_or_few_others(part, whole, value=none) -%}
     {{ unless_few('least(' ~ part ~ ', ' ~ whole ~ ' - ' ~ part ~ ')', value or part) }}
 {%- endmacro %}
+
+{# Of the records of one person, the value (or what stands beside a value: `of`) of the most trusted one that has it. #}
+{% macro surviving(column, of=none) -%}
+    (array_agg({{ column }} order by trust_order) filter (where {{ of or column }} is not null))[1]
+{%- endmacro %}

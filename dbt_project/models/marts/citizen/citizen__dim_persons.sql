@@ -1,0 +1,25 @@
+with
+
+dim_persons as (
+
+    select * from {{ ref('dim_persons') }}
+
+),
+
+final as (
+
+    select
+        {{ surrogate_key(["'citizen'", 'person_id']) }} as person_key,
+        sex_code,
+        census_ethnic_group,
+        restriction,
+        system_count,
+        is_birth_month_in_doubt,
+        birth_month,
+        date_of_death
+    from dim_persons
+    where is_current
+
+)
+
+select * from final

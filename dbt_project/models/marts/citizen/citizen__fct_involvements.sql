@@ -1,0 +1,34 @@
+with
+
+int_involvements_unioned as (
+
+    select * from {{ ref('int_involvements_unioned') }}
+
+),
+
+dim_persons as (
+
+    select * from {{ ref('dim_persons') }}
+
+),
+
+final as (
+
+    select
+        int_involvements_unioned.involvement_key,
+        {{ surrogate_key(["'citizen'", 'int_involvements_unioned.person_id']) }} as person_key,
+        dim_persons.restriction,
+        int_involvements_unioned.service_area_name,
+        int_involvements_unioned.involvement_name,
+        int_involvements_unioned.is_open,
+        int_involvements_unioned.began_date,
+        int_involvements_unioned.ended_date
+    from int_involvements_unioned
+    inner join dim_persons
+        on
+            int_involvements_unioned.person_id = dim_persons.person_id
+            and dim_persons.is_current
+
+)
+
+select * from final

@@ -1,0 +1,42 @@
+with
+
+citizen__fct_involvements as (
+
+    select * from {{ ref('citizen__fct_involvements') }}
+
+),
+
+people as (
+
+    select
+        person_key,
+        string_agg(distinct service_area_name, ' + ' order by service_area_name) as service_areas,
+        count(distinct service_area_name) as service_area_count
+    from citizen__fct_involvements
+    where is_open
+    group by person_key
+
+),
+
+counted as (
+
+    select
+        service_areas,
+        service_area_count,
+        count(*) as person_count
+    from people
+    group by service_areas, service_area_count
+
+),
+
+final as (
+
+    select
+        service_area_count::integer as "Services",
+        service_areas as "Together",
+        {{ unless_few('person_count') }} as "People"
+    from counted
+
+)
+
+select * from final
