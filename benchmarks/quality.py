@@ -1,4 +1,4 @@
-"""How well faults, misplaced values and addresses are found, scored against a county that knows what was done to it.
+"""How well faults, misplaced values, addresses and people are found, scored against a county that knows the truth.
 
 `python -m benchmarks.quality --help`; what is measured and how to read it: benchmarks/README.md.
 """
@@ -7,6 +7,7 @@ import argparse
 import csv
 import hashlib
 from collections import Counter, defaultdict
+from itertools import combinations
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,6 +44,7 @@ def main() -> None:
             faults, records = (truth(folder, kind, tables, keys) for kind in ("faults", "records"))
             rules = score_rules(cursor, faults)
             spoilt = {(row["raw_table"], row["record_key"]) for row in faults if row["rule_code"][:3] in ("ADR", "PCD")}
+            people = score_people(cursor, folder, tables, keys)
             addresses, edits = score_addresses(
                 cursor, [row for row in records if (row["raw_table"], row["record_key"]) not in spoilt]
             )
@@ -51,8 +53,15 @@ def main() -> None:
         "Addresses that a rule finds fault with are left out. One counts as found where it has the key of its home's "
         "records that were written whole and without an error, if there are any. Addresses that name another home, or "
         "none, are counted apart: their text does not tell. What was done to them: of those that go by text alone.",
+        "People: pairs of records, from one system or two, that are one person's. Precision: of the pairs that were "
+        "made, the share that are; recall: of the pairs that there are, the share that it made.",
     ]
-    shown = {"Rules": rules, "Addresses": addresses, "Addresses by what was done to them": edits}
+    shown = {
+        "Rules": rules,
+        "Addresses": addresses,
+        "Addresses by what was done to them": edits,
+        "People across systems": people,
+    }
     harness.save("quality", options.out, facts, "What is found of what is wrong", shown, notes)
 
 
@@ -103,6 +112,43 @@ def score_rules(cursor, done: list[dict]) -> list[dict]:
             }
         )
     return scores
+
+
+def score_people(cursor, folder: Path, tables: dict[str, Table], keys: Keys) -> list[dict]:
+    """Precision and recall of pairs of records that are one person's: of all, then by the two systems."""
+    who: dict[tuple[str, str], Counter] = defaultdict(Counter)
+    done = {(row["raw_table"], row["record_key"]): row["person"] for row in truth(folder, "records", tables, keys)}
+    for table in (table for table in tables.values() if table.person is not None):
+        key = "_source_file || ':' || _source_row" if table.files else table.key[0]
+        cursor.execute(f"select {key}, {table.subject} from {table.label} where {table.subject} is not null")
+        is_token = not table.files and table.column(table.key[0]).identifier
+        for record, subject in cursor:
+            if person := done.get((table.label, finding_key(record) if is_token else str(record))):
+                who[table.system.name, subject][person] += 1
+    cursor.execute("select system, subject, person_id from matching.person_records where valid_to is null")
+    ours, theirs = defaultdict(list), defaultdict(list)
+    for system, subject, person_id in cursor:
+        if persons := who.get((system, subject)):
+            person = persons.most_common(1)[0][0]
+            ours[person_id].append((system, person))
+            theirs[person].append((system, person_id))
+    made, real, right = Counter(), Counter(), Counter()
+    for records, pairs in ((ours.values(), made), (theirs.values(), real)):
+        for (one, a), (other, b) in (pair for group in records for pair in combinations(sorted(group), 2)):
+            between = f"{one} and {other}" if one != other else f"{one} alone"
+            pairs.update(("all", between))
+            if pairs is made and a == b:
+                right.update(("all", between))
+    return [
+        {
+            "systems": systems,
+            "pairs": real[systems],
+            "made": made[systems],
+            "precision %": _percent(right[systems], made[systems]),
+            "recall %": _percent(right[systems], real[systems]),
+        }
+        for systems in sorted(real.keys() | made.keys(), key=lambda name: (-real[name], name))
+    ]
 
 
 def score_addresses(cursor, done: list[dict]) -> tuple[list[dict], list[dict]]:

@@ -195,7 +195,7 @@ class Trial:
         self.sql(
             "truncate governance.landings, governance.files, governance.acceptances, quarantine.rows, "
             "governance.disposals, governance.erasures, governance.legal_holds, governance.reidentifications, "
-            "vault.identities, vault.data_keys; "
+            "vault.identities, vault.data_keys, matching.person_records, matching.pairs, matching.decisions; "
             + "; ".join(f"drop schema {name}, {name}_store, {name}_landing cascade" for name in TRIALS)
         )
         self.source("drop schema public cascade; create schema public")

@@ -1,0 +1,260 @@
+"""Who is who across systems: found whatever the spelling, kept apart whatever the likeness, steady from run to run."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import closing
+
+import psycopg2
+import pyarrow as pa
+import pytest
+from conftest import Trial, Warehouse, trial_system
+
+from benchmarks.quality import score_people
+from ingestion.contracts import read_contracts
+from ingestion.privacy import Keys
+from warehouse import matching, vault
+from warehouse.matching import Matched
+from warehouse.subjects import Register
+from warehouse.vault import VaultError
+
+BASIS = {"lawful_basis": "UK GDPR article 6(1)(e) public task: trying"}
+CARE = {
+    "name": "clients",
+    "load": "merge",
+    "key": ["client_no"],
+    "subject": "client_no",
+    "person": ["forename", "surname"],
+    "columns": dict.fromkeys(("client_no", "nhs_no", "forename", "surname", "email", "postcode"), "text")
+    | {"born": "date"},
+    "identifiers": {
+        "client_no": "person_number",
+        "nhs_no": "nhs_number",
+        "forename": "name",
+        "surname": "name",
+        "email": "email",
+        "postcode": "postcode",
+        "born": "date_of_birth",
+    },
+}
+LIBRARY = CARE | {"name": "members"}
+COLUMNS = "client_no, nhs_no, forename, surname, email, postcode, born"
+STRANGERS = """
+    insert into {table}
+    select (1000 + n)::text, null, forename, surname, null, 'WR' || n % 5 || ' ' || n % 9 || 'AB',
+        ('1950-01-01'::date + n * 211)
+    from (
+        select n, (array['Ada', 'Ben', 'Cora', 'Dirk', 'Elsa', 'Finn', 'Gwen', 'Hugh'])[1 + n % 8] as forename,
+            (array['Ash', 'Birch', 'Cedar', 'Doe', 'Elder', 'Fir', 'Hazel', 'Ivy', 'Juniper', 'Oak'])[1 + n % 10]
+            || (array['ton', 'ley', 'ham', 'by', 'wick', 'ford', 'dale'])[1 + n % 7] as surname
+        from generate_series(1, 60) as n
+    ) as people
+"""
+
+
+class County:
+    """Two systems on trial, of clients and of members, each with sixty strangers and whoever a test puts there."""
+
+    def __init__(self, trial: Trial):
+        self.trial = trial
+        for table in ("clients", "members"):
+            trial.source(f"create table {table} ({COLUMNS.replace(',', ' text,')} date)")
+        trial.source(STRANGERS.format(table="clients"))
+        self.systems = [trial_system(CARE, **BASIS), trial_system(LIBRARY, name="raw_twin", **BASIS)]
+
+    def put(self, table: str, *people: Iterable) -> None:
+        """Puts (number, NHS number, forename, surname, e-mail, postcode, birth date) into a source table."""
+        for person in people:
+            self.trial.source(f"insert into {table} values (%s, %s, %s, %s, %s, %s, %s)", tuple(person))
+
+    def match(self) -> Matched:
+        self.trial.load(CARE, **BASIS)
+        self.trial.load(LIBRARY, name="raw_twin", **BASIS)
+        with self.connection("svc_match") as connection:
+            return matching.match(connection, self.systems)
+
+    def connection(self, role: str | None = None) -> closing:
+        connection = psycopg2.connect(self.trial.url)
+        if role:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(f"set role {role}")
+        return closing(connection)
+
+    def token(self, table: str, number: str) -> str:
+        system = "raw_trial" if table == "clients" else "raw_twin"
+        with self.connection() as connection, connection.cursor() as cursor:
+            keys = Keys.current(cursor)
+            declared = next(t for s in self.systems if s.name == system for t in s.tables)
+            text = pa.chunked_array([[number]], pa.string())
+            return keys.tokens(declared.column("client_no"), declared, text)[0].as_py()
+
+    def people(self) -> dict[str, set[tuple[str, str]]]:
+        """{person's id: (system, token) of the records} of everybody who has several."""
+        found = defaultdict(set)
+        for person, system, subject in self.trial.sql(
+            "select person_id, system, subject from matching.person_records where valid_to is null"
+        ):
+            found[person].add((system, subject))
+        return {person: records for person, records in found.items() if len(records) > 1}
+
+    def are_one(self, *records: tuple[str, str]) -> bool:
+        """Whether records (table, number) are one person's, and nobody else's."""
+        named = {
+            ("raw_trial" if table == "clients" else "raw_twin", self.token(table, number)) for table, number in records
+        }
+        return named in self.people().values()
+
+
+@pytest.fixture
+def county(trial: Trial) -> County:
+    return County(trial)
+
+
+ROBERT = ("1", None, "Robert", "Wrenfield", "rw@example.org", "WR1 2AB", "1971-03-14")
+
+
+def test_one_person_is_found_however_the_name_is_written(county: County) -> None:
+    county.put(
+        "clients",
+        ROBERT,
+        ("2", "9434765919", "Margaret", "Teasel", None, "WR5 5AA", "1948-11-02"),
+        ("3", None, "Imogen", "Kestrelham", None, "WR3 3AA", "1990-04-09"),
+    )
+    county.put(
+        "members",
+        ("1", None, "Mr Bob", "WRENFEILD", None, "WR1 2AB", "1971-03-14"),  # short form, two letters swapped
+        ("2", "943 476 5919", "Peggy", "Smith", None, "B60 1AA", "1948-11-02"),  # moved and married; her number says it
+        ("3", None, "Imogen", "Kestrelham", None, "WR3 3AA", "1990-09-04"),  # as Americans write dates
+    )
+    found = county.match()
+    assert (found.records, found.people, found.new_people) == (66, 63, 63)
+    for number in ("1", "2", "3"):
+        assert county.are_one(("clients", number), ("members", number))
+    methods = county.trial.sql(
+        "select system, matched_by, match_probability > 0.95 from matching.person_records where subject = any(%s)",
+        ([county.token("members", number) for number in ("1", "2")],),
+    )
+    assert sorted(methods) == [("raw_twin", "likeness", True), ("raw_twin", "number", True)]
+    clear = "wrenf|robert|bob|teasel|peggy|9434765919|wr1"
+    for table in ("person_records", "pairs", "decisions"):
+        assert county.trial.sql(f"select count(*) from matching.{table} as t where t::text ~* %s", (clear,)) == [(0,)]
+
+
+def test_those_who_are_alike_are_two(county: County) -> None:
+    """Twins, a couple, father and son, and two whose numbers say that they are two."""
+    county.put(
+        "clients",
+        ("1", None, "Harry", "Sorrelby", "s@example.org", "WR2 2AA", "2012-05-05"),
+        ("2", None, "Una", "Plover", "p@example.org", "WR4 4AA", "1960-01-02"),
+        ("3", None, "John", "Medlar", None, "WR6 6AA", "1955-08-08"),
+        ("4", "9434765919", "Ann", "Osier", None, "WR7 7AA", "1980-02-03"),
+    )
+    county.put(
+        "members",
+        ("1", None, "Oscar", "Sorrelby", "s@example.org", "WR2 2AA", "2012-05-05"),
+        ("2", None, "Ulf", "Plover", "p@example.org", "WR4 4AA", "1961-11-12"),
+        ("3", None, "John", "Medlar", None, "WR6 6AA", "1985-10-21"),
+        ("4", "9434765870", "Ann", "Osier", None, "WR7 7AA", "1980-02-03"),
+    )
+    county.match()
+    assert county.people() == {}
+
+
+def test_an_id_stays_and_a_person_who_becomes_two_leaves_it_with_most_records(county: County) -> None:
+    county.put("clients", ROBERT)
+    first = county.match()
+    before = dict(county.trial.sql("select subject, person_id from matching.person_records"))
+    assert first.new_people == first.people == len(before) == 61
+    again = county.match()
+    assert (again.new_people, again.moved_records, again.changed_at) == (0, 0, first.changed_at)
+
+    county.put("members", ("7", *ROBERT[1:]), ("8", None, "Bob", *ROBERT[3:]))
+    joined = county.match()
+    assert (joined.people, joined.new_people, joined.moved_records) == (61, 0, 0)
+    (person,) = county.people()
+    assert person == before[county.token("clients", "1")]
+
+    with county.connection() as connection:
+        one, other = county.token("clients", "1"), county.token("members", "7")
+        matching.decide(connection, one, other, False, "two cousins", "a steward")
+        with pytest.raises(VaultError, match="no record's that is matched"):
+            matching.decide(connection, one, "k1_nobody", True, "a slip", "a steward")
+    parted = county.match()
+    assert (parted.people, parted.new_people, parted.moved_records) == (62, 1, 1)
+    assert list(county.people()) == [person], "two of three records keep the id"
+    assert not county.are_one(("clients", "1"), ("members", "7"), ("members", "8"))
+
+    with county.connection() as connection:
+        assert matching.withdraw(connection, other, one) == 1
+    assert county.match().people == 61, "a decision can be taken back"
+    assert list(county.people()) == [person]
+    history = county.trial.sql(
+        "select count(*), count(valid_to) from matching.person_records where subject = %s", (one,)
+    )
+    assert history[0][0] - history[0][1] == 1, "whose a record was remains written down"
+
+
+def test_a_steward_makes_one_of_two(county: County) -> None:
+    county.put("clients", ROBERT)
+    county.put("members", ("7", None, "Robert", "Elsewhere", None, "DY1 1AA", None))
+    assert county.match().people == 62
+    with county.connection() as connection:
+        tokens = county.token("clients", "1"), county.token("members", "7")
+        matching.decide(connection, *tokens, True, "he came in with his marriage certificate", "a steward")
+    assert county.match().people == 61
+    assert county.are_one(("clients", "1"), ("members", "7"))
+    assert ("steward",) in county.trial.sql("select matched_by from matching.person_records where valid_to is null")
+
+
+def test_who_is_erased_is_matched_no_more_and_new_keys_change_nobody(county: County) -> None:
+    county.put("clients", ROBERT)
+    county.put("members", ("7", None, "Bob", "Wrenfield", "rw@example.org", "WR2 2AA", "1971-03-14"))
+    county.match()
+    with county.connection() as connection:
+        register = Register(connection, county.systems)
+        given = {"name": "Wrenfield", "postcode": "WR1 2AB"}
+        alone, both = register.find(given), register.find(given, matched=True)
+        assert county.token("members", "7") in both - alone
+        people = sorted(person for (person,) in county.trial.sql("select person_id from matching.person_records"))
+        vault.rotate_key(connection, county.systems)
+        assert county.match().new_people == 0
+        assert people == sorted(p for (p,) in county.trial.sql("select person_id from matching.person_records"))
+        register = Register(connection, county.systems)
+        erased = register.find(given, matched=True)
+        register.erase(erased, "IG-1", "somebody")
+    left = county.trial.sql("select count(*) from matching.person_records where subject = any(%s)", (sorted(erased),))
+    assert left == [(0,)]
+
+
+def test_clear_values_never_reach_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    with matching._database() as database:
+        assert database.execute("select current_setting('temp_directory')").fetchone() == ("",)
+        database.execute("set memory_limit = '20MB'")
+        with pytest.raises(matching.duckdb.OutOfMemoryException):
+            database.execute("create table much as select md5(n::text) as text from range(5000000) as r (n)")
+
+
+def test_the_countys_people_are_who_the_truth_says(warehouse: Warehouse) -> None:
+    with closing(psycopg2.connect(warehouse.url)) as connection, connection.cursor() as cursor:
+        patch = pytest.MonkeyPatch()
+        patch.setenv("WAREHOUSE_HOME", str(warehouse.home))
+        tables = {table.label: table for system in read_contracts().values() for table in system.tables}
+        scores = score_people(cursor, warehouse.home, tables, Keys.current(cursor))
+        patch.undo()
+    whole = scores[0]
+    assert whole["pairs"] > 200
+    assert float(whole["precision %"]) > 98
+    assert float(whole["recall %"]) > 95
+    assert warehouse.sql("select count(*) from citizen.dim_persons") == warehouse.sql(
+        "select count(distinct person_id) from matching.person_records where valid_to is null"
+    )
+    shared = "select count(*) from citizen.fct_involvements where person_key in (select person_key from adult_care.{})"
+    assert warehouse.sql(shared.format("fct_care_events")) == [(0,)], "keys of one set open nothing in another"
+
+
+def test_readers_of_open_records_see_nobody_whom_childrens_services_know(warehouse: Warehouse) -> None:
+    reader = warehouse("url", "--reader", "pbi_citizen_open").strip()
+    seen = warehouse.sql("select distinct restriction from citizen.fct_involvements", url=reader)
+    assert seen == [("open",)]
+    children = "select count(*) from citizen.fct_involvements where service_area_name = 'Children and families'"
+    assert warehouse.sql(children, url=reader) == [(0,)]
+    assert warehouse.sql(children)[0][0] > 0
