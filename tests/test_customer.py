@@ -11,10 +11,19 @@ from zoneinfo import ZoneInfo
 import pytest
 from conftest import HOLIDAYS, REAL_DATA, Published, Warehouse
 
-from demo import dynamics, regulatory
+from demo import dynamics, itrent, regulatory
 from demo.county import County, Truth
 
 LONDON = ZoneInfo("Europe/London")
+SERVICES = {  # {subject: (service, the unit that answers for it, and since the restructure if that is another)}
+    "Adult social care": ("ASC", "AD01"),
+    "Countryside": ("CSD", "EN03", "EN04"),
+    "Highways": ("HWY", "EN01"),
+    "Libraries": ("LIB", "AD03"),
+    "Registration": ("REG", "CE02"),
+    "Schools": ("EDU", None),  # the council's company answers for them
+    "Waste": ("WST", "EN02"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +115,74 @@ def test_requests_for_information_are_in_time_by_the_calendar(warehouse: Warehou
     found = dict(warehouse.sql(query))
     assert {kind: found[kind] for kind in (True, False)} == expected
     assert expected[False] > 5
+
+
+def test_cases_and_contacts_are_of_the_service_as_it_was_when_the_case_was_opened(warehouse: Warehouse, made) -> None:
+    expected = {}
+    for key, row in made[0]["incidents"].items():
+        if not row["title"].startswith("TEST"):
+            opened = datetime.fromisoformat(row["createdon"]).astimezone(LONDON).date()
+            is_later, (service, *teams) = opened >= itrent.RESTRUCTURE, SERVICES[row["subject"]]
+            unit = itrent.UNITS.get(teams[-1 if is_later else 0])
+            now = unit and (unit.name, unit.directorate)
+            expected[key] = (service, *((unit.later if unit and unit.later and is_later else now) or (None, None)))
+    cases = warehouse.sql(
+        "select case_reference, service_code, unit_name, directorate_name "
+        "from customer.fct_cases as c left join customer.dim_services as s on c.service_key = s.service_key"
+    )
+    assert {key: tuple(found) for key, *found in cases} == expected
+    assert set(expected.values()) >= {
+        ("REG", "Transformation", "Chief Executive"),
+        ("REG", "Digital and Change", "Resources"),
+        ("CSD", "Economy Support", "Economy and Infrastructure"),
+        ("CSD", "Planning and Growth", "Economy and Infrastructure"),
+        ("EDU", None, None),
+    }
+    differing = (
+        "select 1 from customer.fct_contacts as c left join customer.fct_cases as f on c.case_key = f.case_key "
+        "where c.service_key is distinct from f.service_key"
+    )
+    assert warehouse.sql(differing) == []
+
+
+def test_a_service_is_answered_for_without_gaps_and_by_one_team_on_a_day(warehouse: Warehouse) -> None:
+    found = warehouse.sql(
+        "select unit_code, unit_name, directorate_name, valid_from_date, valid_to_date, is_current "
+        "from customer.dim_services where service_code in ('REG-CI', 'CSD') order by service_code, valid_from_date"
+    )
+    calendar, begin, change = date(2005, 4, 1), itrent.BEGIN, itrent.RESTRUCTURE
+    before, day = change - timedelta(1), timedelta(1)
+    assert found == [
+        ("EN03", None, None, calendar, begin - day, False),
+        ("EN03", "Economy Support", "Economy and Infrastructure", begin, before, False),
+        ("EN04", "Planning and Growth", "Economy and Infrastructure", change, None, True),
+        ("CE02", None, None, calendar, begin - day, False),
+        ("CE02", "Transformation", "Chief Executive", begin, before, False),
+        ("CE02", "Digital and Change", "Resources", change, None, True),
+    ]
+    days = (
+        "select service_code, count(*) from customer.dim_services as s inner join customer.dim_dates as d "
+        "on d.date_day between s.valid_from_date and coalesce(s.valid_to_date, 'infinity') "
+        "group by service_code, date_day having count(*) <> 1"
+    )
+    assert warehouse.sql(days) == []
+    missing = "select 1 from customer.dim_services where cost_centre_code is not null and cost_centre_name is null"
+    assert warehouse.sql(missing) == [], "the invented ledger has every cost centre that the list names"
+
+
+def test_requests_to_regulatory_services_are_of_a_service(warehouse: Warehouse) -> None:
+    expected = Counter(
+        {"Noise complaint": "Noise", "Rat Complaint": "Pest control"}.get(
+            row["Type"], "Noise" if row["Kind"] == "Noise Request" else "Environmental protection"
+        )
+        for row in made_requests(date(2026, 10, 31)).values()
+    )
+    found = (
+        "select service_name, count(*) from customer.fct_service_requests as r "
+        "left join customer.dim_services as s on r.service_key = s.service_key group by 1"
+    )
+    assert dict(warehouse.sql(found)) == expected
+    assert len(expected) == 3
 
 
 def test_no_token_reaches_a_mart_and_a_persons_key_is_this_sets_alone(warehouse: Warehouse) -> None:

@@ -17,7 +17,14 @@ from ingestion.contracts import read_contracts
 SETS = {  # publish sets, and systems that they rest on
     "adult_care": {"raw_mosaic", "raw_reference"},
     "children": {"raw_liquidlogic", "raw_reference"},
-    "customer": {"raw_dynamics", "raw_reference", "raw_regulatory"},
+    "customer": {
+        "raw_dynamics",
+        "raw_erp",
+        "raw_itrent",
+        "raw_procurement",
+        "raw_reference",
+        "raw_regulatory",
+    },
     "education": {"raw_capita", "raw_reference"},
     "finance": {"raw_erp", "raw_procurement", "raw_reference"},
     "highways": {"raw_confirm", "raw_fixmystreet", "raw_open311", "raw_reference"},

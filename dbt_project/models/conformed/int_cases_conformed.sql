@@ -30,6 +30,12 @@ case_types as (
 
 ),
 
+service_source_values as (
+
+    select * from {{ ref('service_source_values') }}
+
+),
+
 dim_dates as (
 
     select * from {{ ref('dim_dates') }}
@@ -60,6 +66,7 @@ described as (
         incidents.*,
         case_types.case_type_name,
         case_types.service_level_hours,
+        service_source_values.service_code,
         contact_channels.channel_code,
         contact_channels.channel_name,
         int_contacts_conformed.district_code,
@@ -77,6 +84,8 @@ described as (
         on incidents.case_type_code = case_types.case_type_code
     left join contact_channels
         on incidents.origin_code = contact_channels.source_value
+    left join service_source_values
+        on incidents.service_name = service_source_values.source_value
     left join int_contacts_conformed
         on incidents.contact_token = int_contacts_conformed.contact_token
     left join contacts_counted
@@ -120,6 +129,7 @@ final as (
         case_reference,
         case_type_code,
         case_type_name,
+        service_code,
         service_name,
         channel_code,
         channel_name,

@@ -18,6 +18,12 @@ contact_channels as (
 
 ),
 
+service_source_values as (
+
+    select * from {{ ref('service_source_values') }}
+
+),
+
 dim_dates as (
 
     select * from {{ ref('dim_dates') }}
@@ -42,6 +48,7 @@ described as (
             and service_requests.type_name_raw is distinct from service_request_types.type_name,
             false
         ) as is_type_cut,
+        coalesce(services_of_types.service_code, services_of_kinds.service_code) as service_code,
         contact_channels.channel_code,
         contact_channels.channel_name,
         coalesce(service_requests.closed_date < service_requests.received_date, false) as is_closed_before_received,
@@ -50,6 +57,10 @@ described as (
     cross join as_at
     left join service_request_types
         on service_requests.type_name_raw = left(service_request_types.type_name, 40)
+    left join service_source_values as services_of_types
+        on service_requests.type_name_raw = services_of_types.source_value
+    left join service_source_values as services_of_kinds
+        on service_requests.kind_name = services_of_kinds.source_value
     left join contact_channels
         on service_requests.received_how = contact_channels.source_value
 
@@ -63,6 +74,7 @@ final as (
         described.kind_name,
         described.type_name,
         described.type_name_raw,
+        described.service_code,
         described.status_name,
         described.channel_code,
         described.channel_name,

@@ -6,38 +6,50 @@ int_cases_conformed as (
 
 ),
 
+customer__dim_services as (
+
+    select * from {{ ref('customer__dim_services') }}
+
+),
+
 final as (
 
     select
-        case_key,
-        person_key,
-        case_reference,
-        case_type_code,
-        case_type_name,
-        service_name,
-        channel_code,
-        channel_name,
-        district_code,
-        district_name,
-        state_name,
-        reopened_count,
-        contact_count,
-        service_level_hours,
-        close_working_hours,
-        age_working_hours,
-        is_open,
-        is_reopened,
-        is_resolved_first_time,
-        is_within_service_level,
-        is_within_source_deadline,
-        is_closed_before_created,
-        created_at,
-        closed_at,
-        created_date,
-        closed_date,
-        as_at_date
+        int_cases_conformed.case_key,
+        int_cases_conformed.person_key,
+        int_cases_conformed.case_reference,
+        int_cases_conformed.case_type_code,
+        int_cases_conformed.case_type_name,
+        customer__dim_services.service_key,
+        int_cases_conformed.service_name,
+        int_cases_conformed.channel_code,
+        int_cases_conformed.channel_name,
+        int_cases_conformed.district_code,
+        int_cases_conformed.district_name,
+        int_cases_conformed.state_name,
+        int_cases_conformed.reopened_count,
+        int_cases_conformed.contact_count,
+        int_cases_conformed.service_level_hours,
+        int_cases_conformed.close_working_hours,
+        int_cases_conformed.age_working_hours,
+        int_cases_conformed.is_open,
+        int_cases_conformed.is_reopened,
+        int_cases_conformed.is_resolved_first_time,
+        int_cases_conformed.is_within_service_level,
+        int_cases_conformed.is_within_source_deadline,
+        int_cases_conformed.is_closed_before_created,
+        int_cases_conformed.created_at,
+        int_cases_conformed.closed_at,
+        int_cases_conformed.created_date,
+        int_cases_conformed.closed_date,
+        int_cases_conformed.as_at_date
     from int_cases_conformed
-    where not is_test
+    left join customer__dim_services
+        on
+            int_cases_conformed.service_code = customer__dim_services.service_code
+            and int_cases_conformed.created_date between customer__dim_services.valid_from_date
+            and coalesce(customer__dim_services.valid_to_date, 'infinity')
+    where not int_cases_conformed.is_test
 
 )
 

@@ -6,19 +6,28 @@ int_customer_contacts_conformed as (
 
 ),
 
+customer__fct_cases as (
+
+    select * from {{ ref('customer__fct_cases') }}
+
+),
+
 final as (
 
     select
-        contact_key,
-        case_key,
-        person_key,
-        channel_code,
-        channel_name,
-        service_name,
-        contacted_at,
-        contacted_date
+        int_customer_contacts_conformed.contact_key,
+        int_customer_contacts_conformed.case_key,
+        int_customer_contacts_conformed.person_key,
+        int_customer_contacts_conformed.channel_code,
+        int_customer_contacts_conformed.channel_name,
+        customer__fct_cases.service_key,
+        int_customer_contacts_conformed.service_name,
+        int_customer_contacts_conformed.contacted_at,
+        int_customer_contacts_conformed.contacted_date
     from int_customer_contacts_conformed
-    where not is_test
+    left join customer__fct_cases
+        on int_customer_contacts_conformed.case_key = customer__fct_cases.case_key
+    where not int_customer_contacts_conformed.is_test
 
 )
 

@@ -6,25 +6,37 @@ int_service_requests_conformed as (
 
 ),
 
+customer__dim_services as (
+
+    select * from {{ ref('customer__dim_services') }}
+
+),
+
 final as (
 
     select
-        service_request_key,
-        service_request_reference,
-        kind_name,
-        type_name,
-        status_name,
-        channel_code,
-        channel_name,
-        close_working_days,
-        age_working_days,
-        is_open,
-        is_closed_before_received,
-        received_at,
-        received_date,
-        closed_date,
-        as_at_date
+        int_service_requests_conformed.service_request_key,
+        int_service_requests_conformed.service_request_reference,
+        int_service_requests_conformed.kind_name,
+        int_service_requests_conformed.type_name,
+        customer__dim_services.service_key,
+        int_service_requests_conformed.status_name,
+        int_service_requests_conformed.channel_code,
+        int_service_requests_conformed.channel_name,
+        int_service_requests_conformed.close_working_days,
+        int_service_requests_conformed.age_working_days,
+        int_service_requests_conformed.is_open,
+        int_service_requests_conformed.is_closed_before_received,
+        int_service_requests_conformed.received_at,
+        int_service_requests_conformed.received_date,
+        int_service_requests_conformed.closed_date,
+        int_service_requests_conformed.as_at_date
     from int_service_requests_conformed
+    left join customer__dim_services
+        on
+            int_service_requests_conformed.service_code = customer__dim_services.service_code
+            and int_service_requests_conformed.received_date between customer__dim_services.valid_from_date
+            and coalesce(customer__dim_services.valid_to_date, 'infinity')
 
 )
 
