@@ -1,5 +1,7 @@
-"""Who read what: from a reader's statement through the server's log to the mart that tells of it."""
+"""Who read what, from a reader's statement through the server's log to the mart that tells of it; and what there is to
+read, from the source contracts to the Information Asset Register."""
 
+from collections import Counter
 from contextlib import closing
 
 import adbc_driver_postgresql.dbapi
@@ -7,6 +9,10 @@ import psycopg2
 import pytest
 from conftest import Warehouse
 from psycopg2 import sql
+
+from ingestion.contracts import read_contracts
+from orchestration.definitions import manifest
+from orchestration.models import sets_and_inputs
 
 SOUGHT = "999 123 4567"  # what a statement may look for: an NHS number, of those that are never given to anybody
 LOAD = "from ingestion.pipeline import *; from ingestion.contracts import *; load_system(read_contracts()['serverlog'])"
@@ -122,3 +128,55 @@ def test_a_reader_cannot_change_what_is_logged(warehouse: Warehouse, setting: st
     url = warehouse("url", "--reader", "pbi_finance").strip()
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         warehouse.sql(f"set {setting}", url=url)
+
+
+def test_the_register_has_every_table_of_every_contract_as_the_contract_says(warehouse: Warehouse) -> None:
+    strength = ("none", "personal", "special_category", "identifier")
+    inputs, expected = sets_and_inputs(manifest), []
+    for name, system in read_contracts().items():
+        for table in system.tables:
+            classes = Counter(column.privacy for column in table.columns)
+            source = f"source.worcestershire.{table.label}"
+            expected.append(
+                (
+                    *(table.label, name, system.description, table.description, system.kind),
+                    *(system.information_asset_owner, system.data_owner, system.purpose, system.lawful_basis),
+                    system.special_category_basis if classes["special_category"] else None,
+                    max(classes, key=strength.index),
+                    *(classes[privacy] for privacy in strength),
+                    *(table.retention or system.retention, table.retained_from, system.sharing, table.load),
+                    *(system.schedule, system.time_zone),
+                    ", ".join(sorted(found for found, members in inputs.items() if source in members)) or None,
+                )
+            )
+    found = warehouse.sql(
+        "select asset_name, system_name, system_description, asset_description, location_kind, "
+        "information_asset_owner, data_owner, purpose, lawful_basis, special_category_basis, classification, "
+        "none_column_count, personal_column_count, special_category_column_count, identifier_column_count, "
+        "retention, retained_from_column, sharing, load_mode, schedule, time_zone, publish_sets "
+        "from usage.dim_information_assets",
+        url=warehouse("url", "--reader", "pbi_information_governance").strip(),
+    )
+    assert sorted(found) == sorted(expected)
+    assert {row[10] for row in found} == set(strength), "each class is tried"
+    assert any("'" in words for row in found for words in row[2:9]), "and what SQL has to quote"
+
+
+def test_the_register_goes_to_the_outbox_with_headings_and_readers_for_people(warehouse: Warehouse) -> None:
+    rows = {row["Asset"]: row for row in warehouse.rows("outbox/information_asset_register.csv")}
+    systems = read_contracts().values()
+    assert rows.keys() == {table.label for system in systems for table in system.tables}
+    for system in systems:
+        for table in system.tables:
+            row = rows[table.label]
+            assert row["Lawful basis"] == system.lawful_basis
+            assert (row["Information asset owner"], row["Data owner"]) == (
+                system.information_asset_owner,
+                system.data_owner,
+            )
+            assert row["Columns"] == str(len(table.columns))
+    cases, requests = rows["raw_dynamics.incidents"], rows["raw_dynamics.foi_requests"]
+    assert (cases["Classification"], requests["Classification"]) == ("Identifies people", "Not about people")
+    assert "Customer services managers" in cases["Readers of its reports"]
+    assert "The public, by the council's web site" in requests["Readers of its reports"]
+    assert "The public" not in cases["Readers of its reports"]
