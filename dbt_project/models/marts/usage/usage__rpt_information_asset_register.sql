@@ -17,6 +17,7 @@ final as (
             when 'database' then 'Database'
             when 'files' then 'Files'
             when 'api' then 'Web service'
+            when 'warehouse' then 'This warehouse'
         end as "Kept in",
         information_asset_owner as "Information asset owner",
         data_owner as "Data owner",
