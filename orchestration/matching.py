@@ -6,7 +6,7 @@ from contextlib import closing
 import dagster as dg
 import psycopg2
 
-from ingestion.contracts import System
+from ingestion.contracts import SourceError, System
 from warehouse.matching import match
 
 KEY = dg.AssetKey(["matching", "person_records"])
@@ -25,8 +25,11 @@ def build_matching(systems: list[System]) -> dg.AssetsDefinition:
         description="Whose each system's record of a person is, by a random id that no other person ever has.",
     )
     def person_records() -> dg.MaterializeResult:
-        with closing(psycopg2.connect(os.environ["VAULT_URL"])) as connection:
-            found = match(connection, systems)
+        try:
+            with closing(psycopg2.connect(os.environ["VAULT_URL"])) as connection:
+                found = match(connection, systems)
+        except SourceError as error:
+            raise dg.Failure(description=str(error)) from None
         return dg.MaterializeResult(
             metadata={name: value for name, value in found._asdict().items() if name != "changed_at"},
             data_version=dg.DataVersion(str(found.changed_at)),

@@ -153,15 +153,16 @@ def match(connection, systems: Iterable[System]) -> Matched:
     A person's id is random, and kept from run to run. Where two people turn out to be one, the older id stays; where
     one turns out to be two, it stays with most of the records. No id is given to anybody else.
     """
-    with _database() as database:
+    with connection, connection.cursor() as cursor, _database() as database:
+        cursor.execute("select pg_advisory_xact_lock(hashtext('matching'))")
+        # nobody is erased, no key is changed and no build reads meanwhile
+        cursor.execute("select pg_advisory_xact_lock_shared(hashtext(%s))", [BUILD_LOCK])
         _gather(connection, systems, database)
         pairs = _pairs(database)
         records = database.execute(
             "select system, subject, list(distinct nhs_number), list(distinct born) "
             "from who inner join people using (who) group by all order by any_value(who)"
         ).fetchall()
-    with connection, connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock_shared(hashtext(%s))", [BUILD_LOCK])  # no build reads meanwhile
         cursor.execute("select is_same, one, other from matching.decisions where withdrawn_at is null")
         return _keep(cursor, records, *_grouped(records, pairs, cursor.fetchall()))
 
@@ -269,7 +270,7 @@ def train(connection, systems: Iterable[System]) -> None:
         ],
         additional_columns_to_retain=["who"],
     )
-    with _database() as database:
+    with connection, _database() as database:
         _gather(connection, systems, database)
         linker = Linker("people", settings, DuckDBAPI(database))
         learn = linker.training
@@ -301,12 +302,12 @@ def _gather(connection, systems: Iterable[System], database: duckdb.DuckDBPyConn
         "create table described (system text, subject text, forename text, surname text, born text, nhs_number text);"
         "create table held (system text, subject text, kind text, value text)"
     )
-    with connection, connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute("select exists (select from vault.identities)")
         keys = Keys.current(cursor) if cursor.fetchone()[0] else None  # nobody needs a key to open nothing
-        for table in (table for system in systems for table in system.tables if table.evidence):
-            for clear in opened(connection, table, keys):
-                _take(database, table, keys, clear)
+    for table in (table for system in systems for table in system.tables if table.evidence):
+        for clear in opened(connection, table, keys):
+            _take(database, table, keys, clear)
     forms = [(form, n) for n, line in enumerate(FORMS.split("|")) for form in line.split()]
     database.register("given_forms", pa.table({"form": [form for form, _ in forms], "number": [n for _, n in forms]}))
     lists = ", ".join(f"list(distinct value) filter (where kind = '{kind}') as {kind}" for kind in MANY.values())
