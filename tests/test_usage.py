@@ -179,6 +179,8 @@ def test_the_register_goes_to_the_outbox_with_headings_and_readers_for_people(wa
                 system.data_owner,
             )
             assert row["Columns"] == str(len(table.columns))
+    kept = {name: rows[name]["Kept for"] for name in ("raw_dynamics.incidents", "raw_serverlog.entries")}
+    assert kept == {"raw_dynamics.incidents": "6 years", "raw_serverlog.entries": "90 days"}
     cases, requests = rows["raw_dynamics.incidents"], rows["raw_dynamics.foi_requests"]
     assert (cases["Classification"], requests["Classification"]) == ("Identifies people", "Not about people")
     assert "Customer services managers" in cases["Readers of its reports"]

@@ -36,7 +36,7 @@ final as (
         purpose as "Purpose",
         lawful_basis as "Lawful basis",
         special_category_basis as "Special category basis",
-        retention as "Kept for",
+        retention::interval::text as "Kept for",
         retained_from_column as "Counted from",
         sharing as "Shared with",
         report_readers as "Readers of its reports",
