@@ -30,7 +30,7 @@ HOLIDAYS = {
 }
 CONFIGURED = {
     *filter(None, (system.location for system in read_contracts().values())),
-    *("LOADER_URL", "OUTBOX", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL"),
+    *("LOADER_URL", "VAULT_URL", "OUTBOX", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL"),
     *("OPEN311_TOKEN_URL", "OPEN311_CLIENT_ID", "OPEN311_CLIENT_SECRET"),
 }
 
