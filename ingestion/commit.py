@@ -87,21 +87,6 @@ class UnreconciledError(Exception):
         self.tables = tables
 
 
-def prepare_landing(connection, system: System, extracts: Iterable[Extract]) -> None:
-    """Makes the landing tables anew, with the contract's types, for dlt to fill."""
-    with connection, connection.cursor() as cursor:
-        cursor.execute(
-            "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'r'",
-            [f"{system.name}_landing"],
-        )
-        for (leftover,) in cursor.fetchall():  # an interrupted load's, and dlt's own
-            cursor.execute(sql.SQL("drop table {}").format(sql.Identifier(f"{system.name}_landing", leftover)))
-        for extract in extracts:
-            columns = [sql.SQL("{} " + kind).format(sql.Identifier(name)) for name, kind in extract.columns.items()]
-            table = sql.Identifier(f"{system.name}_landing", extract.table.name)
-            cursor.execute(sql.SQL("create table {} ({})").format(table, sql.SQL(", ").join(columns)))
-
-
 def commit(cursor, extracts: list[Extract], load_id: str) -> list[Landing]:
     """Brings every extract into its raw table, or none: raises SourceError where a guard refuses one.
 

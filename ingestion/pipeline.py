@@ -29,12 +29,12 @@ from ingestion.commit import (
     commit,
     known_identities,
     last_landings,
-    prepare_landing,
     record_landing,
 )
 from ingestion.contracts import ROOT, SourceError, System, Table
 from ingestion.databases import Cursor, Database, open_database
 from ingestion.files import fingerprint, matching_files, read_file
+from ingestion.landing import Columns, landing, prepare_landing
 from ingestion.privacy import Keys, Splitter
 from ingestion.tables import MOST_REJECTS, conform
 
@@ -96,11 +96,11 @@ def _load(
         keys = Keys.current(cursor) if any(table.identifiers for table in tables) else None
     pa.set_memory_pool(_memory_pool(with_identities=keys is not None))
     location = os.environ[system.location] if system.location else ""
+    landing_tables: Columns = {}  # what has changed, which is known when all is read
     pipeline = dlt.pipeline(
         system.short_name,
         pipelines_dir=str(folder),
-        destination=dlt.destinations.postgres(os.environ["LOADER_URL"]),
-        dataset_name=f"{system.name}_landing",
+        destination=landing(system, os.environ["LOADER_URL"], landing_tables),
     )
     reads_database = system.kind == "database" and not redrive
     with open_database(system, location) if reads_database else nullcontext() as database:
@@ -136,7 +136,8 @@ def _load(
     changed = [reader.extract for reader in reading if reader.is_changed]
     if changed:
         pipeline.normalize()
-        prepare_landing(connection, system, changed)
+        landing_tables |= {extract.table.name: extract.columns for extract in changed}
+        prepare_landing(connection, system, landing_tables)
         pipeline.load()
     with connection, connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock_shared(hashtext(%s))", [BUILD_LOCK])

@@ -293,6 +293,52 @@ def test_values_at_the_edge_land_or_are_parted_never_changed(trial: Trial) -> No
     ]
 
 
+def test_every_type_lands_digit_for_digit_over_many_batches(trial: Trial) -> None:
+    columns = {
+        "n": "bigint",
+        "f": "double precision",
+        "b": "boolean",
+        "d": "date",
+        "t": "timestamptz",
+        "x": "text",
+        "wide": "numeric(38,10)",
+        "part": "numeric(5,5)",
+        "whole": "numeric(38,0)",
+    }
+    trial.source(
+        "create table cases as select (case i % 4 when 0 then i - 9223372036854775808 else i * 97 end)::bigint as n, "
+        "sin(i) * 10.0 ^ (i % 600 - 300)::float8 as f, nullif(i % 3, 2) = 0 as b, "
+        "date '0001-01-01' + (i * 7919 % 3652000)::integer as d, "
+        "timestamptz '0001-01-02Z' + i * 7919 % 3652000 * interval '1 day' + i * interval '1.000001 seconds' as t, "
+        "case when i % 5 > 0 then repeat(chr((i % 2000)::integer + 32), (i % 300)::integer) end as x, "
+        "case when i % 7 > 0 then (i - 15000) * 7919 * 10.0 ^ (i % 24 - 10)::integer end::numeric(38,10) as wide, "
+        "((i * 7919 % 199999 - 99999) / 100000.0)::numeric(5,5) as part, "
+        "(power(10::numeric, (i % 38)::integer) * (i % 3 - 1))::numeric(38,0) as whole "
+        "from generate_series(0::bigint, 30000) as i"
+    )
+    (landing,) = trial.load({"name": "cases", "columns": columns, "load": "replace"})
+    assert (landing.read, landing.total) == (30_001, 30_001)
+    assert same(trial, ", ".join(columns))
+
+
+def test_moments_of_one_column_may_have_an_offset_or_none(trial: Trial) -> None:
+    trial.source(
+        "create table cases (n bigint, t text); insert into cases values (1, '2026-07-01 12:00:00+00'), "
+        "(2, '2026-07-01T12:00:00.5'), (3, '2026-07-01'), (4, null), (5, '2026-07-01T12:00:00-02:30'), (6, 'soon')"
+    )
+    columns = {"n": "bigint", "t": "timestamptz"}
+    (landing,) = trial.load({"name": "cases", "columns": columns, "load": "replace"})
+    assert (landing.total, landing.quarantined) == (5, 1)
+    moments = [moment for (moment,) in trial.sql("select t at time zone 'UTC' from raw_trial.cases order by n")]
+    assert moments == [
+        datetime(2026, 7, 1, 12),
+        datetime(2026, 7, 1, 11, 0, 0, 500_000),
+        datetime(2026, 6, 30, 23),
+        None,
+        datetime(2026, 7, 1, 14, 30),
+    ]
+
+
 def test_texts_of_a_session_in_another_encoding_and_of_an_extension_s_type_arrive(trial: Trial) -> None:
     trial.source(
         "create extension citext; create table notes (note text, code citext, padded char(3)); "

@@ -1,0 +1,81 @@
+"""The landing schema, where dlt brings an extract before anything is committed: its tables, and the way to them."""
+
+from collections.abc import Iterator
+
+import dlt
+import psycopg2
+import pyarrow.parquet as pq
+from dlt.common.destination import Destination
+from dlt.common.schema.typing import TTableSchema
+from pgpq import ArrowToPostgresBinaryEncoder
+from psycopg2 import sql
+
+from ingestion.contracts import System
+
+COPY_ROWS = 10_000  # encoded at a time
+COPY_BYTES = 1 << 16  # sent at a time
+
+
+Columns = dict[str, dict[str, str]]  # {table: {column: Postgres type}}
+
+
+def prepare_landing(connection, system: System, tables: Columns) -> None:
+    """Makes the landing tables anew, for dlt to fill."""
+    schema = f"{system.name}_landing"
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'r'", [schema]
+        )
+        for (leftover,) in cursor.fetchall():  # an interrupted load's
+            cursor.execute(sql.SQL("drop table {}").format(sql.Identifier(schema, leftover)))
+        for name, kinds in tables.items():
+            columns = [sql.SQL("{} " + kind).format(sql.Identifier(column)) for column, kind in kinds.items()]
+            create = sql.SQL("create table {} ({})")
+            cursor.execute(create.format(sql.Identifier(schema, name), sql.SQL(", ").join(columns)))
+
+
+def landing(system: System, url: str, tables: Columns) -> Destination:
+    """Where dlt loads to: a binary COPY of each Parquet file of these tables into its own, whole or not at all.
+
+    `tables` may be filled as late as the load. dlt's own Postgres destination goes by ADBC, whose wheels are built
+    without optimisation: three times the processor time for each row (docs/decisions.md).
+    """
+
+    @dlt.destination(loader_file_format="parquet", batch_size=0, name="landing")
+    def copy(path: str, table: TTableSchema) -> None:
+        if table["name"] not in tables:
+            return
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            encoder = ArrowToPostgresBinaryEncoder(file.schema_arrow)
+
+            def encoded() -> Iterator[bytes]:
+                yield encoder.write_header()
+                yield from map(encoder.write_batch, file.iter_batches(COPY_ROWS, use_threads=False))
+                yield encoder.finish()
+
+            query = sql.SQL("copy {} ({}) from stdin with (format binary)").format(
+                sql.Identifier(f"{system.name}_landing", table["name"]),
+                sql.SQL(", ").join(map(sql.Identifier, file.schema_arrow.names)),
+            )
+            connection = psycopg2.connect(url)
+            try:
+                with connection, connection.cursor() as cursor:
+                    cursor.copy_expert(query, _Stream(filter(None, encoded())), COPY_BYTES)  # it may hold rows back
+            finally:
+                connection.close()
+
+    return copy()
+
+
+class _Stream:
+    """What is made piece by piece, none of them empty, read like a file."""
+
+    def __init__(self, pieces: Iterator[bytes]):
+        self.pieces, self.left = pieces, memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most as many; none at the end."""
+        if not self.left:
+            self.left = memoryview(next(self.pieces, b""))
+        taken, self.left = self.left[:size], self.left[size:]
+        return taken.tobytes()
