@@ -39,7 +39,7 @@ from ingestion.privacy import Keys, Splitter
 from ingestion.tables import MOST_REJECTS, conform
 
 FILE_BYTES = 48_000_000  # of a file on its way to the warehouse; two are loaded at once
-SPLIT_BYTES = 8_000_000  # of rows from which identifiers are parted at a time
+SPLIT_BYTES = 3_000_000  # of rows from which identifiers are parted at a time
 QUICK = {"compression": "none", "use_dictionary": False, "write_statistics": False}  # the files live for seconds
 GROUP_ROWS = 10_000  # of a file, held in memory while they are loaded
 MANY_ROWS = 20  # rows of an API's answers of which at least one should have each declared field

@@ -239,8 +239,8 @@ class Splitter:
         places = pc.index_in(content, self._met[CONTENT])
         if places.null_count:
             new = content.filter(pc.is_null(places)).unique()
+            places = pc.coalesce(places, pc.add(pc.index_in(content, new), pa.scalar(len(self._met), pa.int32())))
             self._met = pa.concat_tables([self._met, self._identities(new, texts, content)]).combine_chunks()
-            places = pc.index_in(content, self._met[CONTENT])
         for name in self.names:
             rows = rows.set_column(rows.column_names.index(name), name, self._met[name].take(places))
         for name in (name for name in self.landed if name not in self.names):
