@@ -1,7 +1,7 @@
 """HR and payroll from monthly workbooks to the marts: findings are the faults, figures are those counted beside dbt."""
 
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import date, timedelta
 
 import pytest
@@ -101,6 +101,30 @@ def test_units_are_as_they_were_before_and_after_the_restructure(warehouse: Ware
         ("PH01", "Public Health", "Adults and Communities", begin, end),
         ("PH01", "Public Health", "Public Health and Wellbeing", itrent.RESTRUCTURE, None),
     ]
+
+
+def test_posts_and_who_holds_them_are_those_of_each_months_workbook(warehouse: Warehouse, made) -> None:
+    expected = posts_in_force(made)
+    found = dict(
+        warehouse.sql(
+            "select m.month_end_date, count(distinct p.position_key) from workforce.dim_positions as p "
+            "inner join (select distinct month_end_date from workforce.fct_headcount_months) as m "
+            "on m.month_end_date between p.valid_from_date and coalesce(p.valid_to_date, 'infinity') group by 1"
+        )
+    )
+    posts = Counter()
+    for (month, _), rows in expected.items():
+        posts[month] += len(rows)
+    assert found == posts
+    at_the_top = "select count(*) from workforce.dim_positions where is_current and manager_position_key is null"
+    whole = "select count(*) from workforce.dim_positions where is_current"
+    assert 0 < warehouse.sql(at_the_top)[0][0] < warehouse.sql(whole)[0][0] / 4, "most posts report to another"
+    unknown = (
+        "select 1 from workforce.fct_headcount_months as h where is_employed_at_month_end and not exists (select from "
+        "workforce.dim_employees as e where e.person_key = h.person_key "
+        "and h.month_end_date between e.valid_from_date and coalesce(e.valid_to_date, 'infinity'))"
+    )
+    assert warehouse.sql(unknown) == []
 
 
 def test_no_token_and_no_small_number_reaches_a_reader(warehouse: Warehouse) -> None:

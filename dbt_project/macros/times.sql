@@ -31,3 +31,76 @@
         end
     )
 {%- endmacro %}
+
+{# What stayed the same of something in the months' workbooks, as a select: its key, its attributes, from when to when. A
+   month in which it is missing changes nothing; what is not in the latest month has ended. #}
+{% macro versions_by_month(months, key, attributes) -%}
+    with
+
+    told as (
+
+        select distinct
+            {{ key }},
+            {{ attributes | join(', ') }},
+            month_end_date
+        from {{ months }}
+
+    ),
+
+    compared as (
+
+        select
+            *,
+            (
+                {% for attribute in attributes %}
+                    {{ 'or' if not loop.first }} {{ attribute }} is distinct from lag({{ attribute }}) over (
+                        partition by {{ key }} order by month_end_date
+                    )
+                {% endfor %}
+            ) as is_change
+        from told
+
+    ),
+
+    numbered as (
+
+        select
+            *,
+            count(*) filter (where is_change) over (partition by {{ key }} order by month_end_date) as version_number
+        from compared
+
+    ),
+
+    versions as (
+
+        select
+            {{ key }},
+            {{ attributes | join(', ') }},
+            date_trunc('month', min(month_end_date))::date as first_month_date,
+            max(month_end_date) as last_seen_date
+        from numbered
+        group by {{ key }}, {{ attributes | join(', ') }}, version_number
+
+    ),
+
+    bounded as (
+
+        select
+            *,
+            lead(first_month_date) over (partition by {{ key }} order by first_month_date) as next_month_date,
+            (select max(told.month_end_date) from told) as latest_date
+        from versions
+
+    )
+
+    select
+        {{ key }},
+        {{ attributes | join(', ') }},
+        first_month_date as valid_from_date,
+        coalesce(
+            next_month_date - 1,
+            case when last_seen_date < latest_date then last_seen_date end
+        ) as valid_to_date,
+        next_month_date is null and last_seen_date = latest_date as is_current
+    from bounded
+{%- endmacro %}

@@ -67,6 +67,7 @@ final as (
         {{ surrogate_key(['employees.month_end_date', 'employees.position_reference']) }} as post_month_key,
         employees.month_end_date,
         employees.position_reference,
+        employees.manager_position_reference,
         employees.employee_token,
         dim_organisation_units.organisation_unit_key,
         employees.post_title,

@@ -1,0 +1,58 @@
+with
+
+stg_itrent__employees as (
+
+    select * from {{ ref('stg_itrent__employees') }}
+
+),
+
+pupil_ethnicities as (
+
+    select * from {{ ref('pupil_ethnicities') }}
+
+),
+
+months as (
+
+    -- of several posts in a month, what any of them tells of the person
+    select
+        stg_itrent__employees.employee_token,
+        stg_itrent__employees.month_end_date,
+        min(pupil_ethnicities.ethnicity_name) as ethnicity_name,
+        coalesce(bool_or(stg_itrent__employees.is_disabled), false) as is_disabled,
+        min(stg_itrent__employees.birth_month_date) as birth_month,
+        min(stg_itrent__employees.start_date) as start_date
+    from stg_itrent__employees
+    left join pupil_ethnicities
+        on stg_itrent__employees.ethnicity_code = pupil_ethnicities.ethnicity_code
+    where
+        stg_itrent__employees.leaving_date is null
+        or stg_itrent__employees.leaving_date >= date_trunc('month', stg_itrent__employees.month_end_date)::date
+    group by stg_itrent__employees.employee_token, stg_itrent__employees.month_end_date
+
+),
+
+versions as (
+
+    {{ versions_by_month('months', 'employee_token', ['ethnicity_name', 'is_disabled', 'birth_month', 'start_date']) }}
+
+),
+
+final as (
+
+    select
+        {{ surrogate_key(['employee_token', 'valid_from_date']) }} as employee_version_key,
+        employee_token,
+        {{ person_key('workforce', 'employee_token') }} as person_key,
+        coalesce(ethnicity_name, 'Not known') as ethnicity_name,
+        is_disabled,
+        is_current,
+        birth_month,
+        start_date,
+        valid_from_date,
+        valid_to_date
+    from versions
+
+)
+
+select * from final
