@@ -22,8 +22,7 @@ left join dim_positions
         int_posts_conformed.position_reference = dim_positions.position_reference
         and int_posts_conformed.employee_token = dim_positions.employee_token
         and int_posts_conformed.organisation_unit_key is not distinct from dim_positions.organisation_unit_key
-        and int_posts_conformed.month_end_date >= dim_positions.valid_from_date
-        and int_posts_conformed.month_end_date <= coalesce(dim_positions.valid_to_date, 'infinity')
+        and {{ is_in_force('dim_positions', 'int_posts_conformed.month_end_date') }}
 where not int_posts_conformed.is_still_live_after_leaving
 group by int_posts_conformed.month_end_date, int_posts_conformed.position_reference
 having count(dim_positions.position_version_key) <> 1

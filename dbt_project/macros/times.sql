@@ -3,9 +3,19 @@
     case when {{ column }} >= '1901-01-01' then {{ column }} end
 {%- endmacro %}
 
+{# When a snapshot is taken, in UTC; dbt's own goes by the time zone of the session, and does not say which that was. #}
+{% macro postgres__snapshot_get_time() -%}
+    (now() at time zone 'UTC')
+{%- endmacro %}
+
 {# The day on a Worcestershire wall calendar. #}
 {% macro local_date(column) -%}
     ({{ column }} at time zone 'Europe/London')::date
+{%- endmacro %}
+
+{# Whether something with a first and a last day (none: it goes on) is in force on a day. #}
+{% macro is_in_force(period, day) -%}
+    {{ day }} between {{ period }}.valid_from_date and coalesce({{ period }}.valid_to_date, 'infinity')
 {%- endmacro %}
 
 {# Whether one time lies before another. Midnight means that only the day is known; then days are compared. #}

@@ -29,8 +29,7 @@ final as (
         dim_wards.ward_name,
         int_street_wards_bounded.valid_from_date,
         int_street_wards_bounded.valid_to_date,
-        dim_wards.as_at_date between int_street_wards_bounded.valid_from_date
-        and coalesce(int_street_wards_bounded.valid_to_date, 'infinity') as is_current
+        {{ is_in_force('int_street_wards_bounded', 'dim_wards.as_at_date') }} as is_current
     from int_street_wards_bounded
     inner join dim_streets
         on int_street_wards_bounded.usrn = dim_streets.usrn

@@ -154,8 +154,7 @@ final as (
     left join dim_organisation_units
         on
             bounded.unit_code = dim_organisation_units.unit_code
-            and bounded.valid_from_date between dim_organisation_units.valid_from_date
-            and coalesce(dim_organisation_units.valid_to_date, 'infinity')
+            and {{ is_in_force('dim_organisation_units', 'bounded.valid_from_date') }}
     left join dim_cost_centres
         on
             bounded.paying_body_uri = dim_cost_centres.paying_body_uri

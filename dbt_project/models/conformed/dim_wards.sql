@@ -46,7 +46,7 @@ final as (
         districts.district_name,
         wards.valid_from_date,
         wards.valid_to_date,
-        as_at.as_at_date between wards.valid_from_date and coalesce(wards.valid_to_date, 'infinity') as is_current,
+        {{ is_in_force('wards', 'as_at.as_at_date') }} as is_current,
         as_at.as_at_date
     from wards
     cross join as_at

@@ -58,8 +58,7 @@ conformed as (
     left join bridge_streets_wards as ward_then
         on
             dim_streets.street_key = ward_then.street_key
-            and {{ local_date('defects.reported_at') }} between ward_then.valid_from_date
-            and coalesce(ward_then.valid_to_date, 'infinity')
+            and {{ is_in_force('ward_then', local_date('defects.reported_at')) }}
     left join bridge_streets_wards as ward_now
         on
             dim_streets.street_key = ward_now.street_key

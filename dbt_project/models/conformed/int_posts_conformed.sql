@@ -87,8 +87,7 @@ final as (
     left join dim_organisation_units
         on
             employees.unit_code = dim_organisation_units.unit_code
-            and employees.month_end_date >= dim_organisation_units.valid_from_date
-            and employees.month_end_date <= coalesce(dim_organisation_units.valid_to_date, 'infinity')
+            and {{ is_in_force('dim_organisation_units', 'employees.month_end_date') }}
     left join loops
         on
             employees.month_end_date = loops.month_end_date

@@ -45,7 +45,7 @@ final as (
         greatest(bounded.valid_from_date, dim_wards.valid_from_date) as valid_from_date,
         least(bounded.last_date, dim_wards.valid_to_date) as valid_to_date,
         coalesce(
-            bounded.valid_from_date between dim_wards.valid_from_date and coalesce(dim_wards.valid_to_date, 'infinity')
+            {{ is_in_force('dim_wards', 'bounded.valid_from_date') }}
             and coalesce(bounded.last_date, 'infinity') <= coalesce(dim_wards.valid_to_date, 'infinity'),
             false
         ) as is_ward_there,

@@ -47,8 +47,7 @@ final as (
     left join customer__dim_services
         on
             int_cases_conformed.service_code = customer__dim_services.service_code
-            and int_cases_conformed.created_date between customer__dim_services.valid_from_date
-            and coalesce(customer__dim_services.valid_to_date, 'infinity')
+            and {{ is_in_force('customer__dim_services', 'int_cases_conformed.created_date') }}
     where not int_cases_conformed.is_test
 
 )

@@ -35,8 +35,7 @@ final as (
     left join customer__dim_services
         on
             int_service_requests_conformed.service_code = customer__dim_services.service_code
-            and int_service_requests_conformed.received_date between customer__dim_services.valid_from_date
-            and coalesce(customer__dim_services.valid_to_date, 'infinity')
+            and {{ is_in_force('customer__dim_services', 'int_service_requests_conformed.received_date') }}
 
 )
 
