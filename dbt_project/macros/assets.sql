@@ -3,7 +3,7 @@
     {{ 'null' if value is none else "'" ~ (value | string | replace("'", "''")) ~ "'" }}::text
 {%- endmacro %}
 
-{# The tables of all source contracts, with what config.meta says of them and what in this project rests on them, as a select.
+{# All sources' tables (those of source contracts, and the crosswalk of people), with what config.meta says of them and what in this project rests on them, as a select.
    It has no row while dbt only parses: then the graph is not known. #}
 {% macro contracted_tables() -%}
     {%- set texts = [

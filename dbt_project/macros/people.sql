@@ -1,5 +1,5 @@
-{# The key of a person in one publish set, from the token of the person's number, or null: another in each set, so that
-   readers of two sets cannot join them by it. #}
+{# The key of a person (or of a person's post) in one publish set, from what stands for it in all of them, or null: another
+   in each set, so that readers of two sets cannot join them by it. #}
 {% macro person_key(publish_set, token) -%}
     case when {{ token }} is not null then {{ surrogate_key(["'" ~ publish_set ~ "'", token]) }} end
 {%- endmacro %}

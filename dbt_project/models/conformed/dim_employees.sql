@@ -6,6 +6,12 @@ stg_itrent__employees as (
 
 ),
 
+int_posts_conformed as (
+
+    select * from {{ ref('int_posts_conformed') }}
+
+),
+
 pupil_ethnicities as (
 
     select * from {{ ref('pupil_ethnicities') }}
@@ -22,12 +28,14 @@ months as (
         coalesce(bool_or(stg_itrent__employees.is_disabled), false) as is_disabled,
         min(stg_itrent__employees.birth_month_date) as birth_month,
         min(stg_itrent__employees.start_date) as start_date
-    from stg_itrent__employees
+    from int_posts_conformed
+    inner join stg_itrent__employees
+        on
+            int_posts_conformed.month_end_date = stg_itrent__employees.month_end_date
+            and int_posts_conformed.position_reference = stg_itrent__employees.position_reference
     left join pupil_ethnicities
         on stg_itrent__employees.ethnicity_code = pupil_ethnicities.ethnicity_code
-    where
-        stg_itrent__employees.leaving_date is null
-        or stg_itrent__employees.leaving_date >= date_trunc('month', stg_itrent__employees.month_end_date)::date
+    where not int_posts_conformed.is_still_live_after_leaving
     group by stg_itrent__employees.employee_token, stg_itrent__employees.month_end_date
 
 ),

@@ -1,6 +1,6 @@
 with
 
--- what the source contracts say, and nothing beside them
+-- what stands at the sources, and nothing beside it
 contracted_tables as (
 
     {{ contracted_tables() }}

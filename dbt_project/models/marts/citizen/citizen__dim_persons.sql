@@ -9,7 +9,7 @@ dim_persons as (
 final as (
 
     select
-        {{ surrogate_key(["'citizen'", 'person_id']) }} as person_key,
+        {{ person_key('citizen', 'person_id') }} as person_key,
         sex_code,
         census_ethnic_group,
         restriction,

@@ -16,7 +16,7 @@ final as (
 
     select
         int_involvements_unioned.involvement_key,
-        {{ surrogate_key(["'citizen'", 'int_involvements_unioned.person_id']) }} as person_key,
+        {{ person_key('citizen', 'int_involvements_unioned.person_id') }} as person_key,
         dim_persons.restriction,
         int_involvements_unioned.service_area_name,
         int_involvements_unioned.involvement_name,

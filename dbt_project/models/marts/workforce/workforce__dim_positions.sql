@@ -10,11 +10,8 @@ final as (
 
     select
         position_version_key,
-        {{ surrogate_key(["'workforce'", 'position_reference']) }} as position_key,
-        case
-            when manager_position_reference is not null
-                then {{ surrogate_key(["'workforce'", 'manager_position_reference']) }}
-        end as manager_position_key,
+        {{ person_key('workforce', 'position_reference') }} as position_key,
+        {{ person_key('workforce', 'manager_position_reference') }} as manager_position_key,
         {{ person_key('workforce', 'employee_token') }} as person_key,
         organisation_unit_key,
         post_title,
