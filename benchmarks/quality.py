@@ -44,7 +44,7 @@ def main() -> None:
             faults, records = (truth(folder, kind, tables, keys) for kind in ("faults", "records"))
             rules = score_rules(cursor, faults)
             spoilt = {(row["raw_table"], row["record_key"]) for row in faults if row["rule_code"][:3] in ("ADR", "PCD")}
-            people = score_people(cursor, folder, tables, keys)
+            people = score_people(cursor, tables, records)
             addresses, edits = score_addresses(
                 cursor, [row for row in records if (row["raw_table"], row["record_key"]) not in spoilt]
             )
@@ -114,10 +114,10 @@ def score_rules(cursor, done: list[dict]) -> list[dict]:
     return scores
 
 
-def score_people(cursor, folder: Path, tables: dict[str, Table], keys: Keys) -> list[dict]:
+def score_people(cursor, tables: dict[str, Table], records: list[dict]) -> list[dict]:
     """Precision and recall of pairs of records that are one person's: of all, then by the two systems."""
     who: dict[tuple[str, str], Counter] = defaultdict(Counter)
-    done = {(row["raw_table"], row["record_key"]): row["person"] for row in truth(folder, "records", tables, keys)}
+    done = {(row["raw_table"], row["record_key"]): row["person"] for row in records}
     for table in (table for table in tables.values() if table.person is not None):
         key = "_source_file || ':' || _source_row" if table.files else table.key[0]
         cursor.execute(f"select {key}, {table.subject} from {table.label} where {table.subject} is not null")
@@ -133,8 +133,8 @@ def score_people(cursor, folder: Path, tables: dict[str, Table], keys: Keys) -> 
             ours[person_id].append((system, person))
             theirs[person].append((system, person_id))
     made, real, right = Counter(), Counter(), Counter()
-    for records, pairs in ((ours.values(), made), (theirs.values(), real)):
-        for (one, a), (other, b) in (pair for group in records for pair in combinations(sorted(group), 2)):
+    for groups, pairs in ((ours.values(), made), (theirs.values(), real)):
+        for (one, a), (other, b) in (pair for group in groups for pair in combinations(sorted(group), 2)):
             between = f"{one} and {other}" if one != other else f"{one} alone"
             pairs.update(("all", between))
             if pairs is made and a == b:

@@ -37,7 +37,7 @@ Identifier = Literal[
     *("nhs_number", "nino", "upn", "utr", "employee_number", "person_number"),
     *("name", "date_of_birth", "address", "postcode", "uprn", "email", "telephone"),
 ]
-REACHED = {"address", "postcode", "email", "telephone"}  # kinds that tell where somebody lives or how they are reached
+REACHED = ("address", "postcode", "email", "telephone")  # kinds that tell where somebody lives or how they are reached
 Separator = Annotated[str, StringConstraints(pattern=r'^([^\w\s"]|[\t ])$')]
 ARTICLE_6 = re.compile(r"article 6\(1\)\([a-f]\)", re.IGNORECASE)  # UK GDPR
 ARTICLE_9 = re.compile(r"article 9\(2\)\(([a-j])\)", re.IGNORECASE)
@@ -323,9 +323,10 @@ class Table(_Part):
         """Whether the rows tell who people are, or how those are reached of whom another table of the system does."""
         people = [table for table in self._system.tables if table.person is not None]
         kinds = {table.column(table.subject).identifier for table in people}
-        reached = {column.identifier for column in self.identifiers} & REACHED
         is_about_them = self.subject is not None and self.column(self.subject).identifier in kinds
-        return self.person is not None or (is_about_them and bool(reached))
+        return self.person is not None or (
+            is_about_them and any(column.identifier in REACHED for column in self.identifiers)
+        )
 
     @property
     def kept_by_key(self) -> bool:

@@ -9,15 +9,13 @@ import psycopg2
 from ingestion.contracts import SourceError, System
 from warehouse.matching import match
 
-KEY = dg.AssetKey(["matching", "person_records"])
-
 
 def build_matching(systems: list[System]) -> dg.AssetsDefinition:
     """The crosswalk from each system's records of people to persons."""
     people = [dg.AssetKey([system.name, table.name]) for system in systems for table in system.tables if table.evidence]
 
     @dg.asset(
-        key=KEY,
+        key=["matching", "person_records"],
         deps=people,
         group_name="matching",
         owners=["team:Information Governance"],

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from conftest import Trial, Warehouse, trial_system
 
-from benchmarks.quality import score_people
+from benchmarks.quality import score_people, truth
 from ingestion.contracts import read_contracts
 from ingestion.privacy import Keys
 from warehouse import matching, vault
@@ -225,7 +225,7 @@ def test_who_is_erased_is_matched_no_more_and_new_keys_change_nobody(county: Cou
     assert left == [(0,)]
 
 
-def test_clear_values_never_reach_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clear_values_never_reach_a_disk() -> None:
     with matching._database() as database:
         assert database.execute("select current_setting('temp_directory')").fetchone() == ("",)
         database.execute("set memory_limit = '20MB'")
@@ -233,13 +233,11 @@ def test_clear_values_never_reach_a_disk(monkeypatch: pytest.MonkeyPatch) -> Non
             database.execute("create table much as select md5(n::text) as text from range(5000000) as r (n)")
 
 
-def test_the_countys_people_are_who_the_truth_says(warehouse: Warehouse) -> None:
+def test_the_countys_people_are_who_the_truth_says(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(psycopg2.connect(warehouse.url)) as connection, connection.cursor() as cursor:
-        patch = pytest.MonkeyPatch()
-        patch.setenv("WAREHOUSE_HOME", str(warehouse.home))
+        monkeypatch.setenv("WAREHOUSE_HOME", str(warehouse.home))
         tables = {table.label: table for system in read_contracts().values() for table in system.tables}
-        scores = score_people(cursor, warehouse.home, tables, Keys.current(cursor))
-        patch.undo()
+        scores = score_people(cursor, tables, truth(warehouse.home, "records", tables, Keys.current(cursor)))
     whole = scores[0]
     assert whole["pairs"] > 200
     assert float(whole["precision %"]) > 98

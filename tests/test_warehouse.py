@@ -17,6 +17,7 @@ from ingestion.contracts import read_contracts
 SETS = {  # publish sets, and systems that they rest on
     "adult_care": {"raw_mosaic", "raw_reference"},
     "children": {"raw_liquidlogic", "raw_reference"},
+    "citizen": {"raw_capita", "raw_dynamics", "raw_koha", "raw_liquidlogic", "raw_mosaic", "raw_ssda903"},
     "customer": {
         "raw_dynamics",
         "raw_erp",

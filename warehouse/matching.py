@@ -20,18 +20,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts import System, Table
+from ingestion.contracts import REACHED, System, Table
 from ingestion.pipeline import BUILD_LOCK
 from ingestion.privacy import Keys, standardised
 from warehouse.vault import VaultError, opened
 
 MODEL = Path(__file__).with_name("person_model.json")
 SURE, POSSIBLE = 0.95, 0.5  # probabilities: from the one on it is one person, between both a steward decides
-MANY = {  # kinds of which a person may have several over time, by what they are called here
-    "upn": "upn", "email": "email", "telephone": "telephone", "address": "home", "postcode": "postcode",
-}  # fmt: skip
+MANY = ("upn", *REACHED)  # kinds of which a person may have several over time
 CHANCE = "probability_two_random_records_match"  # in MODEL times the number of records: so many more each has
-NO_NAME = "^NAM0[13]"  # faults of a name of which too little is left
+UNFIT, NO_NAME = "^[^>]+$", "^NAM0[13]"  # faults of values that did not move; of names of which too little is left
 FORMS = """
     ABIGAIL ABBY ABI|ALBERT BERT AL|ALEXANDER ALEX SANDY XANDER|ALEXANDRA ALEX SANDRA LEXI|ALFRED ALF ALFIE
     FRED|ANDREW ANDY DREW|ANTHONY TONY|ARTHUR ART|BARBARA BARB BABS|BENJAMIN BEN BENNY|BERNARD BERNIE|
@@ -138,6 +136,9 @@ class Matched(NamedTuple):
     changed_at: datetime | None  # when last a record became another person's
 
 
+How = tuple[str, float | None]  # what brought a record to its person, and how likely the pair was
+
+
 class Pair(NamedTuple):
     """Two records (numbers of `who`) that may be one person's: how likely, and whether a number says so."""
 
@@ -206,57 +207,40 @@ def train(connection, systems: Iterable[System]) -> None:
     import splink.comparison_library as comparison
     from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 
+    def compared(name: str, *levels):
+        agreeing = [level.NullLevel(name), *levels, level.ElseLevel()]
+        return comparison.CustomComparison(output_column_name=name, comparison_levels=agreeing)
+
     near = level.CustomLevel("damerau_levenshtein(born_l, born_r) = 1", "one digit")
     swapped = level.CustomLevel(
         "born_l = substr(born_r, 1, 5) || substr(born_r, 9, 2) || '-' || substr(born_r, 6, 2)", "day and month swapped"
     )
-    shared = {name: level.ArrayIntersectLevel(name, min_intersection=1) for name in MANY.values()}
+    shared = {name: level.ArrayIntersectLevel(name, min_intersection=1) for name in (*MANY, "forms")}
     settings = SettingsCreator(
         link_type="dedupe_only",
         comparisons=[
-            comparison.CustomComparison(
-                output_column_name="forename",
-                comparison_levels=[
-                    level.NullLevel("forename"),
-                    level.ExactMatchLevel("forename", term_frequency_adjustments=True),
-                    level.ArrayIntersectLevel("forms", min_intersection=1),
-                    level.JaroWinklerLevel("forename", 0.88),
-                    level.ElseLevel(),
-                ],
+            compared(
+                "forename",
+                level.ExactMatchLevel("forename", term_frequency_adjustments=True),
+                shared["forms"],
+                level.JaroWinklerLevel("forename", 0.88),
             ),
-            comparison.CustomComparison(
-                output_column_name="surname",
-                comparison_levels=[
-                    level.NullLevel("surname"),
-                    level.ExactMatchLevel("surname", term_frequency_adjustments=True),
-                    level.JaroWinklerLevel("surname", 0.9),
-                    level.ElseLevel(),
-                ],
+            compared(
+                "surname",
+                level.ExactMatchLevel("surname", term_frequency_adjustments=True),
+                level.JaroWinklerLevel("surname", 0.9),
             ),
-            comparison.CustomComparison(
-                output_column_name="born",
-                comparison_levels=[
-                    level.NullLevel("born"),
-                    level.ExactMatchLevel("born"),
-                    swapped,
-                    near.configure(m_probability=0.005, fix_m_probability=True),
-                    level.ElseLevel(),
-                ],
+            compared(
+                "born",
+                level.ExactMatchLevel("born"),
+                swapped,
+                near.configure(m_probability=0.005, fix_m_probability=True),
             ),
             comparison.ExactMatch("nhs_number").configure(
                 m_probabilities=[0.99, 0.01], u_probabilities=[1e-7, 1 - 1e-7]
             ),
-            *(
-                comparison.CustomComparison(
-                    output_column_name=name,
-                    comparison_levels=[level.NullLevel(name), shared[name], level.ElseLevel()],
-                )
-                for name in ("upn", "email", "telephone")
-            ),
-            comparison.CustomComparison(
-                output_column_name="home",
-                comparison_levels=[level.NullLevel("home"), shared["home"], shared["postcode"], level.ElseLevel()],
-            ),
+            *(compared(name, shared[name]) for name in ("upn", "email", "telephone")),
+            compared("address", shared["address"], shared["postcode"]),
         ],
         blocking_rules_to_generate_predictions=[
             block_on("nhs_number"),
@@ -264,7 +248,7 @@ def train(connection, systems: Iterable[System]) -> None:
             block_on("email", arrays_to_explode=["email"]),
             block_on("born", "substr(surname, 1, 2)"),
             block_on("born", "substr(forename, 1, 2)"),
-            block_on("home", "substr(forename, 1, 1)", arrays_to_explode=["home"]),
+            block_on("address", "substr(forename, 1, 1)", arrays_to_explode=["address"]),
             block_on("postcode", "surname", arrays_to_explode=["postcode"]),
             block_on("telephone", "surname", arrays_to_explode=["telephone"]),
         ],
@@ -310,7 +294,7 @@ def _gather(connection, systems: Iterable[System], database: duckdb.DuckDBPyConn
             _take(database, table, keys, clear)
     forms = [(form, n) for n, line in enumerate(FORMS.split("|")) for form in line.split()]
     database.register("given_forms", pa.table({"form": [form for form, _ in forms], "number": [n for _, n in forms]}))
-    lists = ", ".join(f"list(distinct value) filter (where kind = '{kind}') as {kind}" for kind in MANY.values())
+    lists = ", ".join(f"list(distinct value) filter (where kind = '{kind}') as {kind}" for kind in MANY)
     database.execute(PEOPLE.format(lists=lists))
 
 
@@ -320,10 +304,12 @@ def _take(database: duckdb.DuckDBPyConnection, table: Table, keys: Keys, clear: 
     spelt, codes = standardised(table, texts)
     values: dict[str, list[pa.ChunkedArray]] = defaultdict(list)
     for column in table.identifiers:
-        value, code = spelt[column.name][""], codes.get(column.name)
-        if code is not None and code.null_count < len(code):
-            value = pc.if_else(pc.fill_null(pc.match_substring_regex(code, "^[^>]+$"), False), None, value)
+        value = spelt[column.name][""]
+        if column.name in codes:
+            value = _without(value, codes[column.name], UNFIT)
         values[column.identifier].append(pc.if_else(pc.equal(value, ""), None, value))
+        if column.identifier == "address":  # one whose postcode nobody wrote is found by street and town
+            values["address"].append(spelt[column.name]["street"])
     subject = table.column(table.subject)
     who = {
         "system": pa.repeat(table.system.name, len(clear)),
@@ -331,24 +317,22 @@ def _take(database: duckdb.DuckDBPyConnection, table: Table, keys: Keys, clear: 
     }
     if table.person is not None:
         nothing = pa.nulls(len(clear), pa.string())
-        names = [_name(texts[name], codes[name]) for name in table.person] or [nothing]
+        names = [_without(texts[name], codes[name], NO_NAME) for name in table.person] or [nothing]
         told = pa.table(
             who
             | {"forename": names[0], "surname": names[-1]}
             | {kind: (values.get(kind) or [nothing])[0] for kind in ("date_of_birth", "nhs_number")}
         )
         database.from_arrow(told).filter("subject is not null").insert_into("described")
-    for column in table.identifiers:  # an address whose postcode nobody wrote is found by street and town
-        if column.identifier == "address":
-            values["address"].append(spelt[column.name]["street"])
-    for kind, name in MANY.items():
+    for kind in MANY:
         for value in values[kind]:
-            told = pa.table(who | {"kind": pa.repeat(name, len(clear)), "value": value})
+            told = pa.table(who | {"kind": pa.repeat(kind, len(clear)), "value": value})
             database.from_arrow(told).filter("subject is not null and value is not null").insert_into("held")
 
 
-def _name(texts: pa.ChunkedArray, codes: pa.Array) -> pa.Array:
-    return pc.if_else(pc.fill_null(pc.match_substring_regex(codes.cast(pa.string()), NO_NAME), False), None, texts)
+def _without(values: pa.ChunkedArray, codes: pa.ChunkedArray, faults: str) -> pa.ChunkedArray:
+    """The values, but for those that have one of the faults (a pattern of codes)."""
+    return pc.if_else(pc.fill_null(pc.match_substring_regex(codes, faults), False), None, values)
 
 
 def _pairs(database: duckdb.DuckDBPyConnection) -> list[Pair]:
@@ -381,18 +365,18 @@ def _pairs(database: duckdb.DuckDBPyConnection) -> list[Pair]:
 
 def _grouped(
     records: list[tuple], pairs: list[Pair], decisions: list[tuple]
-) -> tuple[list[int], dict[int, Pair | None], list[Pair]]:
-    """Each record's group, the pair that brought it there, and the pairs that a steward has to decide."""
+) -> tuple[list[int], dict[int, How], list[Pair]]:
+    """Each record's group, what brought it there, and the pairs that a steward has to decide."""
     number = {subject: n for n, (_, subject, _, _) in enumerate(records)}
     group, members = list(range(len(records))), {n: [n] for n in range(len(records))}
     numbers, births = ([set(row[place]) - {None} for row in records] for place in (2, 3))
     apart: dict[int, set[int]] = defaultdict(set)
-    brought: dict[int, Pair | None] = {}
+    brought: dict[int, How] = {}
 
-    def join(one: int, other: int, pair: Pair | None) -> None:
+    def join(one: int, other: int, how: How) -> None:
         into, gone = sorted((group[one], group[other]), key=lambda g: (-len(members[g]), g))
         for n in (one, other):
-            brought.setdefault(n, pair)
+            brought.setdefault(n, how)
         for n in members[gone]:
             group[n] = into
         members[into] += members.pop(gone)
@@ -406,7 +390,7 @@ def _grouped(
                 apart[one].add(other)
                 apart[other].add(one)
             elif group[one] != group[other]:
-                join(one, other, None)
+                join(one, other, ("steward", None))
     undecided = []
     for pair in pairs:
         into, gone = (group[pair.one], group[pair.other])
@@ -419,7 +403,7 @@ def _grouped(
             and len(numbers[into] | numbers[gone]) < 2
             and all(_near(a, b) for a in births[into] for b in births[gone])
         ):
-            join(pair.one, pair.other, pair)
+            join(pair.one, pair.other, ("number" if pair.has_number else "likeness", pair.probability))
         else:
             undecided.append(pair)
     return group, brought, [pair for pair in undecided if group[pair.one] != group[pair.other]]
@@ -430,9 +414,7 @@ def _near(one: str, other: str) -> bool:
     return sum(a != b for a, b in zip(one, other, strict=False)) < 2 or one == f"{other[:5]}{other[8:10]}-{other[5:7]}"
 
 
-def _keep(
-    cursor, records: list[tuple], group: list[int], brought: dict[int, Pair | None], undecided: list[Pair]
-) -> Matched:
+def _keep(cursor, records: list[tuple], group: list[int], brought: dict[int, How], undecided: list[Pair]) -> Matched:
     """Brings matching.person_records and matching.pairs to what was found."""
     cursor.execute(
         "create temporary table found (system text, subject text, group_no bigint, matched_by text, "
@@ -440,11 +422,8 @@ def _keep(
     )
     lines = io.StringIO()
     for n, (system, subject, _, _) in enumerate(records):
-        pair = brought.get(n)
-        how = (
-            "alone" if n not in brought else "steward" if pair is None else "number" if pair.has_number else "likeness"
-        )
-        likely = pair.probability if pair else r"\N"
+        how, likely = brought.get(n, ("alone", None))
+        likely = r"\N" if likely is None else likely
         lines.write(f"{system}\t{subject}\t{group[n]}\t{how}\t{likely}\n")
     lines.seek(0)
     cursor.copy_expert("copy found from stdin", lines)
