@@ -14,6 +14,7 @@ from psycopg2 import sql
 from psycopg2.extras import execute_values
 
 from ingestion.contracts import SourceError, System, Table
+from ingestion.landing import ARRIVED, landed
 from ingestion.privacy import PSEUDONYM, RECORDS
 from ingestion.tables import PLACE, Reject
 
@@ -104,7 +105,7 @@ def commit(cursor, extracts: list[Extract], load_id: str) -> list[Landing]:
     if unreconciled:
         raise UnreconciledError(unreconciled)
     for step in commits.values():
-        step.run("drop table if exists {landing}")  # what it held is in the store now, and nowhere else
+        step.run("drop table if exists {landing}, {arrived}")  # what was there is in the store now, and nowhere else
     return landings
 
 
@@ -116,7 +117,8 @@ class _Commit:
         system, name = self.table.system.name, self.table.name
         key = self.table.key
         self.names = {
-            "landing": sql.Identifier(f"{system}_landing", name),
+            "landing": landed(self.table.system, name),
+            "arrived": landed(self.table.system, ARRIVED),
             "store": sql.Identifier(f"{system}_store", name),
             "old": sql.Identifier(f"{system}_store", f"{name}__old"),
             "view": sql.Identifier(system, name),
@@ -151,7 +153,9 @@ class _Commit:
     def guard(self) -> None:
         """Refuses what is not all there, and what is further from the last load than the contract believes."""
         extract, table = self.extract, self.table
-        self.arrived = self.value("select count(*) from {landing}")
+        self.arrived = self.value(
+            "select coalesce(sum(rows), 0)::bigint from {arrived} where table_name = %s", [table.name]
+        )
         if extract.source_rows and not extract.source_rows[0] <= extract.read <= extract.source_rows[1]:
             self.refuse(f"the source counts {extract.source_rows[1]:,} rows and {extract.read:,} were read")
         for name, total in extract.source_sums.items():

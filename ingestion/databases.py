@@ -11,6 +11,7 @@ import adbc_driver_postgresql.dbapi as adbc
 import dlt
 import pyarrow as pa
 import sqlalchemy as sa
+from connectorx import read_sql
 from dlt.extract import DltResource
 from dlt.sources.sql_database import sql_table
 from sqlalchemy.dialects import mssql
@@ -20,6 +21,7 @@ from ingestion.contracts import Column, SourceError, System, Table
 from ingestion.layouts import snake_case
 
 CHUNK_ROWS = 10_000
+PIECE_ROWS = 10 * CHUNK_ROWS  # asked for at a time where the driver holds all that it was asked for
 BATCH_BYTES = {"adbc.postgresql.batch_size_hint_bytes": str(4 << 20)}  # 17,000 rows of 15 columns
 ARROW_SCHEMES = {"mysql": "mysql", "mariadb": "mysql", "mssql": "mssql"}  # by connectorx
 Cursor = date | datetime | int
@@ -27,53 +29,82 @@ Cursor = date | datetime | int
 
 @dataclass
 class Database:
-    """A source database. `before` are statements that put another connection into its snapshot, where there is one."""
+    """A source database, by a connection that sees it as it is `now` and one that sees it as it was at the beginning.
+
+    They are one where rows are read as of the beginning too: `before` are the statements that let another connection
+    do so. They are also one, and both see the present, where an engine keeps no past for those who only ask.
+    """
 
     engine: sa.Engine
-    connection: sa.Connection
+    beginning: sa.Connection
+    now: sa.Connection
     before: list[str] = field(default_factory=list)
 
     def resource(self, table: Table, since: Cursor | None) -> DltResource:
         """The table's rows as Arrow, in chunks; with `since`, those whose cursor is at or after it, or is not set."""
         if self.engine.dialect.name == "postgresql":
             return dlt.resource(self._from_postgres(table, since), name=table.name)
+        if self.engine.dialect.name in ARROW_SCHEMES:
+            return dlt.resource(self._from_connectorx(table, since), name=table.name)
 
         def rows(source: sa.Table) -> sa.Subquery:
             return select_rows(table, source, self.engine.dialect, since).subquery("extract")
 
-        options = {}
-        if scheme := ARROW_SCHEMES.get(self.engine.dialect.name):
-            url = self.engine.url.set(drivername=scheme).render_as_string(hide_password=False)
-            options = {"conn": url, "return_type": "arrow_stream"}
         return sql_table(
             self.engine,
             table.name,
             schema=table.system.source_schema,
             chunk_size=CHUNK_ROWS,
-            backend="connectorx" if scheme else "pyarrow",
-            backend_kwargs=options,
+            backend="pyarrow",
             table_adapter_callback=rows,
             reflection_level="minimal",
             defer_table_reflect=True,
         )
 
+    def _from_connectorx(self, table: Table, since: Cursor | None) -> Iterator[pa.Table]:
+        """It reads on however far behind its reader is: a whole table whose key is a number is asked for in pieces."""
+        source = self._reflect(table)
+        query = select_rows(table, source, self.engine.dialect, since)
+        name, key = _number(table, source) if since is None else (None, None)
+        if name:
+            query = query.order_by(key).limit(PIECE_ROWS)
+        url, piece = self._url(ARROW_SCHEMES[self.engine.dialect.name]), query
+        while piece is not None:
+            rows, last = 0, None
+            for batch in read_sql(url, self._text(piece), return_type="arrow_stream", batch_size=CHUNK_ROWS):
+                if len(batch):  # the last may be empty
+                    yield pa.Table.from_batches([batch])
+                    rows, last = rows + len(batch), batch
+            piece = query.where(key > last[name][-1].as_py()) if name and rows == PIECE_ROWS else None
+
+    def _url(self, scheme: str) -> str:
+        return self.engine.url.set(drivername=scheme).render_as_string(hide_password=False)
+
+    def _text(self, query: sa.Select) -> str:
+        return str(query.compile(dialect=self.engine.dialect, compile_kwargs={"literal_binds": True}))
+
     def _from_postgres(self, table: Table, since: Cursor | None) -> Iterator[pa.Table]:
-        """By the driver that also writes to the warehouse; it takes every text for UTF-8, whatever the database has."""
-        dialect = self.engine.dialect
-        query = select_rows(table, self._reflect(table), dialect, since)
-        text = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-        url = self.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        """By ADBC, which takes every text for UTF-8, whatever the database has."""
+        query = select_rows(table, self._reflect(table), self.engine.dialect, since)
         with (
-            adbc.connect(url, autocommit=True) as connection,
+            adbc.connect(self._url("postgresql"), autocommit=True) as connection,
             connection.cursor(adbc_stmt_kwargs=BATCH_BYTES) as cursor,
         ):
-            for statement in ("set client_encoding to 'UTF8'", *self.before, text):
+            for statement in ("set client_encoding to 'UTF8'", *self.before, self._text(query)):
                 cursor.execute(statement)
             for batch in cursor.fetch_record_batch():
                 yield pa.Table.from_batches([batch])
 
-    def count(self, table: Table, since: Cursor | None) -> tuple[int, dict[str, object]]:
-        """Rows at or after `since` and the sums of their control totals, as the database itself has them."""
+    @property
+    def keeps_beginning(self) -> bool:
+        """Whether it can be asked for the beginning at any time, though rows are read as they are now."""
+        return self.beginning is not self.now
+
+    def count(self, table: Table, since: Cursor | None, then: bool = False) -> tuple[int, dict[str, object]]:
+        """Rows at or after `since` and the sums of their control totals, as the database itself has them.
+
+        They are those of now, or with `then` of the beginning.
+        """
         source = self._reflect(table)
         names = _declared(table, source)
         totals = {
@@ -82,19 +113,23 @@ class Database:
             if column.name in table.control_totals and not pa.types.is_floating(column.arrow_type)
         }
         query = sa.select(sa.func.count(), *totals.values()).select_from(source)
-        rows, *found = self.connection.execute(_changed(query, table, source, self.engine.dialect, since)).one()
-        return rows, dict(zip(totals, found, strict=True))
+        asked = self.beginning if then else self.now
+        rows, *found = asked.execute(_changed(query, table, source, self.engine.dialect, since)).one()
+        return rows, {name: total or 0 for name, total in zip(totals, found, strict=True)}
 
     def state(self, table: Table) -> str:
-        """How many rows the table has, and its highest cursor value where it has a cursor."""
+        """How many rows the table has now, and its highest cursor value where it has a cursor."""
+        return f"{self.count(table, None)[0]} {self.highest(table)}"
+
+    def highest(self, table: Table) -> Cursor | None:
+        """The highest cursor value that the table has now; None where it has no cursor, or no row."""
         source = self._reflect(table)
         cursors = [source.c[name] for name, column in _declared(table, source).items() if column.name == table.cursor]
-        query = sa.select(sa.func.count(), *(sa.func.max(column) for column in cursors)).select_from(source)
-        return " ".join(map(str, self.connection.execute(query).one()))
+        return self.now.scalar(sa.select(sa.func.max(*cursors))) if cursors else None
 
     def _reflect(self, table: Table) -> sa.Table:
         try:
-            return sa.Table(table.name, sa.MetaData(schema=table.system.source_schema), autoload_with=self.connection)
+            return sa.Table(table.name, sa.MetaData(schema=table.system.source_schema), autoload_with=self.engine)
         except sa.exc.NoSuchTableError:
             where = table.system.location
             raise SourceError(f"{table.label}: {where} has no table {table.name}; was it renamed?", table) from None
@@ -109,8 +144,8 @@ def open_database(system: System, location: str) -> Iterator[Database]:
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise SourceError(f"{system.name}: cannot reach the database that {system.location} names: {cause}") from None
+    database = Database(engine, connection, connection)
     try:
-        database = Database(engine, connection)
         if engine.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             snapshot = connection.scalar(sa.text("select pg_export_snapshot()"))
@@ -119,9 +154,13 @@ def open_database(system: System, location: str) -> Iterator[Database]:
                 f"set transaction snapshot '{snapshot}'",
             ]
         else:
-            connection.execution_options(isolation_level="AUTOCOMMIT")  # each count is of its own moment
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+        if engine.dialect.name in ("mysql", "mariadb"):
+            database.beginning = engine.connect().execution_options(isolation_level="REPEATABLE READ")
+            database.beginning.exec_driver_sql("start transaction with consistent snapshot")
         yield database
     finally:
+        database.beginning.close()
         connection.close()
         engine.dispose()
 
@@ -141,6 +180,14 @@ def select_rows(table: Table, source: sa.Table, dialect: sa.Dialect, since: Curs
             )
         names[name] = _readable(column, dialect).label(name)
     return _changed(sa.select(*names.values()), table, source, dialect, since)
+
+
+def _number(table: Table, source: sa.Table) -> tuple[str, sa.Column] | tuple[None, None]:
+    """The number that is the whole primary key, and before it its name in the contract; None where there is none."""
+    declared, key = _declared(table, source), list(source.primary_key)
+    if len(key) != 1 or not isinstance(key[0].type, sa.Integer) or key[0].name not in declared:
+        return None, None
+    return declared[key[0].name].name, key[0]
 
 
 def _declared(table: Table, source: sa.Table) -> dict[str, Column]:

@@ -7,6 +7,7 @@ import psycopg2
 import pyarrow.parquet as pq
 from dlt.common.destination import Destination
 from dlt.common.schema.typing import TTableSchema
+from dlt.common.storages.load_package import ParsedLoadJobFileName
 from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg2 import sql
 
@@ -14,14 +15,20 @@ from ingestion.contracts import System
 
 COPY_ROWS = 10_000  # encoded at a time
 COPY_BYTES = 1 << 16  # sent at a time
-
+ARRIVED = "_arrived"  # beside the landing tables: how many rows of each file are in them
 
 Columns = dict[str, dict[str, str]]  # {table: {column: Postgres type}}
+
+
+def landed(system: System, table: str) -> sql.Identifier:
+    """The table that an extract is brought to."""
+    return sql.Identifier(f"{system.name}_landing", table)
 
 
 def prepare_landing(connection, system: System, tables: Columns) -> None:
     """Makes the landing tables anew, for dlt to fill."""
     schema = f"{system.name}_landing"
+    tables = tables | {ARRIVED: {"file_id": "text primary key", "table_name": "text", "rows": "bigint"}}
     with connection, connection.cursor() as cursor:
         cursor.execute(
             "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'r'", [schema]
@@ -31,11 +38,11 @@ def prepare_landing(connection, system: System, tables: Columns) -> None:
         for name, kinds in tables.items():
             columns = [sql.SQL("{} " + kind).format(sql.Identifier(column)) for column, kind in kinds.items()]
             create = sql.SQL("create table {} ({})")
-            cursor.execute(create.format(sql.Identifier(schema, name), sql.SQL(", ").join(columns)))
+            cursor.execute(create.format(landed(system, name), sql.SQL(", ").join(columns)))
 
 
 def landing(system: System, url: str, tables: Columns) -> Destination:
-    """Where dlt loads to: a binary COPY of each Parquet file of these tables into its own, whole or not at all.
+    """Where dlt loads to: a binary COPY of each Parquet file of these tables into its own, whole or not at all, once.
 
     `tables` may be filled as late as the load. dlt's own Postgres destination goes by ADBC, whose wheels are built
     without optimisation: three times the processor time for each row (docs/decisions.md).
@@ -54,13 +61,16 @@ def landing(system: System, url: str, tables: Columns) -> Destination:
                 yield encoder.finish()
 
             query = sql.SQL("copy {} ({}) from stdin with (format binary)").format(
-                sql.Identifier(f"{system.name}_landing", table["name"]),
+                landed(system, table["name"]),
                 sql.SQL(", ").join(map(sql.Identifier, file.schema_arrow.names)),
             )
+            arrived = sql.SQL("insert into {} values (%s, %s, %s)").format(landed(system, ARRIVED))
+            file_id = ParsedLoadJobFileName.parse(path).file_id  # the same when dlt tries again
             connection = psycopg2.connect(url)
             try:
                 with connection, connection.cursor() as cursor:
                     cursor.copy_expert(query, _Stream(filter(None, encoded())), COPY_BYTES)  # it may hold rows back
+                    cursor.execute(arrived, [file_id, table["name"], cursor.rowcount])
             finally:
                 connection.close()
 

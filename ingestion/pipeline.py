@@ -129,9 +129,11 @@ def _load(
         resources = [reader.resource(parts) for reader in reading if redrive or not reader.table.parent]
         width = {"workers": system.connections, "max_parallel_items": system.connections}
         load_id = pipeline.extract(resources, loader_file_format="parquet", **width).loads_ids[0]
-        for reader in reading:
-            reader.finish()
-    _tell_versions(pipeline, reading)
+        with ThreadPoolExecutor(1) as thread:
+            versions = thread.submit(_tell_versions, pipeline, reading)
+            for reader in reading:
+                reader.finish()
+            versions.result()
     landings = {name: reader.unchanged() for name, reader in readers.items()}
     changed = [reader.extract for reader in reading if reader.is_changed]
     if changed:
@@ -193,6 +195,7 @@ class _Reader:
         self.extract = Extract(table, last, whole, table.digest, datetime.now(UTC), cut_off=last.cut_off)
 
     splitter: Splitter | None = None  # where the table has identifiers
+    highest: Cursor | None = None  # a number as cursor, when reading began, where it may change meanwhile
     has_news = True  # False where it is known, before anything is read, that there is none
 
     def batches(self) -> Iterator[pa.Table]:
@@ -241,7 +244,8 @@ class _Reader:
         """Whether what was read differs from what landed last, as far as can be told before it is committed."""
         if self.extract.version and self.extract.whole:
             return self.last.version != f"{self.table.digest} {self.extract.version}"
-        return bool(self.extract.read) or self.extract.whole or self.extract.source_total != self.last.total
+        counted = self.extract.source_rows or (0, 0)
+        return any((self.extract.read, counted[0], self.extract.whole, self.extract.source_total != self.last.total))
 
     def _take(self, batch: pa.Table) -> pa.Table | None:
         """Counts a batch, parts the rows that do not fit, and keeps the highest cursor."""
@@ -264,8 +268,10 @@ class _Reader:
             total = pc.sum(rows[name]).as_py() or 0
             extract.sums[name] = extract.sums.get(name, 0) + total
         if table.cursor and (high := pc.max(rows[table.cursor]).as_py()) is not None:
-            now = {datetime: extract.as_at, date: extract.as_at.date()}.get(type(high), high)
-            high = min(high, now)  # a change dated in the future must not hide those that come before it
+            now = {datetime: extract.as_at, date: extract.as_at.date()}.get(type(high), self.highest or high)
+            high = min(
+                high, now
+            )  # what is dated in the future, or changed meanwhile, must not hide what came before it
             extract.high = high if extract.high is None else max(extract.high, high)
             extract.cut_off = str(extract.high)
         if table.load == "history":
@@ -287,7 +293,9 @@ class _FromDatabase(_Reader):
         since = None if whole else _since(table, last)
         super().__init__(table, last, since is None)
         self.database, self.since = database, since
-        self.counted = database.count(table, since)
+        self.counted = None if database.before or database.keeps_beginning else database.count(table, since)
+        if not database.before and table.cursor and table.column(table.cursor).data_type == "bigint":
+            self.highest = database.highest(table)
 
     def batches(self) -> Iterator[pa.Table]:
         for batch in self.database.resource(self.table, self.since):
@@ -295,14 +303,16 @@ class _FromDatabase(_Reader):
                 yield batch
 
     def finish(self) -> None:
-        """Compares with the database's own count: of the same moment, or else of before and after."""
-        extract = self.extract
-        rows, sums = self.counted
-        again = self.counted if self.database.before else self.database.count(self.table, self.since)
-        extract.source_rows = (min(rows, again[0]), max(rows, again[0]))
-        if again == self.counted and not extract.rejects:
-            extract.source_sums = {name: total or 0 for name, total in sums.items()}
-        extract.source_total = again[0] if extract.whole else self.database.count(self.table, None)[0]
+        """Compares with the database's own count: of now, and where that is not what was read, of the beginning too."""
+        extract, database = self.extract, self.database
+        after = database.count(self.table, self.since)
+        before = self.counted or after
+        if database.keeps_beginning and after != (extract.read, {name: extract.sums.get(name, 0) for name in after[1]}):
+            before = database.count(self.table, self.since, then=True)
+        extract.source_rows = (min(before[0], after[0]), max(before[0], after[0]))
+        if before == after and not extract.rejects:
+            extract.source_sums = after[1]
+        extract.source_total = after[0] if extract.whole else database.count(self.table, None)[0]
         if not self.table.cursor:
             extract.cut_off = extract.as_at.isoformat(timespec="seconds")
 

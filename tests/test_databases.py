@@ -9,12 +9,15 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import connectorx
+import pyarrow as pa
 import pymysql
 import pytest
 import sqlalchemy as sa
 from conftest import Trial, free_port, trial_system
 from sqlalchemy.dialects import mssql, mysql, oracle, postgresql
 
+from ingestion import databases
 from ingestion.contracts import SourceError
 from ingestion.databases import select_rows
 
@@ -60,16 +63,23 @@ def mariadb(home: Path) -> Iterator[str]:
         server.wait()
 
 
+def ask(url: str, *queries: str) -> None:
+    """Runs queries on the source, all or none."""
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        for query in queries:
+            connection.exec_driver_sql(query)
+    engine.dispose()
+
+
 @pytest.mark.skipif(not MARIADB, reason="no MariaDB server is installed")
-def test_mariadb_lands_exactly_and_keeps_up(trial: Trial, mariadb: str) -> None:
-    engine = sa.create_engine(mariadb)
-
-    def source(*queries: str) -> None:
-        with engine.begin() as connection:
-            for query in queries:
-                connection.exec_driver_sql(query)
-
-    source(
+@pytest.mark.parametrize("piece", [2, databases.PIECE_ROWS])
+def test_mariadb_lands_exactly_and_keeps_up(
+    trial: Trial, mariadb: str, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "PIECE_ROWS", piece)
+    ask(
+        mariadb,
         "drop table if exists cases",
         "create table cases (id bigint unsigned primary key, name varchar(200), amount decimal(18,2), ratio double, "
         "born date, changed datetime(6), kind enum('a','b'), is_open tinyint(1), extra json)",
@@ -94,7 +104,8 @@ def test_mariadb_lands_exactly_and_keeps_up(trial: Trial, mariadb: str) -> None:
         ("not bigint", "id"),
         ("not date", "born"),
     ]
-    source(
+    ask(
+        mariadb,
         "update cases set name = 'new', changed = '2026-08-01' where id = 1",
         "insert into cases values (5, 'five', 5, 5, null, '2026-08-02', 'a', 1, null)",
         "delete from cases where id = 2",
@@ -104,6 +115,48 @@ def test_mariadb_lands_exactly_and_keeps_up(trial: Trial, mariadb: str) -> None:
     with pytest.raises(SourceError, match="raw_trial: cannot reach the database that TRIAL_AT names: ") as refusal:
         trial.load(CASES, at=mariadb.replace("reader", "nobody"))
     assert "gosling" not in str(refusal.value)
+
+
+NUMBERS = {"name": "numbers", "columns": {"id": "bigint", "changed_no": "bigint", "amount": "numeric(18,2)"},
+           "load": "merge", "key": ["id"], "cursor": "changed_no", "control_totals": ["amount"]}  # fmt: skip
+
+
+@pytest.mark.skipif(not MARIADB, reason="no MariaDB server is installed")
+def test_what_changes_while_mariadb_is_read_is_explained_and_comes_next(
+    trial: Trial, mariadb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(
+        mariadb,
+        "create table numbers (id bigint primary key, changed_no bigint, amount decimal(18,2))",
+        "insert into numbers select seq, seq, seq from seq_1_to_100",
+    )
+    asked = []
+
+    def read_sql(url: str, query: str, **how: object) -> Iterator[pa.RecordBatch]:
+        asked.append(query)
+        yield from connectorx.read_sql(url, query, **how)
+        if len(asked) == 2:  # row 2 has been read, row 99 is still to be
+            ask(
+                mariadb,
+                "update numbers set changed_no = 101, amount = 0 where id = 2",
+                "update numbers set changed_no = 102, amount = 0 where id = 99",
+                "delete from numbers where id = 100",
+            )
+
+    monkeypatch.setattr(databases, "PIECE_ROWS", 30)
+    monkeypatch.setattr(databases, "read_sql", read_sql)
+    (landing,) = trial.load(NUMBERS, at=mariadb)
+    assert (landing.read, landing.total, landing.cut_off, len(asked)) == (99, 99, "100", 4)
+    (landing,) = trial.load(NUMBERS, at=mariadb)
+    assert (landing.rows, landing.total, landing.cut_off) == (1, 99, "102")
+    assert trial.sql("select sum(amount), min(amount), max(changed_no) from raw_trial.numbers") == [(4849, 0, 102)]
+
+    def cut_short(url: str, query: str, **how: object) -> Iterator[pa.RecordBatch]:
+        yield from (batch.slice(0, len(batch) - 1) for batch in connectorx.read_sql(url, query, **how))
+
+    monkeypatch.setattr(databases, "read_sql", cut_short)
+    with pytest.raises(SourceError, match=r"raw_trial\.numbers: the source counts 1 rows and 0 were read"):
+        trial.load(NUMBERS, at=mariadb)
 
 
 SOURCE = sa.Table(

@@ -1,15 +1,18 @@
 """Load modes, guards and drift, on a source database that changes: what the warehouse holds is what the source has."""
 
 import shutil
+import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 from conftest import Trial, trial_system
+from pgpq import ArrowToPostgresBinaryEncoder
 
-from ingestion.contracts import ContractError, SourceError
+from ingestion.contracts import ROOT, ContractError, SourceError
 
 PERSON = "Jane-Doe-1948"
 COLUMNS = {"case_no": "bigint", "name": "text", "amount": "numeric(18,2)", "updated_at": "timestamptz"}
@@ -184,6 +187,30 @@ def test_control_totals_are_compared_with_the_sources_own(trial: Trial) -> None:
                  "(amount + (random() * 100)::int)::numeric(18,2) as amount, updated_at from real")  # fmt: skip
     with pytest.raises(SourceError, match="the sum of amount over the rows read is not the source's own"):
         trial.load(cases)
+
+
+def test_rows_that_are_read_and_do_not_arrive_are_missed(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lossy:
+        """Leaves out every second batch."""
+
+        def __init__(self, schema: pa.Schema):
+            self.encoder, self.number = ArrowToPostgresBinaryEncoder(schema), 0
+            self.write_header, self.finish = self.encoder.write_header, self.encoder.finish
+
+        def write_batch(self, batch: pa.RecordBatch) -> bytes:
+            self.number += 1
+            return self.encoder.write_batch(batch) if self.number % 2 else b""
+
+    trial.source(HUNDRED)
+    monkeypatch.setattr("ingestion.landing.COPY_ROWS", 10)
+    monkeypatch.setattr("ingestion.landing.ArrowToPostgresBinaryEncoder", Lossy)
+    with pytest.raises(SourceError, match=r"raw_trial\.cases: 100 rows were read and 50 arrived; nothing was loaded"):
+        trial.load(CASES)
+
+
+def test_a_load_does_without_pandas() -> None:
+    code = "import ingestion.pipeline, pyarrow, sys; pyarrow.array([1]); sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_tables_of_one_system_land_together_or_not_at_all(trial: Trial) -> None:
