@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from connectorx import read_sql
 from dlt.extract import DltResource
 from dlt.sources.sql_database import sql_table
-from sqlalchemy.dialects import mssql
+from sqlalchemy.dialects import mssql, mysql
 from sqlalchemy.dialects.postgresql import CITEXT
 
 from ingestion.contracts import Column, SourceError, System, Table
@@ -62,26 +62,27 @@ class Database:
         )
 
     def _from_connectorx(self, table: Table, since: Cursor | None) -> Iterator[pa.Table]:
-        """It reads on however far behind its reader is: a whole table whose key is a number is asked for in pieces."""
+        """It reads on however far behind its reader is, so a whole table is asked for in pieces, in its key's order."""
         source = self._reflect(table)
         query = select_rows(table, source, self.engine.dialect, since)
-        name, key = _number(table, source) if since is None else (None, None)
-        if name:
-            query = query.order_by(key).limit(PIECE_ROWS)
-        url, piece = self._url(ARROW_SCHEMES[self.engine.dialect.name]), query
+        if key := _key(table, source) if since is None else {}:
+            query = query.order_by(*key.values()).limit(PIECE_ROWS)
+        url, piece, last = self._url(ARROW_SCHEMES[self.engine.dialect.name]), query, None
         while piece is not None:
-            rows, last = 0, None
+            rows, before = 0, last
             for batch in read_sql(url, self._text(piece), return_type="arrow_stream", batch_size=CHUNK_ROWS):
                 if len(batch):  # the last may be empty
                     yield pa.Table.from_batches([batch])
-                    rows, last = rows + len(batch), batch
-            piece = query.where(key > last[name][-1].as_py()) if name and rows == PIECE_ROWS else None
+                    rows, last = rows + len(batch), batch.slice(len(batch) - 1)
+            more = key and rows == PIECE_ROWS and last != before
+            piece = query.where(_after(key, last.to_pylist()[0])) if more else None
 
     def _url(self, scheme: str) -> str:
         return self.engine.url.set(drivername=scheme).render_as_string(hide_password=False)
 
     def _text(self, query: sa.Select) -> str:
-        return str(query.compile(dialect=self.engine.dialect, compile_kwargs={"literal_binds": True}))
+        text = str(query.compile(dialect=self.engine.dialect, compile_kwargs={"literal_binds": True}))
+        return text.replace("%%", "%") if self.engine.dialect.paramstyle in ("format", "pyformat") else text
 
     def _from_postgres(self, table: Table, since: Cursor | None) -> Iterator[pa.Table]:
         """By ADBC, which takes every text for UTF-8, whatever the database has."""
@@ -182,12 +183,24 @@ def select_rows(table: Table, source: sa.Table, dialect: sa.Dialect, since: Curs
     return _changed(sa.select(*names.values()), table, source, dialect, since)
 
 
-def _number(table: Table, source: sa.Table) -> tuple[str, sa.Column] | tuple[None, None]:
-    """The number that is the whole primary key, and before it its name in the contract; None where there is none."""
-    declared, key = _declared(table, source), list(source.primary_key)
-    if len(key) != 1 or not isinstance(key[0].type, sa.Integer) or key[0].name not in declared:
-        return None, None
-    return declared[key[0].name].name, key[0]
+def _key(table: Table, source: sa.Table) -> dict[str, sa.Column]:
+    """The primary key by the contract's names, if it is declared and of numbers and texts; empty where it is not."""
+    declared = _declared(table, source)
+    for column in source.primary_key:
+        sorts = isinstance(column.type, sa.Integer | sa.String) and not isinstance(column.type, sa.Enum | mysql.SET)
+        if column.name not in declared or not sorts:
+            return {}
+    return {declared[column.name].name: column for column in source.primary_key}
+
+
+def _after(key: dict[str, sa.Column], row: dict[str, object]) -> sa.ColumnElement[bool]:
+    """What comes after that row in the key's order."""
+    equal: list[sa.ColumnElement[bool]] = []
+    later = []
+    for name, column in key.items():
+        later.append(sa.and_(*equal, column > row[name]))
+        equal.append(column == row[name])
+    return sa.or_(*later)
 
 
 def _declared(table: Table, source: sa.Table) -> dict[str, Column]:

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from ingestion.databases import Cursor, Database, open_database
 from ingestion.files import fingerprint, matching_files, read_file
 from ingestion.landing import Columns, landing, prepare_landing
 from ingestion.privacy import Keys, Splitter
-from ingestion.tables import MOST_REJECTS, conform
+from ingestion.tables import MOST_REJECTS, UNFIT, cast, conform
 
 FILE_BYTES = 48_000_000  # of a file on its way to the warehouse; two are loaded at once
 SPLIT_BYTES = 3_000_000  # of rows from which identifiers are parted at a time
@@ -195,7 +195,7 @@ class _Reader:
         self.extract = Extract(table, last, whole, table.digest, datetime.now(UTC), cut_off=last.cut_off)
 
     splitter: Splitter | None = None  # where the table has identifiers
-    highest: Cursor | None = None  # a number as cursor, when reading began, where it may change meanwhile
+    highest: Cursor | None = None  # of the cursor's values when reading began, where they may change meanwhile
     has_news = True  # False where it is known, before anything is read, that there is none
 
     def batches(self) -> Iterator[pa.Table]:
@@ -268,10 +268,9 @@ class _Reader:
             total = pc.sum(rows[name]).as_py() or 0
             extract.sums[name] = extract.sums.get(name, 0) + total
         if table.cursor and (high := pc.max(rows[table.cursor]).as_py()) is not None:
-            now = {datetime: extract.as_at, date: extract.as_at.date()}.get(type(high), self.highest or high)
-            high = min(
-                high, now
-            )  # what is dated in the future, or changed meanwhile, must not hide what came before it
+            # what is dated in the future, or changed meanwhile, must not hide what came before it
+            limits = {datetime: extract.as_at, date: extract.as_at.date()}.get(type(high)), self.highest
+            high = min([high, *(limit for limit in limits if limit is not None)])
             extract.high = high if extract.high is None else max(extract.high, high)
             extract.cut_off = str(extract.high)
         if table.load == "history":
@@ -294,8 +293,10 @@ class _FromDatabase(_Reader):
         super().__init__(table, last, since is None)
         self.database, self.since = database, since
         self.counted = None if database.before or database.keeps_beginning else database.count(table, since)
-        if not database.before and table.cursor and table.column(table.cursor).data_type == "bigint":
-            self.highest = database.highest(table)
+        if self.extract.whole and table.cursor and not database.before:
+            highest = pa.chunked_array([pa.array([database.highest(table)])])
+            with suppress(*UNFIT):  # then it is not among what lands
+                self.highest = cast(highest, table.column(table.cursor), table.system.time_zone)[0].as_py()
 
     def batches(self) -> Iterator[pa.Table]:
         for batch in self.database.resource(self.table, self.since):

@@ -80,7 +80,7 @@ def _fit(table: Table, batch: pa.Table, where: str) -> tuple[dict[str, pa.Chunke
     for column in table.columns:
         values = batch[column.name]
         try:
-            declared[column.name] = _cast(values, column, table.system.time_zone)
+            declared[column.name] = cast(values, column, table.system.time_zone)
         except UNFIT:
             bad = _misfits(values, column, table)
             if len(bad) > MOST_REJECTS:
@@ -108,7 +108,7 @@ def _rule(column: Column) -> str:
 def _misfits(values: pa.ChunkedArray, column: Column, table: Table, start: int = 0) -> list[int]:
     """Positions of the values that cannot be cast: halves are tried until single ones are left."""
     try:
-        _cast(values, column, table.system.time_zone)
+        cast(values, column, table.system.time_zone)
     except UNFIT:
         if len(values) == 1:
             return [start]
@@ -155,7 +155,8 @@ def as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
         return pa.chunked_array([pa.array(texts, pa.string())])
 
 
-def _cast(values: pa.ChunkedArray, column: Column, time_zone: str) -> pa.ChunkedArray:
+def cast(values: pa.ChunkedArray, column: Column, time_zone: str) -> pa.ChunkedArray:
+    """The values as the column's type, those without an offset by the source's clock; raises one of UNFIT."""
     target = column.arrow_type
     if target == pa.string():
         return as_text(values)

@@ -117,6 +117,34 @@ def test_mariadb_lands_exactly_and_keeps_up(
     assert "gosling" not in str(refusal.value)
 
 
+@pytest.mark.skipif(not MARIADB, reason="no MariaDB server is installed")
+@pytest.mark.parametrize(("key", "pieces"), [("no", 7), ("code", 7), ("kind, code", 1), ("code, no", 20)])
+def test_the_pieces_of_a_table_are_all_of_it_whatever_its_key(
+    trial: Trial, mariadb: str, key: str, pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = ["a", "B", "Ö", "é'", 'x"\\', "x y", "10", "9", "%s", ":b", "漢😀", "\\'; --", "%%"]
+    rows = [(code, number * 100 + place, "za"[place % 2]) for place, code in enumerate(codes) for number in range(3)]
+    rows = rows if "code, no" in key else rows[::3]
+    create = f"create table parts (code varchar(9), no int, kind enum('z', 'a'), `share %%` int, primary key ({key}))"
+    ask(mariadb, "drop table if exists parts", create)
+    engine = sa.create_engine(mariadb)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("insert into parts (code, no, kind) values (%s, %s, %s)", rows)
+    engine.dispose()
+    asked = []
+
+    def read_sql(url: str, query: str, **how: object) -> pa.RecordBatchReader:
+        asked.append(query)
+        return connectorx.read_sql(url, query, **how)
+
+    monkeypatch.setattr(databases, "PIECE_ROWS", 2)
+    monkeypatch.setattr(databases, "read_sql", read_sql)
+    columns = {"code": "text", "no": "bigint", "kind": "text"}
+    (landing,) = trial.load({"name": "parts", "columns": columns, "load": "replace"}, at=mariadb)
+    assert sorted(trial.sql("select code, no, kind from raw_trial.parts")) == sorted(rows)
+    assert (landing.total, landing.new_columns, len(asked)) == (len(rows), ["share"], pieces)
+
+
 NUMBERS = {"name": "numbers", "columns": {"id": "bigint", "changed_no": "bigint", "amount": "numeric(18,2)"},
            "load": "merge", "key": ["id"], "cursor": "changed_no", "control_totals": ["amount"]}  # fmt: skip
 
