@@ -8,12 +8,9 @@ from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
 import adbc_driver_postgresql.dbapi as adbc
-import dlt
 import pyarrow as pa
 import sqlalchemy as sa
 from connectorx import read_sql
-from dlt.extract import DltResource
-from dlt.sources.sql_database import sql_table
 from sqlalchemy.dialects import mssql, mysql
 from sqlalchemy.dialects.postgresql import CITEXT
 
@@ -22,6 +19,7 @@ from ingestion.layouts import snake_case
 
 CHUNK_ROWS = 10_000
 PIECE_ROWS = 10 * CHUNK_ROWS  # asked for at a time where the driver holds all that it was asked for
+MOST_ROWS = 3 * PIECE_ROWS  # asked for at once, where there is no key by which to ask for pieces
 BATCH_BYTES = {"adbc.postgresql.batch_size_hint_bytes": str(4 << 20)}  # 17,000 rows of 15 columns
 ARROW_SCHEMES = {"mysql": "mysql", "mariadb": "mysql", "mssql": "mssql"}  # by connectorx
 Cursor = date | datetime | int
@@ -40,29 +38,30 @@ class Database:
     now: sa.Connection
     before: list[str] = field(default_factory=list)
 
-    def resource(self, table: Table, since: Cursor | None) -> DltResource:
-        """The table's rows as Arrow, in chunks; with `since`, those whose cursor is at or after it, or is not set."""
+    def read(self, table: Table, since: Cursor | None) -> Iterator[pa.Table]:
+        """The table's rows, in chunks; with `since`, those whose cursor is at or after it, or is not set."""
         if self.engine.dialect.name == "postgresql":
-            return dlt.resource(self._from_postgres(table, since), name=table.name)
-        if self.engine.dialect.name in ARROW_SCHEMES:
-            return dlt.resource(self._from_connectorx(table, since), name=table.name)
+            return self._from_postgres(table, since)
+        if self.engine.dialect.name in ARROW_SCHEMES and self._comes_in_pieces(table, since):
+            return self._from_connectorx(table, since)
+        return self._row_by_row(table, since)
 
-        def rows(source: sa.Table) -> sa.Subquery:
-            return select_rows(table, source, self.engine.dialect, since).subquery("extract")
+    def _row_by_row(self, table: Table, since: Cursor | None) -> Iterator[pa.Table]:
+        """By SQLAlchemy, whose drivers read no more than is taken; every value as text, for the contract to cast."""
+        query = select_rows(table, self._reflect(table), self.engine.dialect, since)
+        with self.engine.connect() as connection:
+            found = connection.execution_options(yield_per=CHUNK_ROWS).execute(query)
+            for rows in found.partitions():
+                texts = ([_text(value) for value in column] for column in zip(*rows, strict=True))
+                yield pa.table([pa.array(column, pa.string()) for column in texts], names=list(found.keys()))
 
-        return sql_table(
-            self.engine,
-            table.name,
-            schema=table.system.source_schema,
-            chunk_size=CHUNK_ROWS,
-            backend="pyarrow",
-            table_adapter_callback=rows,
-            reflection_level="minimal",
-            defer_table_reflect=True,
-        )
+    def _comes_in_pieces(self, table: Table, since: Cursor | None) -> bool:
+        """Whether connectorx, which waits for nobody, is asked for no more at a time than memory is meant for."""
+        in_pieces = since is None and _key(table, self._reflect(table))
+        return bool(in_pieces) or self.count(table, since)[0] <= MOST_ROWS
 
     def _from_connectorx(self, table: Table, since: Cursor | None) -> Iterator[pa.Table]:
-        """It reads on however far behind its reader is, so a whole table is asked for in pieces, in its key's order."""
+        """A whole table in pieces, in its key's order."""
         source = self._reflect(table)
         query = select_rows(table, source, self.engine.dialect, since)
         if key := _key(table, source) if since is None else {}:
@@ -183,6 +182,12 @@ def select_rows(table: Table, source: sa.Table, dialect: sa.Dialect, since: Curs
     return _changed(sa.select(*names.values()), table, source, dialect, since)
 
 
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
 def _key(table: Table, source: sa.Table) -> dict[str, sa.Column]:
     """The primary key by the contract's names, if it is declared and of numbers and texts; empty where it is not."""
     declared = _declared(table, source)
@@ -234,6 +239,6 @@ def _readable(column: sa.Column, dialect: sa.Dialect) -> sa.ColumnElement:
     if dialect.name not in ("mysql", "mariadb"):  # there, a date may be 0000-00-00
         exact += (sa.Date, sa.DateTime)
     in_arrow = dialect.name in ("postgresql", *ARROW_SCHEMES)
-    if not in_arrow or (isinstance(kind, exact) and not isinstance(kind, sa.Enum | CITEXT)):
+    if not in_arrow or (isinstance(kind, exact) and not isinstance(kind, sa.Enum | mysql.SET | CITEXT)):
         return column
     return sa.cast(column, sa.String)

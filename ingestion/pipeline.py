@@ -291,7 +291,7 @@ class _FromDatabase(_Reader):
     def __init__(self, table: Table, last: Landing, database: Database, whole: bool):
         since = None if whole else _since(table, last)
         super().__init__(table, last, since is None)
-        self.database, self.since = database, since
+        self.database, self.since, self.rows = database, since, database.read(table, since)
         self.counted = None if database.before or database.keeps_beginning else database.count(table, since)
         if self.extract.whole and table.cursor and not database.before:
             highest = pa.chunked_array([pa.array([database.highest(table)])])
@@ -299,9 +299,7 @@ class _FromDatabase(_Reader):
                 self.highest = cast(highest, table.column(table.cursor), table.system.time_zone)[0].as_py()
 
     def batches(self) -> Iterator[pa.Table]:
-        for batch in self.database.resource(self.table, self.since):
-            if batch is not None:  # first dlt passes on what it learnt of the columns
-                yield batch
+        yield from self.rows
 
     def finish(self) -> None:
         """Compares with the database's own count: of now, and where that is not what was read, of the beginning too."""

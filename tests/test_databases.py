@@ -73,11 +73,13 @@ def ask(url: str, *queries: str) -> None:
 
 
 @pytest.mark.skipif(not MARIADB, reason="no MariaDB server is installed")
-@pytest.mark.parametrize("piece", [2, databases.PIECE_ROWS])
+@pytest.mark.parametrize("changed", [{}, {"PIECE_ROWS": 2}, {"MOST_ROWS": 0, "_key": lambda *_: {}}],
+                         ids=["at once", "in pieces", "row by row"])  # fmt: skip
 def test_mariadb_lands_exactly_and_keeps_up(
-    trial: Trial, mariadb: str, piece: int, monkeypatch: pytest.MonkeyPatch
+    trial: Trial, mariadb: str, changed: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databases, "PIECE_ROWS", piece)
+    for name, value in changed.items():
+        monkeypatch.setattr(databases, name, value)
     ask(
         mariadb,
         "drop table if exists cases",
@@ -118,7 +120,7 @@ def test_mariadb_lands_exactly_and_keeps_up(
 
 
 @pytest.mark.skipif(not MARIADB, reason="no MariaDB server is installed")
-@pytest.mark.parametrize(("key", "pieces"), [("no", 7), ("code", 7), ("kind, code", 1), ("code, no", 20)])
+@pytest.mark.parametrize(("key", "pieces"), [("no", 7), ("code", 7), ("kind, code", 0), ("code, no", 20)])
 def test_the_pieces_of_a_table_are_all_of_it_whatever_its_key(
     trial: Trial, mariadb: str, key: str, pieces: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +140,7 @@ def test_the_pieces_of_a_table_are_all_of_it_whatever_its_key(
         return connectorx.read_sql(url, query, **how)
 
     monkeypatch.setattr(databases, "PIECE_ROWS", 2)
+    monkeypatch.setattr(databases, "MOST_ROWS", 12)
     monkeypatch.setattr(databases, "read_sql", read_sql)
     columns = {"code": "text", "no": "bigint", "kind": "text"}
     (landing,) = trial.load({"name": "parts", "columns": columns, "load": "replace"}, at=mariadb)

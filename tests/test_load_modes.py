@@ -232,7 +232,7 @@ def test_all_tables_are_read_as_of_one_moment(trial: Trial) -> None:
     with open_database(system, trial.place.replace("postgresql://", "postgresql+psycopg2://")) as database:
         trial.source("delete from cases where case_no > 10")
         assert database.count(system.tables[0], None)[0] == 100
-        assert sum(len(batch) for batch in database.resource(system.tables[0], None)) == 100
+        assert sum(len(batch) for batch in database.read(system.tables[0], None)) == 100
 
 
 # --- rows that do not fit
