@@ -39,33 +39,31 @@ class Database:
     before: list[str] = field(default_factory=list)
 
     def read(self, table: Table, since: Cursor | None) -> Iterator[pa.Table]:
-        """The table's rows, in chunks; with `since`, those whose cursor is at or after it, or is not set."""
-        if self.engine.dialect.name == "postgresql":
-            return self._from_postgres(table, since)
-        if self.engine.dialect.name in ARROW_SCHEMES and self._comes_in_pieces(table, since):
-            return self._from_connectorx(table, since)
-        return self._row_by_row(table, since)
+        """The table's rows, in chunks; with `since`, those whose cursor is at or after it, or is not set.
 
-    def _row_by_row(self, table: Table, since: Cursor | None) -> Iterator[pa.Table]:
+        What is to be asked is made out at once, by the connection that is there; another asks it, from whatever thread.
+        """
+        source = self._reflect(table)
+        query = select_rows(table, source, self.engine.dialect, since)
+        if self.engine.dialect.name == "postgresql":
+            return self._from_postgres(query)
+        if self.engine.dialect.name not in ARROW_SCHEMES:
+            return self._row_by_row(query)
+        if key := _key(table, source) if since is None else {}:
+            return self._from_connectorx(query.order_by(*key.values()).limit(PIECE_ROWS), key)
+        few = self.count(table, since)[0] <= MOST_ROWS
+        return self._from_connectorx(query, {}) if few else self._row_by_row(query)
+
+    def _row_by_row(self, query: sa.Select) -> Iterator[pa.Table]:
         """By SQLAlchemy, whose drivers read no more than is taken; every value as text, for the contract to cast."""
-        query = select_rows(table, self._reflect(table), self.engine.dialect, since)
         with self.engine.connect() as connection:
             found = connection.execution_options(yield_per=CHUNK_ROWS).execute(query)
             for rows in found.partitions():
                 texts = ([_text(value) for value in column] for column in zip(*rows, strict=True))
                 yield pa.table([pa.array(column, pa.string()) for column in texts], names=list(found.keys()))
 
-    def _comes_in_pieces(self, table: Table, since: Cursor | None) -> bool:
-        """Whether connectorx, which waits for nobody, is asked for no more at a time than memory is meant for."""
-        in_pieces = since is None and _key(table, self._reflect(table))
-        return bool(in_pieces) or self.count(table, since)[0] <= MOST_ROWS
-
-    def _from_connectorx(self, table: Table, since: Cursor | None) -> Iterator[pa.Table]:
-        """A whole table in pieces, in its key's order."""
-        source = self._reflect(table)
-        query = select_rows(table, source, self.engine.dialect, since)
-        if key := _key(table, source) if since is None else {}:
-            query = query.order_by(*key.values()).limit(PIECE_ROWS)
+    def _from_connectorx(self, query: sa.Select, key: dict[str, sa.Column]) -> Iterator[pa.Table]:
+        """By a driver that waits for nobody: where there is a key, piece after piece in its order."""
         url, piece, last = self._url(ARROW_SCHEMES[self.engine.dialect.name]), query, None
         while piece is not None:
             rows, before = 0, last
@@ -83,9 +81,8 @@ class Database:
         text = str(query.compile(dialect=self.engine.dialect, compile_kwargs={"literal_binds": True}))
         return text.replace("%%", "%") if self.engine.dialect.paramstyle in ("format", "pyformat") else text
 
-    def _from_postgres(self, table: Table, since: Cursor | None) -> Iterator[pa.Table]:
+    def _from_postgres(self, query: sa.Select) -> Iterator[pa.Table]:
         """By ADBC, which takes every text for UTF-8, whatever the database has."""
-        query = select_rows(table, self._reflect(table), self.engine.dialect, since)
         with (
             adbc.connect(self._url("postgresql"), autocommit=True) as connection,
             connection.cursor(adbc_stmt_kwargs=BATCH_BYTES) as cursor,
@@ -129,7 +126,7 @@ class Database:
 
     def _reflect(self, table: Table) -> sa.Table:
         try:
-            return sa.Table(table.name, sa.MetaData(schema=table.system.source_schema), autoload_with=self.engine)
+            return sa.Table(table.name, sa.MetaData(schema=table.system.source_schema), autoload_with=self.now)
         except sa.exc.NoSuchTableError:
             where = table.system.location
             raise SourceError(f"{table.label}: {where} has no table {table.name}; was it renamed?", table) from None
