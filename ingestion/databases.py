@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 import sqlalchemy as sa
-from connectorx import read_sql
 from sqlalchemy.dialects import mssql, mysql
 from sqlalchemy.dialects.postgresql import CITEXT
 
@@ -21,6 +20,7 @@ CHUNK_ROWS = 10_000
 PIECE_ROWS = 10 * CHUNK_ROWS  # asked for at a time where the driver holds all that it was asked for
 MOST_ROWS = 3 * PIECE_ROWS  # asked for at once, where there is no key by which to ask for pieces
 BATCH_BYTES = {"adbc.postgresql.batch_size_hint_bytes": str(4 << 20)}  # 17,000 rows of 15 columns
+NOT_PLAIN = (sa.Enum, mysql.SET, CITEXT)  # texts that sort, or come, otherwise than as their letters
 ARROW_SCHEMES = {"mysql": "mysql", "mariadb": "mysql", "mssql": "mssql"}  # by connectorx
 Cursor = date | datetime | int
 
@@ -37,10 +37,12 @@ class Database:
     beginning: sa.Connection
     now: sa.Connection
     before: list[str] = field(default_factory=list)
+    reflected: sa.MetaData = field(default_factory=sa.MetaData)
 
-    def read(self, table: Table, since: Cursor | None) -> Iterator[pa.Table]:
+    def read(self, table: Table, since: Cursor | None, rows: int | None = None) -> Iterator[pa.Table]:
         """The table's rows, in chunks; with `since`, those whose cursor is at or after it, or is not set.
 
+        `rows` is how many they are about, if that has been counted.
         What is to be asked is made out at once, by the connection that is there; another asks it, from whatever thread.
         """
         source = self._reflect(table)
@@ -51,8 +53,8 @@ class Database:
             return self._row_by_row(query)
         if key := _key(table, source) if since is None else {}:
             return self._from_connectorx(query.order_by(*key.values()).limit(PIECE_ROWS), key)
-        few = self.count(table, since)[0] <= MOST_ROWS
-        return self._from_connectorx(query, {}) if few else self._row_by_row(query)
+        rows = self.count(table, since)[0] if rows is None else rows
+        return self._from_connectorx(query, {}) if rows <= MOST_ROWS else self._row_by_row(query)
 
     def _row_by_row(self, query: sa.Select) -> Iterator[pa.Table]:
         """By SQLAlchemy, whose drivers read no more than is taken; every value as text, for the contract to cast."""
@@ -64,10 +66,14 @@ class Database:
 
     def _from_connectorx(self, query: sa.Select, key: dict[str, sa.Column]) -> Iterator[pa.Table]:
         """By a driver that waits for nobody: where there is a key, piece after piece in its order."""
+        import connectorx  # 16 MB that no other load needs
+
         url, piece, last = self._url(ARROW_SCHEMES[self.engine.dialect.name]), query, None
         while piece is not None:
             rows, before = 0, last
-            for batch in read_sql(url, self._text(piece), return_type="arrow_stream", batch_size=CHUNK_ROWS):
+            for batch in connectorx.read_sql(
+                url, self._as_sql(piece), return_type="arrow_stream", batch_size=CHUNK_ROWS
+            ):
                 if len(batch):  # the last may be empty
                     yield pa.Table.from_batches([batch])
                     rows, last = rows + len(batch), batch.slice(len(batch) - 1)
@@ -77,7 +83,7 @@ class Database:
     def _url(self, scheme: str) -> str:
         return self.engine.url.set(drivername=scheme).render_as_string(hide_password=False)
 
-    def _text(self, query: sa.Select) -> str:
+    def _as_sql(self, query: sa.Select) -> str:
         text = str(query.compile(dialect=self.engine.dialect, compile_kwargs={"literal_binds": True}))
         return text.replace("%%", "%") if self.engine.dialect.paramstyle in ("format", "pyformat") else text
 
@@ -87,7 +93,7 @@ class Database:
             adbc.connect(self._url("postgresql"), autocommit=True) as connection,
             connection.cursor(adbc_stmt_kwargs=BATCH_BYTES) as cursor,
         ):
-            for statement in ("set client_encoding to 'UTF8'", *self.before, self._text(query)):
+            for statement in ("set client_encoding to 'UTF8'", *self.before, self._as_sql(query)):
                 cursor.execute(statement)
             for batch in cursor.fetch_record_batch():
                 yield pa.Table.from_batches([batch])
@@ -126,7 +132,7 @@ class Database:
 
     def _reflect(self, table: Table) -> sa.Table:
         try:
-            return sa.Table(table.name, sa.MetaData(schema=table.system.source_schema), autoload_with=self.now)
+            return sa.Table(table.name, self.reflected, schema=table.system.source_schema, autoload_with=self.now)
         except sa.exc.NoSuchTableError:
             where = table.system.location
             raise SourceError(f"{table.label}: {where} has no table {table.name}; was it renamed?", table) from None
@@ -189,7 +195,7 @@ def _key(table: Table, source: sa.Table) -> dict[str, sa.Column]:
     """The primary key by the contract's names, if it is declared and of numbers and texts; empty where it is not."""
     declared = _declared(table, source)
     for column in source.primary_key:
-        sorts = isinstance(column.type, sa.Integer | sa.String) and not isinstance(column.type, sa.Enum | mysql.SET)
+        sorts = isinstance(column.type, sa.Integer | sa.String) and not isinstance(column.type, NOT_PLAIN)
         if column.name not in declared or not sorts:
             return {}
     return {declared[column.name].name: column for column in source.primary_key}
@@ -236,6 +242,6 @@ def _readable(column: sa.Column, dialect: sa.Dialect) -> sa.ColumnElement:
     if dialect.name not in ("mysql", "mariadb"):  # there, a date may be 0000-00-00
         exact += (sa.Date, sa.DateTime)
     in_arrow = dialect.name in ("postgresql", *ARROW_SCHEMES)
-    if not in_arrow or (isinstance(kind, exact) and not isinstance(kind, sa.Enum | mysql.SET | CITEXT)):
+    if not in_arrow or (isinstance(kind, exact) and not isinstance(kind, NOT_PLAIN)):
         return column
     return sa.cast(column, sa.String)

@@ -27,14 +27,14 @@ def landed(system: System, table: str) -> sql.Identifier:
 
 def prepare_landing(connection, system: System, tables: Columns) -> None:
     """Makes the landing tables anew, for dlt to fill."""
-    schema = f"{system.name}_landing"
     tables = tables | {ARRIVED: {"file_id": "text primary key", "table_name": "text", "rows": "bigint"}}
     with connection, connection.cursor() as cursor:
         cursor.execute(
-            "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'r'", [schema]
+            "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'r'",
+            [f"{system.name}_landing"],
         )
         for (leftover,) in cursor.fetchall():  # an interrupted load's
-            cursor.execute(sql.SQL("drop table {}").format(sql.Identifier(schema, leftover)))
+            cursor.execute(sql.SQL("drop table {}").format(landed(system, leftover)))
         for name, kinds in tables.items():
             columns = [sql.SQL("{} " + kind).format(sql.Identifier(column)) for column, kind in kinds.items()]
             create = sql.SQL("create table {} ({})")

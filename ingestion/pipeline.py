@@ -291,8 +291,9 @@ class _FromDatabase(_Reader):
     def __init__(self, table: Table, last: Landing, database: Database, whole: bool):
         since = None if whole else _since(table, last)
         super().__init__(table, last, since is None)
-        self.database, self.since, self.rows = database, since, database.read(table, since)
+        self.database, self.since = database, since
         self.counted = None if database.before or database.keeps_beginning else database.count(table, since)
+        self.rows = database.read(table, since, self.counted and self.counted[0])
         if self.extract.whole and table.cursor and not database.before:
             highest = pa.chunked_array([pa.array([database.highest(table)])])
             with suppress(*UNFIT):  # then it is not among what lands

@@ -133,15 +133,15 @@ def test_the_pieces_of_a_table_are_all_of_it_whatever_its_key(
     with engine.begin() as connection:
         connection.exec_driver_sql("insert into parts (code, no, kind) values (%s, %s, %s)", rows)
     engine.dispose()
-    asked = []
+    asked, read = [], connectorx.read_sql
 
     def read_sql(url: str, query: str, **how: object) -> pa.RecordBatchReader:
         asked.append(query)
-        return connectorx.read_sql(url, query, **how)
+        return read(url, query, **how)
 
     monkeypatch.setattr(databases, "PIECE_ROWS", 2)
     monkeypatch.setattr(databases, "MOST_ROWS", 12)
-    monkeypatch.setattr(databases, "read_sql", read_sql)
+    monkeypatch.setattr(connectorx, "read_sql", read_sql)
     columns = {"code": "text", "no": "bigint", "kind": "text"}
     (landing,) = trial.load({"name": "parts", "columns": columns, "load": "replace"}, at=mariadb)
     assert sorted(trial.sql("select code, no, kind from raw_trial.parts")) == sorted(rows)
@@ -161,11 +161,11 @@ def test_what_changes_while_mariadb_is_read_is_explained_and_comes_next(
         "create table numbers (id bigint primary key, changed_no bigint, amount decimal(18,2))",
         "insert into numbers select seq, seq, seq from seq_1_to_100",
     )
-    asked = []
+    asked, read = [], connectorx.read_sql
 
     def read_sql(url: str, query: str, **how: object) -> Iterator[pa.RecordBatch]:
         asked.append(query)
-        yield from connectorx.read_sql(url, query, **how)
+        yield from read(url, query, **how)
         if len(asked) == 2:  # row 2 has been read, row 99 is still to be
             ask(
                 mariadb,
@@ -175,7 +175,7 @@ def test_what_changes_while_mariadb_is_read_is_explained_and_comes_next(
             )
 
     monkeypatch.setattr(databases, "PIECE_ROWS", 30)
-    monkeypatch.setattr(databases, "read_sql", read_sql)
+    monkeypatch.setattr(connectorx, "read_sql", read_sql)
     (landing,) = trial.load(NUMBERS, at=mariadb)
     assert (landing.read, landing.total, landing.cut_off, len(asked)) == (99, 99, "100", 4)
     (landing,) = trial.load(NUMBERS, at=mariadb)
@@ -183,9 +183,9 @@ def test_what_changes_while_mariadb_is_read_is_explained_and_comes_next(
     assert trial.sql("select sum(amount), min(amount), max(changed_no) from raw_trial.numbers") == [(4849, 0, 102)]
 
     def cut_short(url: str, query: str, **how: object) -> Iterator[pa.RecordBatch]:
-        yield from (batch.slice(0, len(batch) - 1) for batch in connectorx.read_sql(url, query, **how))
+        yield from (batch.slice(0, len(batch) - 1) for batch in read(url, query, **how))
 
-    monkeypatch.setattr(databases, "read_sql", cut_short)
+    monkeypatch.setattr(connectorx, "read_sql", cut_short)
     with pytest.raises(SourceError, match=r"raw_trial\.numbers: the source counts 1 rows and 0 were read"):
         trial.load(NUMBERS, at=mariadb)
 
