@@ -35,7 +35,7 @@ Interaction = namedtuple("Interaction", "interactionid ticketnumber customerid c
 Request = namedtuple("Request", "reference topic receivedon dueon answeredon outcome exemption modifiedon")
 
 Subject = namedtuple("Subject", "name type share titles")
-SUBJECTS = [  # type: 1 a question, 2 a problem, 3 a request
+SUBJECTS = [  # kind: 1 a question, 2 a problem, 3 a request
     Subject("Adult social care", 3, 18, "Needs assessment|Blue Badge|Equipment at home|Support for a carer"),
     Subject("Highways", 2, 24, "Pothole|Street light out|Blocked drain|Overgrown verge"),
     Subject("Waste", 3, 16, "Household recycling centre permit|Compost bin|Garden waste at the tip"),
