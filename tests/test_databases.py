@@ -14,12 +14,12 @@ import pyarrow as pa
 import pymysql
 import pytest
 import sqlalchemy as sa
-from conftest import Trial, free_port, trial_system
 from sqlalchemy.dialects import mssql, mysql, oracle, postgresql
 
 from ingestion import databases
 from ingestion.contracts import SourceError
 from ingestion.databases import select_rows
+from tests.support import Trial, free_port, trial_system
 
 MARIADB = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")
 PASSWORD = "gosling%/@"  # noqa: S105  with characters that a URL has to escape

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import xlsxwriter
-from conftest import REAL_DATA
 from pydantic import ValidationError
 
 from ingestion import files
@@ -24,6 +23,7 @@ from ingestion.contracts import SourceError, System, Table, read_contracts
 from ingestion.files import fingerprint, matching_files, read_file
 from ingestion.layouts import snake_case
 from ingestion.tables import conform
+from tests.support import REAL_DATA
 
 HEADER = "CrossingID,Crossed,PaidOn,Fee,Note\r\n"
 ROWS = '0007,2026-07-01 12:00:00,01/07/2026,1.50,"two\r\nlines, £"\r\n8,2026-01-01 12:00:00,31/12/2026, -0.10 ,\r\n'

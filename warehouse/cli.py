@@ -26,7 +26,7 @@ from warehouse.environment import WarehouseError, home
 from warehouse.subjects import Register
 from warehouse.vault import VaultError
 
-console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True)
 
 
 class _Commands(click.Group):
@@ -468,7 +468,8 @@ def _call(query: str, values: list) -> list[tuple]:
 
 def _progress() -> Progress:
     title, note = TextColumn("{task.description:<22}"), TextColumn("{task.fields[note]}")
-    return Progress(SpinnerColumn(), title, BarColumn(24), note, TimeElapsedColumn(), console=console)
+    shown = Console(file=sys.stdout)  # also while what is printed goes to a log
+    return Progress(SpinnerColumn(), title, BarColumn(24), note, TimeElapsedColumn(), console=shown)
 
 
 def _execute(instance, job, task: TaskID, progress: Progress):
