@@ -131,11 +131,12 @@ class Database:
         return self.now.scalar(sa.select(sa.func.max(*cursors))) if cursors else None
 
     def _reflect(self, table: Table) -> sa.Table:
+        name = table.source_table or table.name
         try:
-            return sa.Table(table.name, self.reflected, schema=table.system.source_schema, autoload_with=self.now)
+            return sa.Table(name, self.reflected, schema=table.system.source_schema, autoload_with=self.now)
         except sa.exc.NoSuchTableError:
             where = table.system.location
-            raise SourceError(f"{table.label}: {where} has no table {table.name}; was it renamed?", table) from None
+            raise SourceError(f"{table.label}: {where} has no table {name}; was it renamed?", table) from None
 
 
 @contextmanager
