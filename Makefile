@@ -8,7 +8,7 @@ DEMO_PEOPLE := $(or $(PEOPLE),$(DEMO_PEOPLE))
 export LANDING WAREHOUSE_URL DEMO_PEOPLE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check dev docs stop bench requirements
+.PHONY: help run test check dev docs stop bench schema requirements
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ stop: $(VENV)/installed ## end what a run started
 
 bench: $(VENV)/installed ## measure; needs no other load on the machine
 	@failed=0; for program in load incremental latency faults privacy quality county; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
+
+schema: $(VENV)/installed ## write the JSON Schema of source contracts, after ingestion/contracts.py has changed
+	@$(BIN)/python -m ingestion.schema
 
 requirements: ## pin every dependency again, with hashes, for every platform (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa  # takes longer to import than all contracts take to read
@@ -21,6 +30,8 @@ DATA_TYPES = ("text", "bigint", "double precision", "boolean", "date", "timestam
 NUMERIC = re.compile(r"numeric\((\d{1,2}),(\d{1,2})\)")
 DBT_KEYS = {"config", "data_tests", "tags", "loader", "quoting"}  # dbt's own, which ingestion does not read
 
+GRAIN = "One row per"
+TODO = re.compile(r"\bTODO\b")  # what `warehouse source add` leaves for a person to decide
 BESIDE = {"description", "privacy"}  # parts of a column's contract that do not change what lands
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -68,7 +79,7 @@ class SourceError(Exception):
 class _Part(BaseModel):
     """A part of the contract: what dbt declares and, beside it, what stands under config.meta."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, use_attribute_docstrings=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -78,25 +89,35 @@ class _Part(BaseModel):
         declared = {key: value for key, value in part.items() if key not in DBT_KEYS}
         return declared | ((part.get("config") or {}).get("meta") or {})
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_todo(cls, value: Any) -> Any:
+        if isinstance(value, str) and TODO.search(value):
+            raise ValueError("is still TODO: replace it by what somebody who knows has decided")
+        return value
+
 
 class Column(_Part):
-    """A column: its name and type in Postgres, its privacy class; in a file, its heading and date format if unusual.
-
-    A column `of` others is none of the source's own: it is their filled values, joined by a comma and a space, as an
-    address in several fields is. What it is made of need not be declared, and lands only where it is.
-
-    A column whose privacy is `identifier` says which kind (`identifier`), and lands as a token of it, a text. A
-    `person_number` is the system's own; every other kind is the same in all systems.
-    """
+    """A column: its name and type in Postgres, its privacy class; in a file, its heading and date format if unusual."""
 
     name: Name
-    data_type: str
+    """Name in the raw table: the source's name in snake case."""
+    data_type: str = Field(json_schema_extra={"anyOf": [{"enum": [*ARROW_TYPES]}, {"pattern": f"^{NUMERIC.pattern}$"}]})
+    """Type in the raw table: numeric(precision,scale), or one of the types in the list."""
     description: Text
+    """What the column holds, its unit, and what empty means where it can be empty."""
     privacy: Literal["identifier", "personal", "special_category", "none"]
+    """Privacy class. An `identifier` is replaced by a token at extraction; `special_category` is that of UK GDPR
+    article 9; `personal` is any other data about a person."""
     identifier: Identifier | None = None
+    """Kind of identifier. A `person_number` is the system's own; every other kind has one token in all systems."""
     header: Text | None = None
+    """The source's exact name of the column, where that is not `name` once it is written in snake case."""
     format: Text | None = None
+    """Format of a date or time that is not ISO 8601, such as %d/%m/%Y."""
     of: list[Name] = []
+    """Columns of the source whose filled values, joined by a comma and a space, make this one, such as the fields of an
+    address. They land only where they are declared too."""
 
     @model_validator(mode="after")
     def _check(self) -> "Column":
@@ -135,14 +156,13 @@ class Column(_Part):
 
 
 class Unpivot(_Part):
-    """Columns that stand for rows: every heading that `headings` matches from end to end.
-
-    Its named groups fill the declared columns of these names, the cell fills the column `value`. An empty cell gives
-    no row, as in SQL's UNPIVOT.
-    """
+    """Columns that stand for rows, as in SQL's UNPIVOT. An empty cell gives no row."""
 
     headings: Text
+    """Regular expression that matches these columns' headings from end to end; its named groups fill the declared
+    columns of these names."""
     value: Name
+    """Declared column that the cells fill."""
 
     @model_validator(mode="after")
     def _check(self) -> "Unpivot":
@@ -161,56 +181,71 @@ class Unpivot(_Part):
 
 
 class Table(_Part):
-    """A table, API resource or file pattern of a system, and how it lands.
-
-    `replace` lands the whole extract in the place of the last one; `append` adds what is new; `merge` keeps one row per
-    `key`; `history` keeps every version of it, with valid_from and valid_to. With a `cursor` only what changed is read:
-    rows at or after the highest cursor value landed, less `lag` for late commits; without one, the whole source.
-
-    A whole extract that has lost more than `shrink` of its rows, or a load with more than `rejects` of its rows unfit
-    (both shares, 0 to 1), is refused. `control_totals` are summed at source and compared. `left_out` names what the
-    source has and is deliberately not read; any other undeclared column lands as text, closed to readers.
-    Where a row is about a person, `subject` is the identifier column that stands for that person. Where it also tells
-    who that is, `person` names the columns with forename and surname, or the one with both, or none if numbers alone
-    tell it: such people are matched with those of other systems. A row is deleted when the moment in `retained_from` is
-    longer ago than `retention` (the system's, where the table gives none of its own).
-
-    A table with a `parent` holds the elements of the list `items` in each row that the API gives for that table. It is
-    loaded with its parent; its key is the parent's and, of its own, an id or the column `item_position`.
-
-    From `files` on, the fields say how a file is laid out; docs/files.md has an example of each. With `corrections` a
-    file of a name that has landed replaces its rows (load: append). A CSV that is `growing` is still being written to:
-    its whole rows land, even none, and what follows them waits for the next load.
-    """
+    """A table, API resource or file pattern of a system, and how it is loaded (layouts: docs/files.md)."""
 
     name: Name
-    description: Text
+    """Name of the raw table: the source's name in snake case."""
+    description: Annotated[Text, Field(json_schema_extra={"pattern": GRAIN})]
+    """What the table holds, ending in the grain: 'One row per …'."""
     load: Literal["replace", "append", "merge", "history"]
+    """How an extract is loaded: `replace` puts it in the place of the last one, `append` adds what is new, `merge`
+    keeps one row per key, `history` keeps every version of it with valid_from and valid_to."""
     key: list[Name] = []
+    """Columns whose values together are different in every row."""
     cursor: Name | None = None
+    """Column by which changed rows are read: those at or after the highest value loaded, less `lag`. Without a cursor
+    the whole source is read."""
     lag: timedelta = timedelta(0)
+    """How late a row may be committed after its cursor value, as an ISO 8601 duration such as PT10M."""
     shrink: float = Field(default=0.1, ge=0, le=1)
+    """Share of its rows (0 to 1) that a whole extract may lose; an extract that has lost more is refused."""
     rejects: float = Field(default=0.01, ge=0, le=1)
+    """Share of the rows (0 to 1) that may not fit the contract; a load with more is refused."""
     control_totals: list[Name] = []
-    left_out: list[Text] = []  # columns, by heading or name in snake case; `*` stands for any text
+    """Columns that are summed at the source and compared after the load."""
+    left_out: list[Text] = []
+    """Columns that are not read, by heading or by name in snake case; `*` stands for any text. Any other undeclared
+    column is loaded as text that readers cannot see."""
     subject: Name | None = None
+    """Identifier column that stands for the person whom the row is about."""
     person: list[Name] | None = Field(None, max_length=2)
+    """Columns that say who the subject is: forename and surname, or one with both, or none where only numbers say it.
+    Such people are matched with those of other systems."""
     retained_from: Name | None = None
+    """Column from which retention counts: a row is deleted when this moment is longer ago than `retention`."""
     retention: Duration | None = None
+    """How long a row is kept, as an ISO 8601 duration, where that is not the system's retention."""
     parent: Name | None = None
+    """Table of an API with which this one is loaded: its rows are the elements of the list `items`."""
     items: Text | None = None
+    """List in each row of the parent that holds this table's rows. The key is the parent's and, of the table's own, an
+    id or the column `item_position`."""
+    source_table: Text | None = None
+    """The source database's exact name of the table, where that is not `name`."""
     files: Text | None = None
+    """Pattern of the files below the landing folder, such as finance/*.csv."""
     corrections: bool = False
+    """Whether a file of a name that was loaded before replaces that file's rows (load: append)."""
     growing: bool = False
-    encoding: Text = "utf-8"  # with or without a byte order mark
+    """Whether a CSV is still being written to: its whole rows are loaded, and the rest at the next load."""
+    encoding: Text = "utf-8"
+    """Encoding of a text file, such as windows-1252. With utf-8, a byte order mark is optional."""
     delimiter: Separator = ","
-    sheet: Text | None = None  # of a workbook that has several; `*` stands for what changes in its name
-    header_rows: int = Field(1, ge=1, le=5)  # several are joined by a space, merged cells count for all they cover
-    headings: list[Text] = []  # of a file that has no header, in the order of its columns
+    """What is between the values of a CSV."""
+    sheet: Text | None = None
+    """Sheet of a workbook that has several; `*` stands for what changes in its name."""
+    header_rows: int = Field(1, ge=1, le=5)
+    """Number of rows that a header has; they are joined by a space, and merged cells count for all that they cover."""
+    headings: list[Text] = []
+    """Headings of a file that has no header, in the order of its columns."""
     unpivot: Unpivot | None = None
-    footer: list[Text] = []  # how the first filled cell of each row after the data begins; a file without is refused
-    row_count_at: int | None = Field(None, ge=1)  # the position (from 1) of the number of rows in the footer
+    """Columns that stand for rows."""
+    footer: list[Text] = []
+    """How the first filled cell of each row after the data begins; a file without a footer is refused."""
+    row_count_at: int | None = Field(None, ge=1)
+    """Position (from 1) in the footer of the number of rows."""
     columns: list[Column] = Field(min_length=1)
+    """Columns that are declared, in the order of the raw table."""
     _system: "System" = PrivateAttr()
 
     @model_validator(mode="after")
@@ -255,13 +290,15 @@ class Table(_Part):
             self.key, [self.cursor], self.control_totals, *(column.of for column in self.columns)
         ):
             raise ValueError(f"a column `of` others is no key, cursor, control total or part: {', '.join(composed)}")
-        if "One row per" not in self.description:
+        if GRAIN not in self.description:
             raise ValueError("the description must end in the grain ('One row per …')")
         return self
 
     @model_validator(mode="after")
     def _check_layout(self) -> "Table":
         layout = {"delimiter", "sheet", "header_rows", "headings", "unpivot", "footer", "row_count_at"}
+        if self.files and self.source_table:
+            raise ValueError("only a table of a database has source_table")
         if not self.files and (without := layout & self.model_fields_set):
             raise ValueError(f"only a table of `files` has {', '.join(sorted(without))}")
         try:
@@ -289,6 +326,8 @@ class Table(_Part):
 
         apart = {"description", "shrink", "rejects", "control_totals", "lag", "corrections", "growing"}
         apart |= {"retained_from", "retention", "person"}
+        if self.source_table is None:
+            apart.add("source_table")
         content = self.model_dump_json(exclude={**dict.fromkeys(apart, True), "columns": {"__all__": BESIDE}})
         rules = f" {EDITION}" if self.identifiers else ""
         return hashlib.sha256(f"{self._system.time_zone} {content}{rules}".encode()).hexdigest()[:12]
@@ -347,41 +386,56 @@ class Table(_Part):
 
 
 class Age(BaseModel):
-    """How old what landed last may be, in dbt's words."""
+    """How old the last load may be, in dbt's words."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     count: int = Field(gt=0)
+    """Number of periods."""
     period: Literal["minute", "hour", "day"]
+    """Unit of time."""
 
 
 class System(_Part):
-    """A line-of-business system: a dbt source, a Postgres schema and a dlt dataset of the same name.
-
-    `location` names the environment variable that says where it is. At most `connections` of its tables are read at a
-    time. With `poll` (seconds) it is also looked at between its scheduled loads, and loaded when something has changed.
-
-    Where a column holds anything about people, `lawful_basis` names the condition of UK GDPR article 6(1); where one is
-    of a special category, `special_category_basis` that of article 9(2) and, where the Data Protection Act 2018
-    (section 10) asks for one, the paragraph of its Schedule 1.
-    """
+    """A line-of-business system: a dbt source, a Postgres schema and a dlt dataset of the same name."""
 
     name: Annotated[str, StringConstraints(pattern=r"^raw_[a-z][a-z0-9]{0,40}$")]
+    """raw_<system>, where the system is one lower-case word."""
     description: Text
+    """What the system is and what it holds."""
     kind: Literal["files", "database", "api"]
+    """Kind of source."""
     location: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    """Environment variable that holds the source's URL or folder."""
     source_schema: Text | None = None
+    """Schema of the source database that has the tables, where that is not its default."""
     schedule: Text
+    """When the system is loaded, as a cron expression."""
     poll: Annotated[int, Field(ge=5, le=3600)] | None = None
+    """Seconds after which the source is looked at between scheduled loads, and loaded if something has changed."""
     connections: Annotated[int, Field(ge=1, le=16)] = 2
+    """Number of tables that are read at a time."""
     time_zone: Text
+    """IANA time zone of the source's times that have no offset, such as Europe/London."""
     freshness: dict[Literal["warn_after", "error_after"], Age] = Field(min_length=2)
+    """How old the last load may be before there is a warning, and before there is an error."""
     information_asset_owner: Text
+    """Role that is the information asset owner."""
     data_owner: Text
+    """Role that answers for the data's content and quality."""
     purpose: Text
+    """Purpose for which the council processes the data."""
     lawful_basis: Text
+    """Lawful basis. Where a column is about people: the condition of UK GDPR article 6(1) and the statute."""
     special_category_basis: Text | None = None
+    """Condition of UK GDPR article 9(2) where a column is special_category and, where the Data Protection Act 2018
+    (section 10) asks for one, the paragraph of its Schedule 1."""
     retention: Duration
+    """How long a row is kept, as an ISO 8601 duration such as P7Y."""
     sharing: Text
+    """Who else receives the data, and under what arrangement."""
     tables: list[Table] = Field(min_length=1)
+    """Tables that are declared."""
 
     @model_validator(mode="after")
     def _check(self) -> "System":

@@ -45,7 +45,7 @@ class Database:
         `rows` is how many they are about, if that has been counted.
         What is to be asked is made out at once, by the connection that is there; another asks it, from whatever thread.
         """
-        source = self._reflect(table)
+        source = self.reflect(table)
         query = select_rows(table, source, self.engine.dialect, since)
         if self.engine.dialect.name == "postgresql":
             return self._from_postgres(query)
@@ -108,7 +108,7 @@ class Database:
 
         They are those of now, or with `then` of the beginning.
         """
-        source = self._reflect(table)
+        source = self.reflect(table)
         names = _declared(table, source)
         totals = {
             column.name: sa.func.sum(source.c[name])
@@ -126,16 +126,18 @@ class Database:
 
     def highest(self, table: Table) -> Cursor | None:
         """The highest cursor value that the table has now; None where it has no cursor, or no row."""
-        source = self._reflect(table)
+        source = self.reflect(table)
         cursors = [source.c[name] for name, column in _declared(table, source).items() if column.name == table.cursor]
         return self.now.scalar(sa.select(sa.func.max(*cursors))) if cursors else None
 
-    def _reflect(self, table: Table) -> sa.Table:
+    def reflect(self, table: Table) -> sa.Table:
+        """The table as the database describes it; raises SourceError where there is none."""
+        name = table.source_table or table.name
         try:
-            return sa.Table(table.name, self.reflected, schema=table.system.source_schema, autoload_with=self.now)
+            return sa.Table(name, self.reflected, schema=table.system.source_schema, autoload_with=self.now)
         except sa.exc.NoSuchTableError:
             where = table.system.location
-            raise SourceError(f"{table.label}: {where} has no table {table.name}; was it renamed?", table) from None
+            raise SourceError(f"{table.label}: {where} has no table {name}; was it renamed?", table) from None
 
 
 @contextmanager
@@ -238,6 +240,8 @@ def _readable(column: sa.Column, dialect: sa.Dialect) -> sa.ColumnElement:
     kind = column.type
     if isinstance(kind, sa.Float):
         kind.asdecimal = False  # a double read as a decimal of ten places is another number
+    if isinstance(kind, mysql.BIT):
+        return sa.cast(column, sa.Integer)  # its text would be the bytes
     exact = (sa.Integer, sa.Boolean, sa.Float, sa.String)
     if dialect.name not in ("mysql", "mariadb"):  # there, a date may be 0000-00-00
         exact += (sa.Date, sa.DateTime)

@@ -11,13 +11,17 @@ MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_
 CONTROLS = re.compile("[\x80-\x9f]")  # where Windows-1252 has its quotation marks, dashes and the euro
 
 
+class EncodingError(SourceError):
+    """A text file that is not in the encoding that its contract says."""
+
+
 class Utf8(io.RawIOBase):
     """The bytes of `file`, which is in `encoding`, as UTF-8 without a byte order mark, and then those of `tail`.
 
-    Reading raises SourceError, beginning with `where`, for a file that is not in this encoding: one with bytes that it
-    does not have, with the mark of another, or, in an encoding of one byte a character, one that is UTF-8 as a whole.
-    A mark decides between the two orders of utf-16 only, which therefore needs one. Memory: a few times what is read
-    at once.
+    Reading raises EncodingError, beginning with `where`, for a file that is not in this encoding: one with bytes that
+    it does not have, with the mark of another, or, in an encoding of one byte a character, one that is UTF-8 as a
+    whole. A mark decides between the two orders of utf-16 only, which therefore needs one. Memory: a few times what is
+    read at once.
     """
 
     def __init__(self, file: BinaryIO, encoding: str, where: str, tail: bytes = b""):
@@ -94,5 +98,5 @@ class Utf8(io.RawIOBase):
         if self.ended and not self.is_ascii:
             raise self._refusal("it is UTF-8")
 
-    def _refusal(self, why: str) -> SourceError:
-        return SourceError(f"{self.where}: {why}; the contract says {self.encoding}")
+    def _refusal(self, why: str) -> EncodingError:
+        return EncodingError(f"{self.where}: {why}; the contract says {self.encoding}")

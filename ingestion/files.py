@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,8 +19,8 @@ import pyarrow.parquet
 
 from ingestion.contracts import SourceError, Table
 from ingestion.encodings import Utf8
-from ingestion.layouts import HEAD_ROWS, Columns, batches, find_header, land, name_columns, part_footer, place
-from ingestion.spreadsheets import SUFFIXES, read_sheet
+from ingestion.layouts import HEAD_ROWS, Columns, Row, batches, find_header, land, name_columns, part_footer, place
+from ingestion.spreadsheets import SUFFIXES, open_sheet, read_sheet, sheet_head
 
 BLOCK_BYTES = 2 << 20  # the longest row that is read; larger blocks are no quicker and take more memory
 HEAD_BYTES = 1 << 20
@@ -64,20 +64,35 @@ def read_file(table: Table, path: Path) -> Iterator[pa.Table]:
     yield from land(table, path, columns, source)
 
 
+def read_head(table: Table, path: Path) -> list[Row]:
+    """The file's first rows as text, of which one is the header; raises SourceError."""
+    if (suffix := path.suffix.lower()) == ".parquet":
+        return [_open_parquet(table, path).schema_arrow.names]
+    return sheet_head(open_sheet(table, path)) if suffix in SUFFIXES else _csv_head(table, path)[0]
+
+
 def _read_csv(table: Table, path: Path) -> tuple[Columns, Iterator[pa.Table]]:
+    rows, ends = _csv_head(table, path)
+    headings, end = find_header(table, path, rows)
+    columns = name_columns(table, path, headings)
+    read = _read_with_footer if table.footer else _read_plain
+    return columns, read(table, path, columns, ends[end])
+
+
+def _csv_head(table: Table, path: Path) -> tuple[list[Row], list[int]]:
+    """The first rows, and where each begins, in bytes of UTF-8; after them, where the next one does."""
     with _open(table, path) as file:
         text = file.take(HEAD_BYTES).decode(errors="ignore")  # of a character that the limit cuts
     lines = io.StringIO(text, newline="").readlines()
     csv.field_size_limit(BLOCK_BYTES)
     reader = csv.reader(lines, delimiter=table.delimiter)
-    rows, ends = [], [0]  # the lines up to each row's end: a heading may have line ends
+    rows: list[Row] = []
+    ends = [0]  # the lines up to each row's end: a heading may have line ends
     for row in islice(reader, HEAD_ROWS):
-        rows.append(row)
+        rows.append([*row])
         ends.append(reader.line_num)
-    headings, end = find_header(table, path, rows)
-    columns = name_columns(table, path, headings)
-    read = _read_with_footer if table.footer else _read_plain
-    return columns, read(table, path, columns, len("".join(lines[: ends[end]]).encode()))
+    sizes = [0, *accumulate(len(line.encode()) for line in lines)]
+    return rows, [sizes[end] for end in ends]
 
 
 def _read_plain(table: Table, path: Path, columns: Columns, start: int) -> Iterator[pa.Table]:
@@ -135,16 +150,23 @@ def _read_parquet(table: Table, path: Path) -> tuple[Columns, Iterator[pa.Table]
                 batch.validate(full=True)
                 yield pa.Table.from_batches([batch]).rename_columns(columns.names)
         except (pa.ArrowException, UnicodeDecodeError, OSError):
-            raise damaged from None
+            raise _damaged(table, path) from None
 
-    damaged = SourceError(f"{place(table, path)}: not a whole Parquet file; ask for it again")
-    try:
-        file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20)
-    except (pa.ArrowException, UnicodeDecodeError, OSError):
-        raise damaged from None
+    file = _open_parquet(table, path)
     headings, _ = find_header(table, path, [file.schema_arrow.names])
     columns = name_columns(table, path, headings)
     return columns, read()
+
+
+def _open_parquet(table: Table, path: Path) -> pyarrow.parquet.ParquetFile:
+    try:
+        return pyarrow.parquet.ParquetFile(path, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20)
+    except (pa.ArrowException, UnicodeDecodeError, OSError):
+        raise _damaged(table, path) from None
+
+
+def _damaged(table: Table, path: Path) -> SourceError:
+    return SourceError(f"{place(table, path)}: not a whole Parquet file; ask for it again")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -14,7 +15,7 @@ import pyarrow as pa
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from ingestion.contracts import SourceError, Table
-from ingestion.layouts import HEAD_ROWS, Columns, batches, find_header, name_columns, part_footer, place
+from ingestion.layouts import HEAD_ROWS, Columns, Row, batches, find_header, name_columns, part_footer, place
 
 SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
 
@@ -24,9 +25,8 @@ def read_sheet(table: Table, path: Path) -> tuple[Columns, Iterator[pa.Table]]:
 
     The sheet is in memory as a whole, which Excel bounds at 1,048,576 rows. Raises SourceError.
     """
-    sheet = _sheet(table, path)
-    head = [[as_text(cell) for cell in row] for row in islice(_rows(sheet, header=True), HEAD_ROWS)]
-    headings, end = find_header(table, path, head)
+    sheet = open_sheet(table, path)
+    headings, end = find_header(table, path, sheet_head(sheet))
     columns = name_columns(table, path, headings)
     formats = {column.name: column.format for column in table.columns}
     forms = [formats.get(name) for name in columns.names]
@@ -62,21 +62,38 @@ def as_text(cell: Any, form: str | None = None) -> str | None:
             return None
 
 
-def _sheet(table: Table, path: Path) -> CalamineSheet:
-    where = place(table, path)
+def sheet_head(sheet: CalamineSheet) -> list[Row]:
+    """The sheet's first rows as text, of which one is the header."""
+    return [[as_text(cell) for cell in row] for row in islice(_rows(sheet, header=True), HEAD_ROWS)]
+
+
+def sheet_names(table: Table, path: Path) -> list[str]:
+    """The names of the workbook's sheets; raises SourceError."""
+    with _workbook(table, path) as book:
+        return list(book.sheet_names)
+
+
+def open_sheet(table: Table, path: Path) -> CalamineSheet:
+    """The contract's sheet, in memory as a whole; raises SourceError."""
+    with _workbook(table, path) as book:
+        names = [name for name in book.sheet_names if fnmatchcase(name, table.sheet or "*")]
+        if len(names) != 1:
+            wanted = f"named {table.sheet}" if table.sheet else "in it, and the contract names none (`sheet`)"
+            raise SourceError(f"{place(table, path)}: {len(names)} sheets are {wanted}; one is expected")
+        return book.get_sheet_by_name(names[0])
+
+
+@contextmanager
+def _workbook(table: Table, path: Path) -> Iterator[CalamineWorkbook]:
     try:
         if zipfile.is_zipfile(path):  # all but .xls; the reader does not look at its checksums
             with zipfile.ZipFile(path) as packed:
                 if packed.testzip():
                     raise zipfile.BadZipFile
-        book = CalamineWorkbook.from_path(path)
-        names = [name for name in book.sheet_names if fnmatchcase(name, table.sheet or "*")]
-        if len(names) != 1:
-            wanted = f"named {table.sheet}" if table.sheet else "in it, and the contract names none (`sheet`)"
-            raise SourceError(f"{where}: {len(names)} sheets are {wanted}; one is expected")
-        return book.get_sheet_by_name(names[0])
+        yield CalamineWorkbook.from_path(path)
     except (CalamineError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise SourceError(f"{where}: not a whole workbook, or a protected one ({type(error).__name__})") from None
+        what = f"not a whole workbook, or a protected one ({type(error).__name__})"
+        raise SourceError(f"{place(table, path)}: {what}") from None
 
 
 def _rows(sheet: CalamineSheet, header: bool = False) -> Iterator[list[Any]]:

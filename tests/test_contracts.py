@@ -1,10 +1,14 @@
 """Source contracts: what is refused, and that the refusal names file, line and remedy."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
+from ingestion import schema
 from ingestion.contracts import ContractError, read_contracts
 
 GOOD = """\
@@ -54,25 +58,50 @@ def test_a_good_contract_is_read(tmp_path: Path) -> None:
     assert str(system.tables[0].columns[1].arrow_type) == "decimal128(18, 2)"
 
 
-@pytest.mark.parametrize(
-    ("was", "becomes", "line", "says"),
-    [
-        ("        lawful_basis: Article 6(1)(e)\n", "", 3, "raw_tolls.lawful_basis: Field required"),
-        ("kind: files", "kind: fax", 8, "raw_tolls.kind: Input should be 'files', 'database' or 'api'"),
-        ("retention: P7Y", "retention: seven years", 16, "raw_tolls.retention"),
-        ("time_zone: Europe/London", "time_zone: Worcester", 3, "IANA"),
-        ("data_type: numeric(18,2)", "data_type: money", 27, "raw_tolls.crossings.fee: data_type must be"),
-        ("- name: fee", "- name: crossing_id", 19, "raw_tolls.crossings: declared twice: crossing_id"),
-        ("load: replace", "load: merge", 19, "merge needs a key"),
-        ("load: replace", "load: replace, cursr: fee", 21, "raw_tolls.crossings.cursr: Extra inputs"),
-        ("load: replace", "load: replace, key: [toll_id]", 19, "is not a declared column: toll_id"),
-        ("One row per crossing.", "Crossings.", 19, "grain"),
-        (', files: "tolls/*.csv"', "", 3, "`files` is for kind: files"),
-        ("privacy: none}}\n          - name: fee", "privacy: identifier}}\n          - name: fee", 23, "each other"),
-        ("{meta: {privacy: none}}\n          - name: fee", "{}\n          - name: fee", 23, "privacy: Field required"),
-        ("sources:", "sources: [", 3, "not YAML"),
-    ],
-)
+MISTAKES = [  # text of a good contract, what it becomes, the line that is refused, the words
+    ("        lawful_basis: Article 6(1)(e)\n", "", 3, "raw_tolls.lawful_basis: Field required"),
+    ("kind: files", "kind: fax", 8, "raw_tolls.kind: Input should be 'files', 'database' or 'api'"),
+    ("retention: P7Y", "retention: seven years", 16, "raw_tolls.retention"),
+    ("time_zone: Europe/London", "time_zone: Worcester", 3, "IANA"),
+    ("data_type: numeric(18,2)", "data_type: money", 27, "raw_tolls.crossings.fee: data_type must be"),
+    ("- name: fee", "- name: crossing_id", 19, "raw_tolls.crossings: declared twice: crossing_id"),
+    ("load: replace", "load: merge", 19, "merge needs a key"),
+    ("load: replace", "load: replace, cursr: fee", 21, "raw_tolls.crossings.cursr: Extra inputs"),
+    ("load: replace", "load: replace, key: [toll_id]", 19, "is not a declared column: toll_id"),
+    ("One row per crossing.", "Crossings.", 19, "grain"),
+    (', files: "tolls/*.csv"', "", 3, "`files` is for kind: files"),
+    ("privacy: none}}\n          - name: fee", "privacy: identifier}}\n          - name: fee", 23, "each other"),
+    ("{meta: {privacy: none}}\n          - name: fee", "{}\n          - name: fee", 23, "privacy: Field required"),
+    ("sources:", "sources: [", 3, "not YAML"),
+    ("data_owner: Network Manager", "data_owner: TODO", 13, "raw_tolls.data_owner: is still TODO"),
+    ('schedule: "0 6 * * *"', "schedule: TODO", 10, "raw_tolls.schedule: is still TODO"),
+    (
+        "privacy: none}}\n          - name: fee",
+        "privacy: TODO}}\n          - name: fee",
+        26,
+        "raw_tolls.crossings.crossing_id.privacy: is still TODO",
+    ),
+    ("One row per crossing.", "TODO. One row per crossing.", 20, "raw_tolls.crossings.description: is still TODO"),
+    ("Paid, in pounds.", "TODO", 29, "raw_tolls.crossings.fee.description: is still TODO"),
+    (
+        "privacy: none}}\n          - name: fee",
+        "privacy: none, identifier: upn}}\n          - name: fee",
+        23,
+        "each other",
+    ),
+    (
+        "kind: files",
+        "connections: 99\n        kind: files",
+        8,
+        "raw_tolls.connections: Input should be less than or equal to 16",
+    ),
+    ("location: LANDING", "location: landing", 9, "raw_tolls.location: String should match pattern"),
+    ("load: replace, files", "load: replace, delimiter: ab, files", 21, "raw_tolls.crossings.delimiter: String should"),
+]
+ONLY_THE_READER = ("IANA", "declared twice", "not a declared column", "`files` is for kind", "not YAML")
+
+
+@pytest.mark.parametrize(("was", "becomes", "line", "says"), MISTAKES)
 def test_a_bad_contract_is_refused_by_file_and_line(
     tmp_path: Path, was: str, becomes: str, line: int, says: str
 ) -> None:
@@ -119,6 +148,55 @@ def test_what_is_about_people_does_not_load_without_its_lawful_basis(
         read_contracts(folder)
     assert "_tolls__sources.yml:3: raw_tolls: " in str(refusal.value)
     assert says in str(refusal.value)
+
+
+SCHEMA = json.loads(schema.FILE.read_text(encoding="utf-8"))
+CONTRACTS = sorted(
+    [*schema.ROOT.glob("dbt_project/models/staging/*/_*__sources.yml"), *schema.ROOT.glob("tests/contracts/*/_*.yml")]
+)
+
+
+def test_the_json_schema_is_that_of_the_contract_model() -> None:
+    assert schema.FILE.read_text(encoding="utf-8") == schema.text(), "run `make schema`"
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("file", CONTRACTS, ids=lambda file: file.parent.name)
+def test_every_contract_names_the_schema_and_is_valid_by_it(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", text)
+    assert named, "the first line names the schema"
+    assert (file.parent / named[1]).resolve() == schema.FILE
+    assert [error.message for error in Draft202012Validator(SCHEMA).iter_errors(yaml.safe_load(text))] == []
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "line", "says"), [m for m in MISTAKES if not any(words in m[3] for words in ONLY_THE_READER)]
+)
+def test_the_schema_refuses_the_field_that_the_contract_reader_refuses(
+    was: str, becomes: str, line: int, says: str
+) -> None:
+    validator = Draft202012Validator(SCHEMA)
+    assert validator.is_valid(yaml.safe_load(GOOD))
+    assert was in GOOD
+    (error,) = validator.iter_errors(yaml.safe_load(GOOD.replace(was, becomes, 1)))
+    by_words = {"merge needs a key": "key", "grain": "description", "each other": "identifier"}
+    field = "data_type" if "data_type must be" in says else by_words.get(says, says.split(":")[0].split(".")[-1])
+    assert field in f"{error.json_path} {error.message} {error.schema}"
+
+
+def test_the_schema_explains_every_field() -> None:
+    fields = [
+        (name, field, rules)
+        for name, part in SCHEMA["$defs"].items()
+        for properties in (
+            part["properties"],
+            part["properties"].get("config", {}).get("properties", {}).get("meta", {}).get("properties", {}),
+        )
+        for field, rules in properties.items()
+    ]
+    assert len(fields) > 60
+    assert [(name, field) for name, field, rules in fields if not rules.get("description")] == []
 
 
 def test_without_a_contract_the_folder_is_named(tmp_path: Path) -> None:

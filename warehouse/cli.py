@@ -417,6 +417,41 @@ def docs(demo: bool, port: int) -> None:
     _become("dbt", "docs", "serve", "--host", "127.0.0.1", "--port", str(port), "--no-browser")
 
 
+@main.group()
+def source() -> None:
+    """Contracts of source systems."""
+
+
+@source.command()
+@click.argument("system")
+@click.argument("location", required=False)
+@click.option("--table", "tables", multiple=True, metavar="NAME", help="A table or view to declare; repeatable.")
+@click.option("--schema", help="Schema of the database that has the tables.")
+def add(system: str, location: str | None, tables: tuple[str, ...], schema: str | None) -> None:
+    """Write the first contract and staging models of SYSTEM.
+
+    LOCATION is a SQLAlchemy URL, a folder or a file; without LOCATION it is read from <SYSTEM>_URL or
+    <SYSTEM>_LANDING (.env), which keeps a password out of the shell's history.
+    """
+    from dotenv import load_dotenv
+
+    from ingestion.scaffold import add_source
+
+    load_dotenv(ROOT / ".env")
+    variables = [f"{system.upper()}_URL", f"{system.upper()}_LANDING"]
+    if not (found := location or next(filter(None, map(os.environ.get, variables)), None)):
+        raise click.UsageError(f"give a URL, a folder or a file, or set {' or '.join(variables)}")
+    added = add_source(system, found, tables, schema)
+    click.echo(
+        f"Wrote {added.folder}: a contract of {len(added.tables)} tables ({', '.join(added.tables)}) and their models."
+    )
+    click.echo("Next:")
+    click.echo(f"1. Replace each TODO in {added.contract} ({added.todos} lines), and check what is marked `guessed`.")
+    click.echo(f"2. Put into .env, with the password in the place of ***:\n   {added.variable}={added.value}")
+    click.echo(f"   Name {added.variable} in .env.example too, with a harmless value.")
+    click.echo("3. make check, then make run")
+
+
 def _become(*command: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # else Dagster, started in the background, ignores SIGTERM too
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -1,0 +1,132 @@
+"""The types of a file's columns, from all of their values: the narrowest type that the loader reads each value as.
+
+A type is inferred only where no value could lose by it: leading zeros, years of two digits, thousands separators,
+currency signs and words for "none" keep a column text.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+TEXT = "text"
+LONGEST_NUMBER = 38  # digits of an Arrow decimal
+USUAL_PRECISION, USUAL_SCALE = 18, 2
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """A column's type, the format of its dates where that is not ISO 8601, and what of it is a guess."""
+
+    data_type: str
+    format: str | None = None
+    guess: str | None = None
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What every value of a type looks like; `parse` raises ValueError for what only looks so (31 February)."""
+
+    data_type: str
+    pattern: str
+    format: str | None = None
+    parse: Callable[[str], object] | None = None
+
+    def fits(self, values: Any) -> bool:
+        if not pc.all(pc.match_substring_regex(values, f"^(?:{self.pattern})$")).as_py():
+            return False
+        if self.parse is None:
+            return True
+        try:
+            return all(self.parse(value) for value in values.to_pylist())
+        except ValueError:
+            return False
+
+
+PATTERNS = {"%d": r"\d\d?", "%m": r"\d\d?", "%Y": r"\d{4}", "%b": "[A-Za-z]{3}", "%B": "[A-Za-z]{3,9}",
+            "%H": r"\d\d?", "%I": r"\d\d?", "%M": r"\d\d", "%S": r"\d\d", "%p": "(?i:am|pm)"}  # fmt: skip
+
+
+def _formatted(data_type: str, form: str) -> _Form:
+    pattern = re.sub("%.", lambda code: PATTERNS[code[0]], re.escape(form))
+    return _Form(data_type, pattern, form, lambda value: datetime.strptime(value, form))
+
+
+DAY_FIRST, MONTH_FIRST = "%d/%m/%Y", "%m/%d/%Y"
+DATES = (DAY_FIRST, MONTH_FIRST, "%d-%m-%Y", "%d.%m.%Y", "%Y/%m/%d", "%d %b %Y", "%d-%b-%Y", "%d %B %Y")
+TIMES = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
+ISO_TIME = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?"
+NUMERIC = _Form("numeric", r"-?(?:(?:0|[1-9]\d*)(?:\.\d+)?|\.\d+)")
+FORMS = (
+    _Form("bigint", r"0|-?[1-9]\d{0,17}"),
+    NUMERIC,
+    _Form("boolean", "(?i:true|false)"),
+    _Form("date", r"\d{4}-\d\d-\d\d", parse=date.fromisoformat),
+    *(_formatted("date", form) for form in DATES),
+    _Form("timestamptz", ISO_TIME, parse=datetime.fromisoformat),
+    *(_formatted("timestamptz", f"{day} {time}") for day in DATES for time in TIMES),
+)
+
+
+@dataclass
+class Values:
+    """What the values of a column have in common, batch after batch."""
+
+    forms: list[_Form] = field(default_factory=lambda: list(FORMS))
+    is_filled: bool = False
+    digits: int = 0
+    scale: int = 0
+    own: str | None = None
+
+    def add(self, values: Any) -> None:
+        """Takes in the values of a batch, of text; of another type it decides by itself (Parquet)."""
+        if not pa.types.is_string(values.type):
+            self.own = arrow_type(values.type)
+            return
+        values = pc.unique(pc.utf8_trim_whitespace(values)).drop_null()
+        if not len(values) or not self.forms:
+            return
+        self.is_filled = True
+        self.forms = [form for form in self.forms if form.fits(values)]
+        if NUMERIC in self.forms:
+            whole, decimals = (
+                pc.replace_substring_regex(values, pattern, "") for pattern in (r"^-?0?|\..*$", r"^[^.]*\.?")
+            )
+            self.digits = max(self.digits, pc.max(pc.utf8_length(whole)).as_py())
+            self.scale = max(self.scale, pc.max(pc.utf8_length(decimals)).as_py())
+
+    @property
+    def inferred(self) -> Inferred:
+        """The type that all values so far have."""
+        if self.own or not self.is_filled or not self.forms:
+            return Inferred(self.own or TEXT)
+        form = self.forms[0]
+        if form is NUMERIC:
+            scale = max(self.scale, USUAL_SCALE)
+            if self.scale and self.digits + scale <= LONGEST_NUMBER:
+                return Inferred(f"numeric({max(self.digits + scale, USUAL_PRECISION)},{scale})")
+            return Inferred(TEXT)  # a whole number beyond bigint is an identifier
+        either = [left for left in self.forms if left.format and left.format.startswith((DAY_FIRST, MONTH_FIRST))]
+        guess = "guessed: the day comes before the month" if len(either) > 1 else None
+        return Inferred(form.data_type, form.format, guess)
+
+
+def arrow_type(kind: Any) -> str:
+    """The contract's type for an Arrow type, text where none holds every value."""
+    if pa.types.is_decimal(kind):
+        fits = kind.precision <= LONGEST_NUMBER and 0 <= kind.scale <= kind.precision
+        return f"numeric({kind.precision},{kind.scale})" if fits else TEXT
+    if pa.types.is_uint64(kind):
+        return "numeric(20,0)"
+    known = {
+        "boolean": pa.types.is_boolean,
+        "bigint": pa.types.is_integer,
+        "double precision": pa.types.is_floating,
+        "date": pa.types.is_date,
+        "timestamptz": pa.types.is_timestamp,
+    }
+    return next((name for name, is_kind in known.items() if is_kind(kind)), TEXT)
