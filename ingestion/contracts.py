@@ -102,7 +102,7 @@ class Column(_Part):
 
     name: Name
     """Name in the raw table: the source's name in snake case."""
-    data_type: str = Field(json_schema_extra={"anyOf": [{"enum": [*ARROW_TYPES]}, {"pattern": f"^{NUMERIC.pattern}$"}]})
+    data_type: str = Field(json_schema_extra={"anyOf": [{"enum": [*DATA_TYPES]}, {"pattern": f"^{NUMERIC.pattern}$"}]})
     """Type in the raw table: numeric(precision,scale), or one of the types in the list."""
     description: Text
     """What the column holds, its unit, and what empty means where it can be empty."""

@@ -16,6 +16,7 @@ from types import ModuleType
 import pytest
 
 from tests.support import (
+    NO_DATA,
     PATIENCE,
     REAL_DATA,
     ROOT,
@@ -56,11 +57,34 @@ SHARED = {
 FOLDER = "WAREHOUSE_TESTS"  # names the folder of one run of pytest, which its workers share
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="fail where a test is skipped for a reason not allowed")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With --no-skips: a missing package fails the run; only the published data may be absent."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and session.config.option.no_skips and session.exitstatus == pytest.ExitCode.OK:
+        reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", [])}
+        if missing := reasons - {NO_DATA}:
+            reporter.write_line(f"skipped, and may not be: {'; '.join(sorted(missing))}", red=True)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        folder = tempfile.mkdtemp(prefix="warehouse-test-")
+        folder = tempfile.mkdtemp(prefix="warehouse-test-", dir=_fast_folder())
         Path(folder).chmod(0o755)  # other accounts may pass through, as a repository's usually is
         os.environ[FOLDER] = folder
+
+
+def _fast_folder() -> Path | None:
+    """Memory, where there is plenty: copies of the county, written and read back, keep a disk busy."""
+    memory = Path("/dev/shm")  # noqa: S108  the folder made there is this account's own
+    if not memory.is_dir() or os.statvfs(memory).f_flag & os.ST_NOEXEC:  # a server's programs may be copied there
+        return None
+    return memory if shutil.disk_usage(memory).free > 8e9 else None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -186,7 +210,7 @@ def trial(trial_server: TrialServer) -> Iterator[Trial]:
 def published(trial_server: TrialServer) -> Iterator[Published]:
     """The published files, loaded and checked once."""
     if not REAL_DATA.is_dir():
-        pytest.skip("the published data are not beside this checkout")
+        pytest.skip(NO_DATA)
     with trial_server.trial() as trial:
         with trial.entered():
             published = Published(trial)

@@ -29,6 +29,8 @@ from warehouse import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
+NO_DATA = "the published data are not beside this checkout: ../shared/data"
+needs_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason=NO_DATA)
 HOLIDAYS = {
     holiday["date"] for holiday in BankHolidays(use_cached_holidays=True).get_holidays(division="england-and-wales")
 }
@@ -110,7 +112,7 @@ class Warehouse:
     """A warehouse in a folder of its own, driven by its commands as a person would."""
 
     def __init__(self, home: Path, root: Path = ROOT, **variables: str):
-        self.home, self.root = home, root
+        self.home, self.root, self.places = home, root, {}
         own = {"WAREHOUSE_HOME": str(home), "PYTHONPATH": str(root), "DEMO_PEOPLE": "1000"}
         self.environment = bare_environment(**own) | variables
 
@@ -177,7 +179,7 @@ class Warehouse:
         """Loads a system; returns {table: rows landed}. Raises SourceError."""
         from ingestion.pipeline import load_system
 
-        with self.entered(**variables):
+        with self.entered(**self.places | variables):
             return {landing.table: landing.rows for landing in load_system(read_contracts()[system])}
 
     @property
@@ -273,6 +275,9 @@ def build_county(folder: Path) -> None:
     finally:
         systems.stop(county.home)
         postgres.stop(county.home)
+    data = county.home / "postgres"
+    reset = postgres._run(postgres._binaries(county.home) / "pg_resetwal", "-D", data)  # half of the data otherwise
+    assert reset.returncode == 0, reset.stderr
     for scraps in ("target/compiled", "target/run"):
         shutil.rmtree(county.home / scraps, ignore_errors=True)
     (folder / "printed.new").rename(folder / "printed.txt")
@@ -285,6 +290,7 @@ def copy_county(built: Path, home: Path, kind: type[Warehouse] = Warehouse) -> W
     county = kind(home)
     with environment_of(county.environment):
         environment.prepare()
+        county.places = {name: os.environ[name] for name in CONFIGURED & os.environ.keys()}
     return county
 
 

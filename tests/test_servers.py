@@ -22,7 +22,7 @@ from tests.support import Warehouse, free_port
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 PGAUDIT = bool(DEBIAN) and (DEBIAN[-1].parents[1] / "lib/pgaudit.so").exists()
 LOG = "-c logging_collector=on -c log_destination=csvlog -c log_filename=%Y-%m-%d.log -c log_timezone=UTC"
-needs_debian = pytest.mark.skipif(not DEBIAN, reason="no PostgreSQL of the operating system's packages is installed")
+needs_debian = pytest.mark.skipif(not DEBIAN, reason="needs Debian's PostgreSQL: `make test-packages` (Debian, root)")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_without_a_named_log_only_the_demo_reads_an_empty_one(existing_postgres:
 
 
 @needs_debian
-@pytest.mark.skipif(not PGAUDIT, reason="pgaudit is not installed for the operating system's PostgreSQL")
+@pytest.mark.skipif(not PGAUDIT, reason="needs Debian's pgaudit: `make test-packages` (Debian, root)")
 def test_pgaudit_tells_the_tables_and_no_word_of_the_statement(other: Warehouse) -> None:
     hidden = "do $$ begin execute 'select count(*) from fin' || 'ance.dim_dates'; end $$"
     ask(
@@ -129,7 +129,7 @@ def test_pgaudit_tells_the_tables_and_no_word_of_the_statement(other: Warehouse)
 @needs_debian
 def test_pgtap_finds_each_readers_rights_as_the_file_says(existing_postgres: str, other: Warehouse) -> None:
     if not other.sql("select name from pg_available_extensions where name = 'pgtap'"):
-        pytest.skip("pgTAP is not installed for the operating system's PostgreSQL")
+        pytest.skip("needs Debian's pgTAP: `make test-packages` (Debian, root)")
     relations = other.sql(
         "select table_schema, table_name, array_agg(column_name::text) from information_schema.columns "
         "where table_schema = any(%s) group by 1, 2",

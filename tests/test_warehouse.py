@@ -11,7 +11,7 @@ from benchmarks.publications import CHOSEN, EXTRA_LINE, read_through
 from ingestion.contracts import read_contracts
 from ingestion.pipeline import load_system
 from tests.readers import REDDITCH
-from tests.support import REAL_DATA, Trial, Warehouse
+from tests.support import REAL_DATA, Trial, Warehouse, needs_data
 
 SETS = {  # publish sets, and systems that they rest on
     "adult_care": {"raw_mosaic", "raw_reference"},
@@ -291,7 +291,7 @@ def test_comments_say_what_readers_see(warehouse: Warehouse) -> None:
     assert bare == []
 
 
-@pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the published data are not beside this checkout")
+@needs_data
 def test_the_real_ledger_lands_whole(trial: Trial) -> None:
     """To the penny; what the marts make of it is measured by `make bench LANDING=…`."""
     with pytest.MonkeyPatch.context() as patch:
