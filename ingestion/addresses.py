@@ -5,12 +5,12 @@ Beside that stand two that do without one of them, for addresses in which it is 
 texts.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Texts = pa.ChunkedArray
+Texts: TypeAlias = pa.ChunkedArray
 
 POSTCODE = r"\b(?P<outward>[A-Z]{1,2}[0-9][0-9A-Z]?) ?(?P<first>[0-9O])(?P<unit>[A-Z]{2})$"
 COUNTY = r"(?: (?:WORCESTERSHIRE|WORCS|ENGLAND|UNITED KINGDOM|UK|GB))+$"

@@ -8,13 +8,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg2
+from psycopg2 import extensions as pg
 from psycopg2 import sql
 from psycopg2.extras import execute_values
 
 from ingestion.contracts import SourceError, System, Table
 from ingestion.landing import ARRIVED, landed
+from ingestion.postgres import value_of
 from ingestion.privacy import PSEUDONYM, RECORDS
 from ingestion.tables import PLACE, Reject
 
@@ -59,7 +62,7 @@ class Extract:
     read: int = 0
     sums: dict[str, int] = field(default_factory=dict)
     source_rows: tuple[int, int] | None = None
-    source_sums: dict[str, int] = field(default_factory=dict)
+    source_sums: dict[str, object] = field(default_factory=dict)
     source_total: int | None = None
     rejects: list[Reject] = field(default_factory=list)
     new_columns: list[str] = field(default_factory=list)
@@ -88,7 +91,7 @@ class UnreconciledError(Exception):
         self.tables = tables
 
 
-def commit(cursor, extracts: list[Extract], load_id: str) -> list[Landing]:
+def commit(cursor: pg.cursor, extracts: list[Extract], load_id: str) -> list[Landing]:
     """Brings every extract into its raw table, or none: raises SourceError where a guard refuses one.
 
     Raises UnreconciledError where changes alone do not explain how many rows a source has.
@@ -112,7 +115,7 @@ def commit(cursor, extracts: list[Extract], load_id: str) -> list[Landing]:
 class _Commit:
     """One table's part of the transaction."""
 
-    def __init__(self, cursor, extract: Extract, load_id: str):
+    def __init__(self, cursor: pg.cursor, extract: Extract, load_id: str):
         self.cursor, self.extract, self.table, self.load_id = cursor, extract, extract.table, load_id
         system, name = self.table.system.name, self.table.name
         key = self.table.key
@@ -137,12 +140,12 @@ class _Commit:
         }
         self.arrived = 0
 
-    def run(self, query: str, values: Iterable = (), **parts: sql.Composable) -> int:
+    def run(self, query: str, values: Iterable[object] = (), **parts: sql.Composable) -> int:
         """Executes a query with the table's names in it; the number of rows that it touched."""
         self.cursor.execute(sql.SQL(query).format(**self.names, **parts), list(values))
         return self.cursor.rowcount
 
-    def value(self, query: str, values: Iterable = (), **parts: sql.Composable):
+    def value(self, query: str, values: Iterable[object] = (), **parts: sql.Composable) -> Any:
         """The first value of a query's first row, None where there is no row."""
         self.run(query, values, **parts)
         row = self.cursor.fetchone()
@@ -273,7 +276,7 @@ class _Commit:
     def _merge(self, before: int) -> tuple[int, int]:
         """One row per key: new and changed ones, never an older one; whole extracts also say what is gone."""
         self._index("store")
-        newer = sql.SQL("true")
+        newer: sql.Composable = sql.SQL("true")
         if self.table.cursor:
             newer = sql.SQL("(s.{0} is null or excluded.{0} >= s.{0})").format(sql.Identifier(self.table.cursor))
         content = [name for name in self.extract.columns if name not in PLACE]
@@ -286,7 +289,7 @@ class _Commit:
             held=_list("s.{}", content),
             came=_list("excluded.{}", content),
         )
-        rows, new = self.cursor.fetchone()
+        ((rows, new),) = self.cursor.fetchall()
         gone = 0
         if self.extract.whole:
             gone = self.run("delete from {store} as s where not exists (select from {landing} as l where {same_key})")
@@ -454,10 +457,8 @@ class _Commit:
             "(system, table_name, rule, column_name, key, file_name, row_number, content, load_id) values %s",
             [(*place, r.rule, r.column, r.key, r.file, r.row, r.content, self.load_id) for r in extract.rejects],
         )
-        return self.value(
-            "select count(*) from quarantine.rows where load_id = %s and system = %s and table_name = %s",
-            [self.load_id, *place],
-        )
+        count = "select count(*) from quarantine.rows where load_id = %s and system = %s and table_name = %s"
+        return int(self.value(count, [self.load_id, *place]))
 
     def _record(self, landing: Landing) -> None:
         place = [self.table.system.name, self.table.name]
@@ -486,10 +487,10 @@ class _Commit:
             "select count(*) from quarantine.rows where system = %s and table_name = %s and resolved_at is null",
             place,
         )
-        return 0 <= self.extract.source_total - landing.total - waiting <= disposed
+        return bool(0 <= self.extract.source_total - landing.total - waiting <= disposed)
 
 
-def record_landing(cursor, system: System, landing: Landing, load_id: str) -> None:
+def record_landing(cursor: pg.cursor, system: System, landing: Landing, load_id: str) -> None:
     """One row of governance.landings."""
     cursor.execute(
         "insert into governance.landings (system, table_name, rows_landed, version, cut_off, load_id, rows_read, "
@@ -509,7 +510,7 @@ def record_landing(cursor, system: System, landing: Landing, load_id: str) -> No
     )
 
 
-def keep_identities(cursor, table: Table, file: Path, load_id: str) -> None:
+def keep_identities(cursor: pg.cursor, table: Table, file: Path, load_id: str) -> None:
     """Brings the identity records in `file` to the vault, except those that it has."""
     cursor.execute(f"create temporary table came ({RECORDS})")
     if file.exists():
@@ -525,17 +526,17 @@ def keep_identities(cursor, table: Table, file: Path, load_id: str) -> None:
     cursor.execute("drop table came")
 
 
-def known_identities(cursor, table: Table) -> bytes:
+def known_identities(cursor: pg.cursor, table: Table) -> bytes:
     """The names of the table's records in the vault, one after another, in order."""
     cursor.execute(
         "select string_agg(record, ''::bytea order by record) from vault.identities "
         "where system = %s and table_name = %s",
         [table.system.name, table.name],
     )
-    return bytes(cursor.fetchone()[0] or b"")
+    return bytes(value_of(cursor) or b"")
 
 
-def destroy_identities(cursor, which: sql.Composable, values: Iterable) -> None:
+def destroy_identities(cursor: pg.cursor, which: sql.Composable, values: Iterable[object]) -> None:
     """Destroys identity records (`i`), and the salts without which nothing opens a copy of them."""
     query = sql.SQL(
         "with gone as (delete from vault.identities as i where {} returning record) "
@@ -549,13 +550,13 @@ def store_of(table: Table) -> sql.Identifier:
     return sql.Identifier(f"{table.system.name}_store", table.name)
 
 
-def has_landed(cursor, table: Table) -> bool:
+def has_landed(cursor: pg.cursor, table: Table) -> bool:
     """Whether the raw table is there."""
     cursor.execute("select to_regclass(%s)", [store_of(table).as_string(cursor)])
-    return cursor.fetchone()[0] is not None
+    return value_of(cursor) is not None
 
 
-def last_landings(cursor, system: System) -> dict[str, Landing]:
+def last_landings(cursor: pg.cursor, system: System) -> dict[str, Landing]:
     """What the last load of each table did."""
     cursor.execute(
         "select distinct on (table_name) table_name, rows_landed, version, cut_off, rows_read, rows_quarantined, "

@@ -38,10 +38,11 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Duration = Annotated[str, StringConstraints(pattern=r"^P(\d+Y)?(\d+M)?(\d+D)?$")]
 Identifier = Literal[
-    *("nhs_number", "nino", "upn", "utr", "employee_number", "person_number"),
-    *("name", "date_of_birth", "address", "postcode", "uprn", "email", "telephone"),
-]
+    "nhs_number", "nino", "upn", "utr", "employee_number", "person_number",
+    "name", "date_of_birth", "address", "postcode", "uprn", "email", "telephone",
+]  # fmt: skip
 NO_STANDARD = ("employee_number", "person_number")  # the other kinds have rules in ingestion.standards
+Place = tuple[int | str, ...]  # the keys and positions on the way to a part of a YAML file
 REACHED = ("address", "postcode", "email", "telephone")  # kinds that tell where somebody lives or how they are reached
 Separator = Annotated[str, StringConstraints(pattern=r'^([^\w\s"]|[\t ])$')]
 ARTICLE_6 = re.compile(r"article 6\(1\)\([a-f]\)", re.IGNORECASE)  # UK GDPR
@@ -141,6 +142,11 @@ class Column(_Part):
         if not self.identifier:
             return {self.name: self.data_type}
         return dict.fromkeys([*self.tokens.values(), *beside(self.name, self.identifier)], "text")
+
+    @property
+    def kind(self) -> str:
+        """The kind of identifier, of a column that is one."""
+        return self.identifier or ""
 
     @property
     def tokens(self) -> dict[str, str]:
@@ -264,7 +270,7 @@ class Table(_Part):
         called = {column.name for column in self.identifiers if column.identifier == "name"}
         if self.person is not None and (not self.subject or not called.issuperset(self.person)):
             raise ValueError("`person` names identifier columns of kind name, in a table with a `subject`")
-        if misused := {*self.control_totals, self.cursor}.intersection(identifiers):
+        if misused := set(identifiers).intersection([*self.control_totals, self.cursor]):
             raise ValueError(f"an identifier is no cursor or control total: {', '.join(sorted(misused))}")
         if self.retained_from and self.column(self.retained_from).data_type not in ("timestamptz", "date", "text"):
             raise ValueError("retained_from is a timestamptz, a date, or a text that Postgres reads as one")
@@ -361,11 +367,16 @@ class Table(_Part):
         return [column for column in self.columns if column.identifier]
 
     @property
+    def subject_column(self) -> Column:
+        """The identifier that stands for the person, in a table that has a `subject`."""
+        return self.column(self.subject or "")
+
+    @property
     def evidence(self) -> bool:
         """Whether the rows tell who people are, or how those are reached of whom another table of the system does."""
         people = [table for table in self._system.tables if table.person is not None]
-        kinds = {table.column(table.subject).identifier for table in people}
-        is_about_them = self.subject is not None and self.column(self.subject).identifier in kinds
+        kinds = {table.subject_column.identifier for table in people}
+        is_about_them = self.subject is not None and self.subject_column.identifier in kinds
         return self.person is not None or (
             is_about_them and any(column.identifier in REACHED for column in self.identifiers)
         )
@@ -460,9 +471,11 @@ class System(_Part):
         if personal and not ARTICLE_6.search(self.lawful_basis):
             raise ValueError(f"lawful_basis names no condition, such as article 6(1)(e), and {personal[0]}")
         special = [f"{name} is {privacy}" for name, privacy in columns if privacy == "special_category"]
-        if special and not (condition := ARTICLE_9.search(self.special_category_basis or "")):
+        basis = self.special_category_basis or ""
+        condition = ARTICLE_9.search(basis)
+        if special and not condition:
             raise ValueError(f"special_category_basis names no condition, such as article 9(2)(h), and {special[0]}")
-        if special and condition[1].lower() in "bghij" and not SCHEDULE_1.search(self.special_category_basis):
+        if special and condition and condition[1].lower() in "bghij" and not SCHEDULE_1.search(basis):
             needs = f"article 9(2)({condition[1]}) needs a paragraph of DPA 2018 Schedule 1"
             raise ValueError(f"special_category_basis: {needs}, and {special[0]}")
 
@@ -507,17 +520,18 @@ def _read_file(path: Path) -> list[System]:
     return systems
 
 
-def read_yaml(path: Path) -> tuple[Path, yaml.Node, Any]:
+def read_yaml(path: Path) -> tuple[Path, yaml.Node | None, Any]:
     """The file's name as messages show it, its nodes (for `located`) and its content; raises ContractError."""
     text = path.read_text(encoding="utf-8")
     shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     try:
         return shown, yaml.compose(text, yaml.CSafeLoader), yaml.load(text, yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
-        raise ContractError(f"{shown}:{error.problem_mark.line + 1}: not YAML: {error.problem}") from None
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ContractError(f"{shown}:{line}: not YAML: {error.problem}") from None
 
 
-def located(refusal: ValidationError, root: yaml.Node, start: tuple, shown: Path) -> str:
+def located(refusal: ValidationError, root: yaml.Node | None, start: Place, shown: Path) -> str:
     """What is wrong with what stands at `start` in a YAML file: a line each, with file, line and names."""
     problems = []
     for error in refusal.errors(include_url=False, include_input=False):
@@ -526,11 +540,13 @@ def located(refusal: ValidationError, root: yaml.Node, start: tuple, shown: Path
     return "\n".join(problems)
 
 
-def _place(node: yaml.Node, location: tuple) -> tuple[int, str]:
+def _place(node: yaml.Node | None, location: Place) -> tuple[int, str]:
     """The 1-based line of the deepest part of `location` that the file has, and the names on the way to it."""
     line, words = 1, []
     for step in location:
-        if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+        if isinstance(step, int):
+            if not isinstance(node, yaml.SequenceNode):
+                break
             node = node.value[step]
             line = node.start_mark.line + 1
             words += [value.value for name, (_, value) in _entries(node).items() if name == "name"]
@@ -544,7 +560,7 @@ def _place(node: yaml.Node, location: tuple) -> tuple[int, str]:
     return line, ".".join(words)
 
 
-def _entries(node: yaml.Node) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+def _entries(node: yaml.Node | None) -> dict[str, tuple[yaml.Node, yaml.Node]]:
     """A mapping's keys and values, with those under config and config.meta beside them."""
     if not isinstance(node, yaml.MappingNode):
         return {}

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fnmatch import fnmatchcase
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import adbc_driver_postgresql.dbapi as adbc
@@ -56,7 +57,7 @@ class Database:
         rows = self.count(table, since)[0] if rows is None else rows
         return self._from_connectorx(query, {}) if rows <= MOST_ROWS else self._row_by_row(query)
 
-    def _row_by_row(self, query: sa.Select) -> Iterator[pa.Table]:
+    def _row_by_row(self, query: sa.Select[Any]) -> Iterator[pa.Table]:
         """By SQLAlchemy, whose drivers read no more than is taken; every value as text, for the contract to cast."""
         with self.engine.connect() as connection:
             found = connection.execution_options(yield_per=CHUNK_ROWS).execute(query)
@@ -64,11 +65,12 @@ class Database:
                 texts = ([_text(value) for value in column] for column in zip(*rows, strict=True))
                 yield pa.table([pa.array(column, pa.string()) for column in texts], names=list(found.keys()))
 
-    def _from_connectorx(self, query: sa.Select, key: dict[str, sa.Column]) -> Iterator[pa.Table]:
+    def _from_connectorx(self, query: sa.Select[Any], key: dict[str, sa.Column[Any]]) -> Iterator[pa.Table]:
         """By a driver that waits for nobody: where there is a key, piece after piece in its order."""
         import connectorx  # 16 MB that no other load needs
 
-        url, piece, last = self._url(ARROW_SCHEMES[self.engine.dialect.name]), query, None
+        url, last = self._url(ARROW_SCHEMES[self.engine.dialect.name]), None
+        piece: sa.Select[Any] | None = query
         while piece is not None:
             rows, before = 0, last
             for batch in connectorx.read_sql(
@@ -78,16 +80,16 @@ class Database:
                     yield pa.Table.from_batches([batch])
                     rows, last = rows + len(batch), batch.slice(len(batch) - 1)
             more = key and rows == PIECE_ROWS and last != before
-            piece = query.where(_after(key, last.to_pylist()[0])) if more else None
+            piece = query.where(_after(key, last.to_pylist()[0])) if last is not None and more else None
 
     def _url(self, scheme: str) -> str:
         return self.engine.url.set(drivername=scheme).render_as_string(hide_password=False)
 
-    def _as_sql(self, query: sa.Select) -> str:
+    def _as_sql(self, query: sa.Select[Any]) -> str:
         text = str(query.compile(dialect=self.engine.dialect, compile_kwargs={"literal_binds": True}))
         return text.replace("%%", "%") if self.engine.dialect.paramstyle in ("format", "pyformat") else text
 
-    def _from_postgres(self, query: sa.Select) -> Iterator[pa.Table]:
+    def _from_postgres(self, query: sa.Select[Any]) -> Iterator[pa.Table]:
         """By ADBC, which takes every text for UTF-8, whatever the database has."""
         with (
             adbc.connect(self._url("postgresql"), autocommit=True) as connection,
@@ -170,10 +172,10 @@ def open_database(system: System, location: str) -> Iterator[Database]:
         engine.dispose()
 
 
-def select_rows(table: Table, source: sa.Table, dialect: sa.Dialect, since: Cursor | None) -> sa.Select:
+def select_rows(table: Table, source: sa.Table, dialect: sa.Dialect, since: Cursor | None) -> sa.Select[Any]:
     """The query for a table's rows: declared columns by the contract's names, others in snake case, none left out."""
     declared = _declared(table, source)
-    names: dict[str, sa.ColumnElement] = {}
+    names: dict[str, sa.ColumnElement[Any]] = {}
     for column in source.columns:
         name = declared[column.name].name if column.name in declared else snake_case(column.name)
         ours = {column.name, name} if column.name not in declared else {column.name}
@@ -193,7 +195,7 @@ def _text(value: object) -> str | None:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def _key(table: Table, source: sa.Table) -> dict[str, sa.Column]:
+def _key(table: Table, source: sa.Table) -> dict[str, sa.Column[Any]]:
     """The primary key by the contract's names, if it is declared and of numbers and texts; empty where it is not."""
     declared = _declared(table, source)
     for column in source.primary_key:
@@ -203,7 +205,7 @@ def _key(table: Table, source: sa.Table) -> dict[str, sa.Column]:
     return {declared[column.name].name: column for column in source.primary_key}
 
 
-def _after(key: dict[str, sa.Column], row: dict[str, object]) -> sa.ColumnElement[bool]:
+def _after(key: dict[str, sa.Column[Any]], row: dict[str, object]) -> sa.ColumnElement[bool]:
     """What comes after that row in the key's order."""
     equal: list[sa.ColumnElement[bool]] = []
     later = []
@@ -223,7 +225,9 @@ def _declared(table: Table, source: sa.Table) -> dict[str, Column]:
     }
 
 
-def _changed(query: sa.Select, table: Table, source: sa.Table, dialect: sa.Dialect, since: Cursor | None) -> sa.Select:
+def _changed(
+    query: sa.Select[Any], table: Table, source: sa.Table, dialect: sa.Dialect, since: Cursor | None
+) -> sa.Select[Any]:
     if since is None:
         return query
     column = next(source.c[name] for name, found in _declared(table, source).items() if found.name == table.cursor)
@@ -235,14 +239,14 @@ def _changed(query: sa.Select, table: Table, source: sa.Table, dialect: sa.Diale
     return query.where((column >= moment) | column.is_(None))
 
 
-def _readable(column: sa.Column, dialect: sa.Dialect) -> sa.ColumnElement:
+def _readable(column: sa.Column[Any], dialect: sa.Dialect) -> sa.ColumnElement[Any]:
     """The column, as text where Arrow could not carry every value of its type exactly."""
     kind = column.type
     if isinstance(kind, sa.Float):
         kind.asdecimal = False  # a double read as a decimal of ten places is another number
     if isinstance(kind, mysql.BIT):
         return sa.cast(column, sa.Integer)  # its text would be the bytes
-    exact = (sa.Integer, sa.Boolean, sa.Float, sa.String)
+    exact: tuple[type, ...] = (sa.Integer, sa.Boolean, sa.Float, sa.String)
     if dialect.name not in ("mysql", "mariadb"):  # there, a date may be 0000-00-00
         exact += (sa.Date, sa.DateTime)
     in_arrow = dialect.name in ("postgresql", *ARROW_SCHEMES)

@@ -3,9 +3,12 @@
 import codecs
 import io
 import re
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Protocol
 
 from ingestion.contracts import SourceError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 CONTROLS = re.compile("[\x80-\x9f]")  # where Windows-1252 has its quotation marks, dashes and the euro
@@ -13,6 +16,12 @@ CONTROLS = re.compile("[\x80-\x9f]")  # where Windows-1252 has its quotation mar
 
 class EncodingError(SourceError):
     """A text file that is not in the encoding that its contract says."""
+
+
+class Bytes(Protocol):
+    """What bytes can be read from, as many as there are or as are asked for."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class Utf8(io.RawIOBase):
@@ -24,7 +33,7 @@ class Utf8(io.RawIOBase):
     read at once.
     """
 
-    def __init__(self, file: BinaryIO, encoding: str, where: str, tail: bytes = b""):
+    def __init__(self, file: Bytes, encoding: str, where: str, tail: bytes = b""):
         self.file, self.encoding, self.where, self.tail = file, encoding, where, tail
         self.pending, self.ended, self.ends = b"", False, [0, 0]
         declared = codecs.lookup(encoding).name.removesuffix("-sig")
@@ -60,9 +69,10 @@ class Utf8(io.RawIOBase):
             block, self.pending = block[:-1], b"\r" + self.pending
         return block
 
-    def readinto(self, buffer: memoryview) -> int:
-        block = self.take(len(buffer))
-        buffer[: len(block)] = block
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        room = memoryview(buffer)
+        block = self.take(len(room))
+        room[: len(block)] = block
         return len(block)
 
     def _next(self, size: int) -> bytes:
@@ -77,7 +87,7 @@ class Utf8(io.RawIOBase):
         if self.name.startswith("iso8859") and CONTROLS.search(text):
             raise self._refusal("it has bytes that windows-1252 has")
         if self.rival:
-            self._follow(raw)
+            self._follow(self.rival, raw)
         self._count(raw)
         if self.ended:
             return text.encode() + self.tail
@@ -87,11 +97,11 @@ class Utf8(io.RawIOBase):
         self.ends[0] += raw.count(b"\n")
         self.ends[1] += raw.count(b"\r") if b"\r" in raw else 0  # looking is quicker than counting
 
-    def _follow(self, raw: bytes) -> None:
+    def _follow(self, rival: codecs.IncrementalDecoder, raw: bytes) -> None:
         """Reads along as UTF-8: what can be read so to its end, and is more than ASCII, is UTF-8."""
         self.is_ascii = self.is_ascii and raw.isascii()
         try:
-            self.rival.decode(raw, final=self.ended)
+            rival.decode(raw, final=self.ended)
         except UnicodeDecodeError:
             self.rival = None
             return

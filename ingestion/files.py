@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
 from ingestion.contracts import SourceError, Table
-from ingestion.encodings import Utf8
+from ingestion.encodings import Bytes, Utf8
 from ingestion.layouts import HEAD_ROWS, Columns, Row, batches, find_header, land, name_columns, part_footer, place
 from ingestion.spreadsheets import SUFFIXES, open_sheet, read_sheet, sheet_head
 
@@ -35,7 +35,9 @@ def matching_files(table: Table, location: str) -> list[Path]:
     folder = Path(location)
     if not folder.is_dir():
         raise SourceError(f"{table.label}: the folder {folder} does not exist; {table.system.location} names it")
-    found = (path for path in folder.glob(table.files) if path.is_file() and not path.name.startswith(("~$", ".")))
+    found = (
+        path for path in folder.glob(table.files or "") if path.is_file() and not path.name.startswith(("~$", "."))
+    )
     if not (paths := sorted(found)):
         raise SourceError(f"{table.label}: no file {table.files} in {folder}, which {table.system.location} names")
     return paths
@@ -97,12 +99,18 @@ def _csv_head(table: Table, path: Path) -> tuple[list[Row], list[int]]:
 
 def _read_plain(table: Table, path: Path, columns: Columns, start: int) -> Iterator[pa.Table]:
     """The rows from byte `start` on. A row of empty values is added, which a quotation mark left open takes in."""
-    names, damaged = columns.names, []
+    names = columns.names
+    damaged: list[Any] = []
+
+    def refuse(row: Any) -> str:
+        damaged.append(row)
+        return "error"
+
     reading = pyarrow.csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES, use_threads=False)
     parsing = pyarrow.csv.ParseOptions(
         delimiter=table.delimiter,
         newlines_in_values=True,
-        invalid_row_handler=lambda row: damaged.append(row) or "error",
+        invalid_row_handler=refuse,
     )
     converting = pyarrow.csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""], check_utf8=False
@@ -121,7 +129,7 @@ def _read_plain(table: Table, path: Path, columns: Columns, start: int) -> Itera
                 raise SourceError(f"{place(table, path, f', row {row}')}: {words}") from None
             why = "a row is longer than 2 MB: is a quotation mark not closed?" if "straddl" in str(error) else "not CSV"
             raise SourceError(f"{place(table, path)}: {why}") from None
-    if any(column.null_count == 0 for column in last.columns):
+    if last is None or any(column.null_count == 0 for column in last.columns):
         raise SourceError(f"{place(table, path)}: it ends within quotation marks; it is cut off, ask for it again")
 
 
@@ -180,7 +188,7 @@ def _open(table: Table, path: Path, tail: str = "") -> Iterator[Utf8]:
 
 
 @contextmanager
-def _unpacked(table: Table, path: Path) -> Iterator[BinaryIO]:
+def _unpacked(table: Table, path: Path) -> Iterator[Bytes]:
     if path.suffix.lower() == ".gz":
         with gzip.open(path) as file:
             yield file
@@ -217,7 +225,7 @@ def _whole_rows(path: Path) -> int:
 class _Beginning:
     """The first `left` bytes of a file that others go on writing to."""
 
-    file: BinaryIO
+    file: Bytes
     left: int
 
     def read(self, size: int) -> bytes:

@@ -1,6 +1,7 @@
 """The landing schema, where dlt brings an extract before anything is committed: its tables, and the way to them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dlt
 import psycopg2
@@ -9,6 +10,7 @@ from dlt.common.destination import Destination
 from dlt.common.schema.typing import TTableSchema
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from pgpq import ArrowToPostgresBinaryEncoder
+from psycopg2 import extensions as pg
 from psycopg2 import sql
 
 from ingestion.contracts import System
@@ -25,7 +27,7 @@ def landed(system: System, table: str) -> sql.Identifier:
     return sql.Identifier(f"{system.name}_landing", table)
 
 
-def prepare_landing(connection, system: System, tables: Columns) -> None:
+def prepare_landing(connection: pg.connection, system: System, tables: Columns) -> None:
     """Makes the landing tables anew, for dlt to fill."""
     tables = tables | {ARRIVED: {"file_id": "text primary key", "table_name": "text", "rows": "bigint"}}
     with connection, connection.cursor() as cursor:
@@ -41,7 +43,7 @@ def prepare_landing(connection, system: System, tables: Columns) -> None:
             cursor.execute(create.format(landed(system, name), sql.SQL(", ").join(columns)))
 
 
-def landing(system: System, url: str, tables: Columns) -> Destination:
+def landing(system: System, url: str, tables: Columns) -> Destination[Any, Any]:
     """Where dlt loads to: a binary COPY of each Parquet file of these tables into its own, whole or not at all, once.
 
     `tables` may be filled as late as the load. dlt's own Postgres destination goes by ADBC, whose wheels are built
@@ -49,7 +51,7 @@ def landing(system: System, url: str, tables: Columns) -> Destination:
     """
 
     @dlt.destination(loader_file_format="parquet", batch_size=0, name="landing")
-    def copy(path: str, table: TTableSchema) -> None:
+    def copy(path: Any, table: TTableSchema, /) -> None:  # a text, with batch_size=0
         if table["name"] not in tables:
             return
         with pq.ParquetFile(path, pre_buffer=False) as file:
@@ -69,7 +71,8 @@ def landing(system: System, url: str, tables: Columns) -> Destination:
             connection = psycopg2.connect(url)
             try:
                 with connection, connection.cursor() as cursor:
-                    cursor.copy_expert(query, _Stream(filter(None, encoded())), COPY_BYTES)  # it may hold rows back
+                    stream = _Stream(filter(None, encoded()))  # it may hold rows back
+                    cursor.copy_expert(query, stream, COPY_BYTES)  # type: ignore[arg-type]  # no readline is called
                     cursor.execute(arrived, [file_id, table["name"], cursor.rowcount])
             finally:
                 connection.close()

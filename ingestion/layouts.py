@@ -95,7 +95,9 @@ def name_columns(table: Table, path: Path, headings: list[str]) -> Columns:
     places, left_out = _places(table, headings), _left_out(table, headings)
     declared = {position: name for name, found in places.items() for position in found}
     columns = Columns([])
-    meanings: dict[str | tuple, list[str]] = {name: ["unpivot in the contract"] for name in _filled(table)}
+    meanings: dict[str | tuple[str | None, ...], list[str]] = {
+        name: ["unpivot in the contract"] for name in _filled(table)
+    }
     for position, heading in enumerate(headings):
         name = declared.get(position) or snake_case(heading)
         groups = None if position in declared else _pivot(table, heading)
@@ -109,9 +111,10 @@ def name_columns(table: Table, path: Path, headings: list[str]) -> Columns:
         else:
             meanings.setdefault(name, []).append(heading)
         columns.names.append(name)
-    for name, same in meanings.items():
+    for meaning, same in meanings.items():
         if len(same) > 1:
-            what = f"{' and '.join(map(repr, same))} both give {name if isinstance(name, str) else 'the same rows'}"
+            given = meaning if isinstance(meaning, str) else "the same rows"
+            what = f"{' and '.join(map(repr, same))} both give {given}"
             raise SourceError(f"{place(table, path)}: {what}; `header` or `left_out` tells them apart")
     if table.unpivot and not columns.pivoted:
         raise SourceError(f"{place(table, path)}: no heading is as unpivot.headings says")
@@ -183,7 +186,7 @@ def _number(table: Table, path: Path, position: int, name: str, cell: str | None
 
 def _figure(footer: list[Row], position: int) -> Decimal | None:
     """The one number that the footer has in a position, whatever words are around it; None where there is not one."""
-    cells = [row[position] for row in footer if position < len(row) and row[position]]
+    cells = [cell for row in footer if position < len(row) and (cell := row[position])]
     numbers = re.findall(r"-?\d[\d,]*(?:\.\d+)?", cells[0]) if len(cells) == 1 else []
     return Decimal(numbers[0].replace(",", "")) if len(numbers) == 1 else None
 
@@ -206,7 +209,7 @@ def land(table: Table, path: Path, columns: Columns, source: Iterable[pa.Table])
         batch = batch.append_column("_source_row", numbers)
         if is_empty is not None:
             batch = batch.filter(pc.invert(is_empty))
-        if columns.pivoted:
+        if table.unpivot and columns.pivoted:
             yield from _unpivot(batch, columns.pivoted, table.unpivot.value)
         elif len(batch):
             yield batch

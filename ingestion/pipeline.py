@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from dlt.common.exceptions import DltException
 from dlt.extract import DltResource
 from dlt.extract.items import DataItemWithMeta
+from psycopg2 import extensions as pg
 from sqlalchemy.exc import DBAPIError
 
 from ingestion.apis import children, rows_to_arrow
@@ -35,6 +36,7 @@ from ingestion.contracts import ROOT, SourceError, System, Table
 from ingestion.databases import Cursor, Database, open_database
 from ingestion.files import fingerprint, matching_files, read_file
 from ingestion.landing import Columns, landing, prepare_landing
+from ingestion.postgres import value_of
 from ingestion.privacy import Keys, Splitter
 from ingestion.tables import MOST_REJECTS, UNFIT, cast, conform
 
@@ -89,7 +91,7 @@ def source_state(system: System) -> str:
 
 
 def _load(
-    system: System, tables: list[Table], whole: set[str], redrive: bool, folder: Path, connection
+    system: System, tables: list[Table], whole: set[str], redrive: bool, folder: Path, connection: pg.connection
 ) -> list[Landing]:
     with connection, connection.cursor() as cursor:
         last = last_landings(cursor, system)
@@ -104,7 +106,7 @@ def _load(
     )
     reads_database = system.kind == "database" and not redrive
     with open_database(system, location) if reads_database else nullcontext() as database:
-        readers = {}
+        readers: dict[str, _Reader] = {}
         for table in tables:
             before = last.get(table.name, Landing(table.name))
             if redrive:
@@ -116,8 +118,9 @@ def _load(
             else:
                 readers[table.name] = _FromApi(table, before, location, table.name in whole)
         for reader in readers.values():
-            if reader.table.parent and not redrive:
-                readers[reader.table.parent].adopt(reader)
+            parent = readers.get(reader.table.parent or "")
+            if isinstance(reader, _FromApi) and isinstance(parent, _FromApi):
+                parent.adopt(reader)
         reading = [reader for reader in readers.values() if reader.has_news]
         if not reading:
             return [reader.unchanged() for reader in readers.values()]
@@ -127,8 +130,9 @@ def _load(
                 if keys and reader.table.identifiers:
                     reader.part(keys, parts, known_identities(cursor, reader.table))
         resources = [reader.resource(parts) for reader in reading if redrive or not reader.table.parent]
-        width = {"workers": system.connections, "max_parallel_items": system.connections}
-        load_id = pipeline.extract(resources, loader_file_format="parquet", **width).loads_ids[0]
+        width = system.connections
+        extracted = pipeline.extract(resources, loader_file_format="parquet", workers=width, max_parallel_items=width)
+        load_id = extracted.loads_ids[0]
         with ThreadPoolExecutor(1) as thread:
             versions = thread.submit(_tell_versions, pipeline, reading)
             for reader in reading:
@@ -320,7 +324,7 @@ class _FromDatabase(_Reader):
 class _FromFiles(_Reader):
     """Whole: every matching file. With a cursor, or to append: the files whose content has not been seen."""
 
-    def __init__(self, table: Table, last: Landing, location: str, connection):
+    def __init__(self, table: Table, last: Landing, location: str, connection: pg.connection):
         super().__init__(table, last, not table.cursor and table.load != "append")
         self.paths: dict[str, Path] = {}  # by content: a file that came twice is read once
         for path in matching_files(table, location):
@@ -405,7 +409,7 @@ class _FromApi(_Reader):
 class _Quarantined(_Reader):
     """The rows in quarantine, tried again as the contract says now."""
 
-    def __init__(self, table: Table, last: Landing, connection):
+    def __init__(self, table: Table, last: Landing, connection: pg.connection):
         super().__init__(table, last, False)
         with connection, connection.cursor() as cursor:
             cursor.execute(
@@ -415,7 +419,8 @@ class _Quarantined(_Reader):
             )
             self.rows = cursor.fetchall()
         self.has_news = bool(self.rows)
-        self.extract.redriven = []
+        self.redriven: list[int] = []
+        self.extract.redriven = self.redriven
 
     def batches(self) -> Iterator[pa.Table]:
         for row_id, content, file, number in self.rows:
@@ -431,7 +436,7 @@ class _Quarantined(_Reader):
                     "_source_row", pa.array([number])
                 )
             if not conform(self.table, row, self.table.system.name)[1]:
-                self.extract.redriven.append(row_id)
+                self.redriven.append(row_id)
             yield row
 
 
@@ -447,7 +452,7 @@ def _since(table: Table, last: Landing) -> Cursor | None:
     return datetime.fromisoformat(last.cut_off) - table.lag
 
 
-def _seen_files(table: Table, connection) -> dict[str, str]:
+def _seen_files(table: Table, connection: pg.connection) -> dict[str, str]:
     """{content hash: name} of the files that have landed in the table."""
     with connection, connection.cursor() as cursor:
         cursor.execute(
@@ -469,7 +474,7 @@ def _tell_versions(pipeline: dlt.Pipeline, readers: list[_Reader]) -> None:
 
 
 @contextmanager
-def _warehouse(system: System) -> Iterator:
+def _warehouse(system: System) -> Iterator[pg.connection]:
     """A connection to the warehouse, with the right to be the only load of this system while it lasts."""
     if "LOADER_URL" not in os.environ:
         raise SourceError("LOADER_URL is not set; `warehouse exec <command>` sets it (.env.example)")
@@ -480,7 +485,7 @@ def _warehouse(system: System) -> Iterator:
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute("select pg_try_advisory_lock(hashtext(%s))", [f"load {system.name}"])
-            if not cursor.fetchone()[0]:
+            if not value_of(cursor):
                 raise SourceError(f"{system.name} is being loaded by another run; this one did nothing")
         yield connection
     finally:
@@ -490,8 +495,8 @@ def _warehouse(system: System) -> Iterator:
 def _plain(failure: Exception, system: System) -> SourceError:
     """The failure in one line: the source's own refusal, or the root cause's first line where no value can be in it."""
     cause: BaseException = failure
-    while not isinstance(cause, SourceError) and (cause.__cause__ or cause.__context__):
-        cause = cause.__cause__ or cause.__context__
+    while not isinstance(cause, SourceError) and (deeper := cause.__cause__ or cause.__context__):
+        cause = deeper
     if isinstance(cause, SourceError):
         return cause
     first_line = (str(cause).strip().splitlines() or [""])[0]

@@ -13,10 +13,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from psycopg2 import extensions as pg
 
 from ingestion import addresses
 from ingestion.contracts import ROOT, Column, SourceError, Table
@@ -74,7 +76,7 @@ def spellings(kind: str, texts: pa.ChunkedArray) -> Spellings:
 
 def standardised(table: Table, texts: dict[str, pa.ChunkedArray]) -> tuple[dict[str, Spellings], dict[str, pa.Array]]:
     """{identifier: its spellings}, each value in the field where it belongs, and {identifier: codes of its faults}."""
-    kinds = {column.name: column.identifier for column in table.identifiers}
+    kinds = {column.name: column.kind for column in table.identifiers}
     came = {name: spellings(kind, texts[name]) for name, kind in kinds.items()}
     in_place, codes = placed(kinds, texts, {name: spelt[""] for name, spelt in came.items()})
     moved = [name for name in kinds if in_place[name] is not texts[name]]
@@ -129,7 +131,7 @@ class Keys:
         return cls(version, secrets.token_bytes(KEY_BYTES))
 
     @classmethod
-    def current(cls, cursor) -> "Keys":
+    def current(cls, cursor: pg.cursor) -> "Keys":
         """The keys that the database works with; raises SourceError without them, or with others."""
         cursor.execute("select version, fingerprint from governance.keys order by version desc limit 1")
         known = cursor.fetchone()
@@ -154,11 +156,11 @@ class Keys:
 
     def tokens(self, column: Column, table: Table, texts: pa.ChunkedArray) -> pa.ChunkedArray:
         """The token of each text; null where nothing is left of it, except in a key."""
-        return self.tokens_of(column, table, spellings(column.identifier, texts)[""])
+        return self.tokens_of(column, table, spellings(column.kind, texts)[""])
 
     def tokens_of(self, column: Column, table: Table, values: pa.ChunkedArray) -> pa.ChunkedArray:
         """The same, of values in their one spelling."""
-        kind = column.identifier
+        kind = column.kind
         scope = f"{kind} {table.system.name}" if kind == "person_number" else kind
         encoded = values.combine_chunks().dictionary_encode()
         values = encoded.dictionary
@@ -189,17 +191,20 @@ class Keys:
         content = json.loads(reject.content)
         return replace(reject, key=self.key_of(table, content), content=json.dumps(self.seal_content(content)))
 
-    def seal_content(self, content: dict) -> dict:
+    def seal_content(self, content: dict[str, Any]) -> dict[str, Any]:
         """A row of texts, sealed; the same row always to the same."""
         clear = json.dumps(content).encode()
         salt, sealed = self.seal(clear, self._hashes("reject", [clear]))
         return {"_salt": base64.b64encode(salt).decode(), "_sealed": base64.b64encode(sealed).decode()}
 
-    def open_content(self, sealed: dict) -> dict:
+    def open_content(self, sealed: dict[str, Any]) -> dict[str, Any]:
         """The row of texts that `seal_content` sealed."""
-        return json.loads(self.open(base64.b64decode(sealed["_salt"]), base64.b64decode(sealed["_sealed"])))
+        content: dict[str, Any] = json.loads(
+            self.open(base64.b64decode(sealed["_salt"]), base64.b64decode(sealed["_sealed"]))
+        )
+        return content
 
-    def key_of(self, table: Table, row: dict) -> str | None:
+    def key_of(self, table: Table, row: dict[str, Any]) -> str | None:
         """The key of a row of texts, with tokens in place of identifiers, as the raw table has it."""
         if not table.key:
             return None
@@ -251,8 +256,8 @@ class Splitter:
     def _identities(self, new: pa.Array, texts: list[pa.ChunkedArray], content: pa.Array) -> pa.Table:
         """Tokens and faults of each identity in `new`, which stands in `content` beside `texts`; seals the unknown."""
         first = pc.index_in(new, content)
-        texts = {name: text.take(first) for name, text in zip(self.names, texts, strict=True)}
-        spelt, codes = standardised(self.table, texts)
+        given = {name: text.take(first) for name, text in zip(self.names, texts, strict=True)}
+        spelt, codes = standardised(self.table, given)
         landed = {f"{name}_fault": found for name, found in codes.items()}
         for column in self.table.identifiers:
             for spelling, name in column.tokens.items():
@@ -271,7 +276,7 @@ class Splitter:
         marks = [pc.fill_null(identities[name], "null") for name in self.names]
         columns = (
             identities[RECORD].to_pylist(),
-            identities[self.table.subject].to_pylist(),
+            identities[self.table.subject_column.name].to_pylist(),
             pc.binary_join_element_wise(*marks, ",").to_pylist(),
             identities[CONTENT].to_pylist(),
         )

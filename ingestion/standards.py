@@ -5,12 +5,13 @@ published source name it. All works on Arrow texts.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 EDITION = 3  # raise it when a rule changes: every row is read again
-Texts = pa.Array | pa.ChunkedArray
+Texts: TypeAlias = pa.Array | pa.ChunkedArray
 Rule = Callable[[Texts, Texts], Texts]  # the value as it came and in its one spelling -> whether the rule is broken
 
 UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"

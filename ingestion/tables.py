@@ -5,6 +5,7 @@ import re
 import sys
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -117,8 +118,7 @@ def _fit(table: Table, batch: pa.Table, where: str) -> tuple[dict[str, pa.Chunke
             outside = _outside_calendar(declared[column.name])
             faults = dict.fromkeys(outside, ("outside the years 1 to 9999", column.name)) | faults
         if values.null_count and column.name in table.key and table.kept_by_key:
-            empty = pc.indices_nonzero(pc.is_null(values)).to_pylist()
-            faults = dict.fromkeys(empty, ("no key", column.name)) | faults
+            faults = dict.fromkeys(_where(pc.is_null(values)), ("no key", column.name)) | faults
     for name in batch.column_names:
         faults = dict.fromkeys(_with_nul(batch[name]), ("a NUL character", name)) | faults
     return declared, faults
@@ -151,7 +151,7 @@ def _outside_calendar(values: pa.ChunkedArray) -> list[int]:
     ends = pc.min_max(values)
     if not ends["min"].is_valid or (pc.and_(pc.greater_equal(ends["min"], first), pc.less(ends["max"], last)).as_py()):
         return []
-    return pc.indices_nonzero(pc.or_(pc.less(values, first), pc.greater_equal(values, last))).to_pylist()
+    return _where(pc.or_(pc.less(values, first), pc.greater_equal(values, last)))
 
 
 def _with_nul(values: pa.ChunkedArray) -> list[int]:
@@ -160,10 +160,15 @@ def _with_nul(values: pa.ChunkedArray) -> list[int]:
         return []
     if not any(b"\0" in data.to_pybytes() for chunk in values.chunks if (data := chunk.buffers()[2])):
         return []
-    return pc.indices_nonzero(pc.match_substring(values, "\0")).to_pylist()
+    return _where(pc.match_substring(values, "\0"))
 
 
-def _reject(table: Table, row: dict, rule: str, column: str) -> Reject:
+def _where(mask: pa.ChunkedArray) -> list[int]:
+    """The positions where a mask is true."""
+    return list(pc.indices_nonzero(mask).to_pylist())
+
+
+def _reject(table: Table, row: dict[str, Any], rule: str, column: str) -> Reject:
     key = "|".join(str(row[name]) for name in table.key) if table.key else None
     file, number = row.pop("_source_file", None), row.pop("_source_row", None)
     return Reject(rule, column, key, file, number, json.dumps(row))

@@ -1,5 +1,7 @@
 """Gathers everything that Dagster runs, and says when. Loads without a secret, a network or a server."""
 
+from functools import partial
+
 import dagster as dg
 
 from ingestion.contracts import read_contracts
@@ -12,7 +14,7 @@ manifest = read_manifest()
 systems = list(read_contracts().values())
 loads = [build_loads(system, manifest) for system in systems]
 matching = build_matching(systems)
-models, *publications = build_models(manifest)
+models, publications = build_models(manifest)
 polls = [
     build_poll(system, load, models, manifest) for system, (load, _) in zip(systems, loads, strict=True) if system.poll
 ]
@@ -23,25 +25,21 @@ dispose = dg.define_asset_job("dispose", dg.AssetSelection.assets(disposals))
 match = dg.define_asset_job("match_people", dg.AssetSelection.assets(matching), tags=RETRY_FROM_FAILURE)
 build = dg.define_asset_job("build_models", dg.AssetSelection.assets(models), tags=RETRY_FROM_FAILURE)
 check_access = dg.define_asset_job("check_access", dg.AssetSelection.checks(access))
-
-
-def daily(job, hour: int, minute: int = 0) -> dg.ScheduleDefinition:
-    """Every day at that time, by Worcestershire's clock."""
-    return dg.ScheduleDefinition(
-        job=job,
-        cron_schedule=f"{minute} {hour} * * *",
-        execution_timezone="Europe/London",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-    )
-
-
+daily = partial(  # by Worcestershire's clock
+    dg.ScheduleDefinition,
+    execution_timezone="Europe/London",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
 defs = dg.Definitions(
     assets=[*(assets for assets, _ in loads), matching, models, *publications, *feeds, disposals],
     asset_checks=[access],
     # Everything is built and tested once a day, also what rests on nothing new: ages are as at the day.
     schedules=[
         *(schedule for _, schedule in loads),
-        *(daily(dispose, 4), daily(match, 4, 30), daily(build, 5), daily(check_access, 7)),
+        daily(job=dispose, cron_schedule="0 4 * * *"),
+        daily(job=match, cron_schedule="30 4 * * *"),
+        daily(job=build, cron_schedule="0 5 * * *"),
+        daily(job=check_access, cron_schedule="0 7 * * *"),
     ],
     jobs=[
         build,

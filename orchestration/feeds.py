@@ -3,12 +3,14 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import dagster as dg
 import xlsxwriter
+from psycopg2 import extensions as pg
 from psycopg2 import sql
 
+from ingestion.postgres import names_in
 from orchestration.models import PUBLICATION, node_key, publish_set_of
 from warehouse.environment import dbt_connection
 
@@ -40,24 +42,26 @@ def _build_feed(manifest: dict[str, Any], exposure: dict[str, Any]) -> dg.Assets
             f"{exposure['original_file_path']}: feed {exposure['name']} needs one model in depends_on, a format "
             f"({' or '.join(FORMATS)}) and a file name without a folder"
         )
-    report, publication = node_key(reports[0]), dg.AssetKey([PUBLICATION, publish_set_of(reports[0])])
+    report, publish_set = node_key(reports[0]), publish_set_of(reports[0]) or ""
+    publication = dg.AssetKey([PUBLICATION, publish_set])
+    is_published: dg.AutomationCondition[Any] = dg.AutomationCondition.asset_matches(
+        publication, dg.AutomationCondition.newly_updated()
+    )
 
     @dg.asset(
         key=["feed", exposure["name"]],
         deps=[report, publication],
-        group_name=publish_set_of(reports[0]),
+        group_name=publish_set,
         owners=[exposure["owner"]["email"]],
         description=exposure["description"],
         metadata=feed,
         kinds={feed["format"]},
-        automation_condition=dg.AutomationCondition.asset_matches(
-            publication, dg.AutomationCondition.newly_updated()
-        ).since_last_handled()
-        & ~dg.AutomationCondition.in_progress(),
+        automation_condition=is_published.since_last_handled() & ~dg.AutomationCondition.in_progress(),
     )
-    def write() -> dg.MaterializeResult:
+    def write() -> dg.MaterializeResult[None]:
         file = Path(os.environ["OUTBOX"]) / feed["file"]
-        rows = write_report(*report.path, file, feed["format"])
+        schema, table = report.path
+        rows = write_report(schema, table, file, feed["format"])
         return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(file), "rows": rows})
 
     return write
@@ -84,18 +88,18 @@ def write_report(schema: str, table: str, file: Path, form: str) -> int:
     return rows
 
 
-def _write_csv(cursor, query: sql.Composed, draft) -> int:
+def _write_csv(cursor: pg.cursor, query: sql.Composed, draft: IO[bytes]) -> int:
     cursor.copy_expert(sql.SQL("copy ({}) to stdout (format csv, header)").format(query), draft)
     return cursor.rowcount
 
 
-def _write_xlsx(cursor, query: sql.Composed, draft) -> int:
+def _write_xlsx(cursor: pg.cursor, query: sql.Composed, draft: IO[bytes]) -> int:
     cursor.execute(query)
     if cursor.rowcount > XLSX_ROWS:
         raise dg.Failure(description=f"{cursor.rowcount} rows do not fit on a sheet; make the feed a CSV")
     with xlsxwriter.Workbook(draft, XLSX_OPTIONS) as book:
         sheet = book.add_worksheet("Report")
-        sheet.write_row(0, 0, [column.name for column in cursor.description], book.add_format({"bold": True}))
+        sheet.write_row(0, 0, names_in(cursor), book.add_format({"bold": True}))
         sheet.freeze_panes(1, 0)
         for position, row in enumerate(cursor, start=1):
             sheet.write_row(position, 0, row)

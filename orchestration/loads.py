@@ -1,6 +1,7 @@
 """Raw tables as assets: one per declared table; a job, a schedule and, where it is polled, a sensor per system."""
 
 import os
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
@@ -36,11 +37,11 @@ def build_loads(system: System, manifest: dict[str, Any]) -> tuple[dg.AssetsDefi
     ]
 
     @dg.multi_asset(name=f"{system.name}_tables", specs=specs, can_subset=True)
-    def load(context: dg.AssetExecutionContext):
+    def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         try:
             landings = load_system(system, {key.path[-1] for key in context.selected_asset_keys})
         except SourceError as error:
-            affected = what_hangs_on(manifest, system.name, error.table and error.table.name)
+            affected = what_hangs_on(manifest, system.name, error.table.name if error.table else None)
             raise dg.Failure(description=f"{error}\n{affected}".strip()) from None
         for landing in landings:
             yield dg.MaterializeResult(
@@ -66,10 +67,12 @@ def build_loads(system: System, manifest: dict[str, Any]) -> tuple[dg.AssetsDefi
     return load, schedule
 
 
-def build_poll(system: System, load: dg.AssetsDefinition, models: dg.AssetsDefinition, manifest: dict[str, Any]):
+def build_poll(
+    system: System, load: dg.AssetsDefinition, models: dg.AssetsDefinition, manifest: dict[str, Any]
+) -> dg.SensorDefinition:
     """The sensor of a polled system: when its source has changed, one run loads it and publishes what rests on it."""
     publish_sets = [dg.AssetSelection.key_prefixes([name]) for name in sets_on(manifest, system.name)]
-    selection = dg.AssetSelection.assets(load)
+    selection: dg.AssetSelection = dg.AssetSelection.assets(load)
     for publish_set in publish_sets:
         selection |= (publish_set & dg.AssetSelection.assets(models)).upstream() & dg.AssetSelection.assets(models)
     # dbt tests as much as ever; but writing each test down as a check of Dagster's takes longer than the tests
@@ -82,7 +85,7 @@ def build_poll(system: System, load: dg.AssetsDefinition, models: dg.AssetsDefin
         minimum_interval_seconds=system.poll,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def poll(context: dg.SensorEvaluationContext):
+    def poll(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         busy = dg.RunsFilter(job_name=job.name, statuses=UNFINISHED)
         if context.instance.get_runs(busy, limit=1):
             return dg.SkipReason("the last change is still on its way")
@@ -108,7 +111,7 @@ def build_disposals(systems: list[System]) -> dg.AssetsDefinition:
         kinds={"postgres"},
         description="Rows deleted because their retention was over, or because a person who was erased came back.",
     )
-    def disposals(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def disposals(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with closing(psycopg2.connect(os.environ["LOADER_URL"])) as connection:
             register = Register(connection, systems)
             again, retained = register.erase_again(), register.retain()

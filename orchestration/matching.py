@@ -22,7 +22,7 @@ def build_matching(systems: list[System]) -> dg.AssetsDefinition:
         kinds={"splink", "duckdb", "postgres"},
         description="Whose each system's record of a person is, by a random id that no other person ever has.",
     )
-    def person_records() -> dg.MaterializeResult:
+    def person_records() -> dg.MaterializeResult[None]:
         try:
             with closing(psycopg2.connect(os.environ["VAULT_URL"])) as connection:
                 found = match(connection, systems)

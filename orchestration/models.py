@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from operator import or_
@@ -16,9 +16,11 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtCliRuntimeError, DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 from packaging import version
+from psycopg2 import extensions as pg
 
 from ingestion.contracts import ROOT
 from ingestion.pipeline import BUILD_LOCK
+from ingestion.postgres import names_in
 from warehouse.environment import dbt_connection
 
 TARGET = Path(os.environ.get("DBT_TARGET_PATH", ROOT / ".warehouse/target"))  # a run's dbt begins with what is there
@@ -35,15 +37,17 @@ def read_manifest() -> dict[str, Any]:
     file = TARGET / "manifest.json"
     project = [ROOT / "dbt_project.yml", *(ROOT / "dbt_project").rglob("*"), *(ROOT / "seeds").rglob("*")]
     if not file.exists() or file.stat().st_mtime < max(path.stat().st_mtime for path in project):
-        where = ["--project-dir", ROOT, "--profiles-dir", ROOT, "--target-path", TARGET, "--log-path", TARGET]
-        parse = [Path(sys.executable).with_name("dbt"), "--quiet", "parse", *where]
+        root, target = os.fspath(ROOT), os.fspath(TARGET)
+        where = ["--project-dir", root, "--profiles-dir", root, "--target-path", target, "--log-path", target]
+        parse = [os.fspath(Path(sys.executable).with_name("dbt")), "--quiet", "parse", *where]
         done = subprocess.run(parse, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
             raise dg.DagsterInvalidDefinitionError(f"dbt cannot parse the project:\n{done.stdout}{done.stderr}")
-    return json.loads(file.read_text(encoding="utf-8"))
+    manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return manifest
 
 
-def node_key(node: dict[str, Any]) -> dg.AssetKey:
+def node_key(node: Mapping[str, Any]) -> dg.AssetKey:
     """[raw schema, table] of a source, [schema that readers know, table] of everything that dbt makes."""
     if node["resource_type"] == "source":
         return dg.AssetKey([node["source_name"], node["name"]])
@@ -104,16 +108,16 @@ class Translator(DagsterDbtTranslator):
         super().__init__()
         self.manifest, self.sets = manifest, sets_and_inputs(manifest)
 
-    def get_asset_key(self, dbt_resource_props) -> dg.AssetKey:
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         return node_key(dbt_resource_props)
 
-    def get_owners(self, dbt_resource_props) -> list[str] | None:
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str] | None:
         group = self.manifest["groups"].get(
             f"group.{self.manifest['metadata']['project_name']}.{dbt_resource_props['config'].get('group')}"
         )
         return [group["owner"]["email"]] if group else None
 
-    def get_automation_condition(self, dbt_resource_props) -> dg.AutomationCondition | None:
+    def get_automation_condition(self, dbt_resource_props: Mapping[str, Any]) -> dg.AutomationCondition[Any] | None:
         """When a raw table's content changed that any of the node's sets rests on: so a set is asked for whole."""
         unique_id = dbt_resource_props["unique_id"]
         inputs = set().union(*(members for members in self.sets.values() if unique_id in members))
@@ -121,25 +125,26 @@ class Translator(DagsterDbtTranslator):
         if not raw:
             return None
         condition = dg.AutomationCondition
+        is_due: dg.AutomationCondition[Any] = _any(raw, condition.data_version_changed()) | condition.newly_missing()
         return (
-            (_any(raw, condition.data_version_changed()) | condition.newly_missing()).since_last_handled()
+            is_due.since_last_handled()
             & ~_any(raw, condition.missing())
             & ~_any(raw, condition.in_progress())
             & ~condition.in_progress()
         )
 
 
-def _any(keys: list[dg.AssetKey], condition: dg.AutomationCondition) -> dg.AutomationCondition:
+def _any(keys: list[dg.AssetKey], condition: dg.AutomationCondition[Any]) -> dg.AutomationCondition[Any]:
     return functools.reduce(or_, (dg.AutomationCondition.asset_matches(key, condition) for key in keys))
 
 
-def build_models(manifest: dict[str, Any]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg.AssetSpec]]:
     """All models, seeds and tests as one multi-asset (one dbt call per run), and each set's publication."""
     translator = Translator(manifest)
     project = DbtProject(ROOT, target_path=TARGET, profiles_dir=ROOT)
 
     @dbt_assets(manifest=manifest, project=project, dagster_dbt_translator=translator, name="models")
-    def models(context: dg.AssetExecutionContext, dbt: DbtCliResource):
+    def models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[object]:
         touched = [name for name in translator.sets if any(key.path[0] == name for key in context.selected_asset_keys)]
         whole = [f"path:dbt_project/models/marts/{name}" for name in touched]
         selected, failure = context.op_execution_context.selected_output_names, None
@@ -148,8 +153,9 @@ def build_models(manifest: dict[str, Any]) -> list[dg.AssetsDefinition | dg.Asse
             cursor.execute("select coalesce(max(publication_id), 0) from governance.publications")
             last = cursor.fetchone()
             build = dbt.cli([*BUILD, *(["--select", " ".join(whole)] if whole else [])], context=context)
-            if hasattr(fcntl, "F_SETPIPE_SZ"):  # dbt need not wait until Dagster has stored what it said so far
-                fcntl.fcntl(build.process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            said = build.process.stdout
+            if said and hasattr(fcntl, "F_SETPIPE_SZ"):  # dbt need not wait until Dagster has stored it
+                fcntl.fcntl(said, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             try:
                 for event in build.stream():
                     if isinstance(event, dg.Output) and event.output_name not in selected:
@@ -163,7 +169,7 @@ def build_models(manifest: dict[str, Any]) -> list[dg.AssetsDefinition | dg.Asse
                 "from governance.publications where publication_id > %s order by publication_id",
                 last,
             )
-            names = [column.name for column in cursor.description]
+            names = names_in(cursor)
             decisions = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         for decision in decisions:
             if decision["action"] == "publish":
@@ -185,7 +191,7 @@ def build_models(manifest: dict[str, Any]) -> list[dg.AssetsDefinition | dg.Asse
         )
         for name in translator.sets
     ]
-    return [models, *publications]
+    return models, publications
 
 
 def build_access_checks(sets: list[dg.AssetKey]) -> dg.AssetChecksDefinition:
@@ -201,14 +207,17 @@ def build_access_checks(sets: list[dg.AssetKey]) -> dg.AssetChecksDefinition:
                 words for name, words in found if name not in {other.path[-1] for other in sets} - {key.path[-1]}
             ]
             yield dg.AssetCheckResult(
-                not differences, asset_key=key, check_name="as_access_yml_says", metadata={"differences": differences}
+                passed=not differences,
+                asset_key=key,
+                check_name="as_access_yml_says",
+                metadata={"differences": differences},
             )
 
     return access
 
 
 @contextmanager
-def _alone_with_raw_tables() -> Iterator[Any]:
+def _alone_with_raw_tables() -> Iterator[pg.cursor]:
     """A cursor, while which loads wait with their commit: every model of a set rests on the same loads."""
     connection = dbt_connection()
     connection.autocommit = True

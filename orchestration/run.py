@@ -42,11 +42,12 @@ def run_jobs(jobs: list[str]) -> tuple[list[str], dict[tuple[str, ...], int], di
                 if event.is_step_failure:
                     problems.append(_reason(event))
                 elif event.is_step_materialization:
-                    metadata = event.step_materialization_data.materialization.metadata
-                    if "rows_landed" in metadata:
-                        rows[tuple(event.asset_key.path)] = metadata["rows_landed"].value
-                    elif "file" in metadata:
-                        files[metadata["file"].path] = metadata["rows"].value
+                    made = event.step_materialization_data.materialization
+                    values = {name: value.value for name, value in made.metadata.items()}
+                    if isinstance(count := values.get("rows_landed"), int):
+                        rows[tuple(made.asset_key.path)] = count
+                    elif isinstance(count := values.get("rows"), int):
+                        files[str(values["file"])] = count
     return problems, rows, files
 
 
@@ -55,7 +56,9 @@ def _progress() -> Progress:
     return Progress(SpinnerColumn(), title, BarColumn(24), note, TimeElapsedColumn(), console=Console(file=sys.stdout))
 
 
-def _execute(instance, job, task: TaskID, progress: Progress):
+def _execute(
+    instance: dg.DagsterInstance, job: dg.JobDefinition, task: TaskID, progress: Progress
+) -> dg.ExecuteInProcessResult:
     """Runs a job in this process; its progress is the assets that are made."""
     run_id = str(uuid4())
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -71,8 +74,8 @@ def _execute(instance, job, task: TaskID, progress: Progress):
     return result
 
 
-def _reason(event) -> str:
+def _reason(event: dg.DagsterEvent) -> str:
     """Why a step failed, in the words of what failed."""
     failure = event.step_failure_data
-    metadata = failure.user_failure_data
-    return metadata.description if metadata else failure.error.message.strip().splitlines()[0]
+    said = failure.user_failure_data and failure.user_failure_data.description
+    return said or (failure.error.message.strip().splitlines()[0] if failure.error else "failed")

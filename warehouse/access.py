@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
-from ingestion.contracts import ROOT, ContractError, Name, Text, located, read_yaml
+from ingestion.contracts import ROOT, ContractError, Name, Place, Text, located, read_yaml
 
 FILE = ROOT / "access.yml"
 REIDENTIFICATION = "reidentification"
+Model = TypeVar("Model", bound=BaseModel)
 RESERVED = ("svc_", "read_", "wh_", "pg_", "postgres")
 
 
@@ -49,7 +50,7 @@ class Access(BaseModel):
             raise ValueError(f"named twice for one set: {', '.join(sorted(doubled))}")
         return self
 
-    def grants(self, publish_set: str) -> Iterator[dict]:
+    def grants(self, publish_set: str) -> Iterator[dict[str, Any]]:
         """One row of governance.readers for each login."""
         for login in self.readers:
             yield {"login": login, "publish_set": publish_set, "whole_tables": []}
@@ -68,7 +69,7 @@ class Reidentification(BaseModel):
     logins: list[Login]
     per_day: int = Field(ge=1)
 
-    def grants(self) -> list[dict]:
+    def grants(self) -> list[dict[str, Any]]:
         """One row of governance.reidentifiers for each login."""
         return [{"login": login, "per_day": self.per_day} for login in self.logins]
 
@@ -91,7 +92,7 @@ def read_reidentification(file: Path = FILE) -> Reidentification:
     return _validated(Reidentification, document.get(REIDENTIFICATION), root, (REIDENTIFICATION,), shown)
 
 
-def _validated(model: type[BaseModel], part: Any, root: yaml.Node, start: tuple, shown: Path) -> Any:
+def _validated(model: type[Model], part: Any, root: yaml.Node | None, start: Place, shown: Path) -> Model:
     try:
         return model.model_validate(part)
     except ValidationError as refusal:

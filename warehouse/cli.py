@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
+from psycopg2 import extensions as pg
 
 from ingestion.contracts import ROOT, ContractError, Identifier, SourceError, System, Table, read_contracts
+from ingestion.postgres import names_in
 from warehouse import environment
 from warehouse.environment import WarehouseError, home
 
@@ -262,7 +264,7 @@ def release(tokens: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def _administrator() -> Iterator[Any]:
+def _administrator() -> Iterator[pg.connection]:
     """A connection with WAREHOUSE_URL's login."""
     environment.prepare(start=False)
     if "WAREHOUSE_URL" not in os.environ:
@@ -470,7 +472,7 @@ def _free(port: int) -> None:
             raise WarehouseError(f"port {port} is in use: choose another with `PORT=…` (make) or `--port`") from None
 
 
-def _call(query: str, values: list) -> list[tuple]:
+def _call(query: str, values: list[object]) -> list[tuple[Any, ...]]:
     import psycopg2
 
     environment.prepare(start=False)
@@ -485,10 +487,10 @@ def _call(query: str, values: list) -> list[tuple]:
         connection.close()
 
 
-def _state() -> dict[str, dict[str, dict]]:
+def _state() -> dict[str, dict[str, dict[str, Any]]]:
     """{sources | publish sets | servers: {name: facts}}, from the governance tables."""
     environment.prepare(start=False)
-    state: dict[str, dict[str, dict]] = {"sources": {}, "publish_sets": {}, "servers": _servers()}
+    state: dict[str, dict[str, dict[str, Any]]] = {"sources": {}, "publish_sets": {}, "servers": _servers()}
     for system in read_contracts().values():
         for table in system.tables:
             state["sources"][table.label] = {"rows_landed": None, "landed_at": None, "cut_off": None}
@@ -504,7 +506,7 @@ def _state() -> dict[str, dict[str, dict]]:
             "rows.system = landings.system and rows.table_name = landings.table_name) as in_quarantine "
             "from governance.landings order by system, table_name, landing_id desc"
         )
-        names = [column.name for column in cursor.description]
+        names = names_in(cursor)
         for row in cursor.fetchall():
             state["sources"][row[0]] = dict(zip(names[1:], row[1:], strict=True))
         cursor.execute(
@@ -512,15 +514,15 @@ def _state() -> dict[str, dict[str, dict]]:
             "problems, previous_is_whole as can_undo, publications.loads from governance.publications "
             "inner join governance.publish_sets using (publish_set) order by publish_set, publication_id desc"
         )
-        names = [column.name for column in cursor.description]
+        names = names_in(cursor)
         for row in cursor.fetchall():
             state["publish_sets"][row[0]] = dict(zip(names[1:], row[1:], strict=True))
     connection.close()
     return state
 
 
-def _servers() -> dict[str, dict]:
-    servers = {"warehouse": {"state": "stopped"}}
+def _servers() -> dict[str, dict[str, Any]]:
+    servers: dict[str, dict[str, Any]] = {"warehouse": {"state": "stopped"}}
     if "WAREHOUSE_URL" in os.environ or "DBT_HOST" in os.environ:
         try:
             environment.dbt_connection().close()
@@ -535,7 +537,7 @@ def _servers() -> dict[str, dict]:
     return servers
 
 
-def _summary(rows: dict[tuple, int], files: dict[str, int], problems: list[str], seconds: float) -> None:
+def _summary(rows: dict[tuple[str, ...], int], files: dict[str, int], problems: list[str], seconds: float) -> None:
     state = _state()
     click.secho("\nRows landed", bold=True)
     for name, system in read_contracts().items():

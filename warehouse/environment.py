@@ -4,15 +4,18 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import psycopg2
 from dotenv import load_dotenv
+from psycopg2 import extensions as pg
 
 from ingestion.contracts import ROOT, read_contracts
+from ingestion.postgres import value_of
 from warehouse.access import read_access, read_reidentification
 
 SERVICES = ("svc_loader", "svc_dbt", "svc_match", "svc_dagster")
@@ -33,7 +36,7 @@ def publish_sets() -> list[str]:
     return sorted(path.name for path in (ROOT / "dbt_project/models/marts").iterdir() if path.is_dir())
 
 
-def readers() -> list[dict]:
+def readers() -> list[dict[str, Any]]:
     """The rows of governance.readers, as access.yml says; raises ContractError."""
     access = read_access(publish_sets())
     return [grant for name, declared in access.items() for grant in declared.grants(name)]
@@ -75,12 +78,15 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
                     adopt_key(connection)
         _default(_service_variables(os.environ["WAREHOUSE_URL"], passwords))
     if start and (demo or not configured):
-        from demo import systems
+        from demo import systems as county_systems
         from demo.county import County
 
-        asked = {name: os.environ.get(f"DEMO_{name.upper()}") for name in ("seed", "people")}
-        county = County(**{name: int(number) for name, number in asked.items() if number})
-        _default(systems.start(folder, os.environ["WAREHOUSE_URL"], county))
+        county = County()
+        if seed := os.environ.get("DEMO_SEED"):
+            county = county._replace(seed=int(seed))
+        if people := os.environ.get("DEMO_PEOPLE"):
+            county = county._replace(people=int(people))
+        _default(county_systems.start(folder, os.environ["WAREHOUSE_URL"], county))
     os.environ.update(
         WAREHOUSE_HOME=str(folder), DLT_PROJECT_DIR=str(ROOT), DBT_PROFILES_DIR=str(ROOT), DBT_PROJECT_DIR=str(ROOT)
     )
@@ -90,12 +96,12 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
     shutil.copy(ROOT / "warehouse/dagster.yaml", os.environ["DAGSTER_HOME"])
 
 
-def _default(variables: dict[str, object]) -> None:
+def _default(variables: Mapping[str, object]) -> None:
     for name, value in variables.items():
         os.environ[name] = os.environ.get(name) or str(value)
 
 
-def connect(url: str):
+def connect(url: str) -> pg.connection:
     """A connection; raises WarehouseError that shows the URL without its password."""
     try:
         connection = psycopg2.connect(url)
@@ -128,7 +134,7 @@ def _set_up(admin_url: str, passwords: dict[str, str], systems: Iterable[str] = 
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("select exists (select from pg_database where datname = %s)", [f"{database}_dagster"])
-            if not cursor.fetchone()[0]:
+            if not value_of(cursor):
                 cursor.execute(f'create database "{database}_dagster" owner svc_dagster')
     except psycopg2.errors.InsufficientPrivilege as error:
         first_line = str(error).splitlines()[0]
@@ -170,7 +176,7 @@ def reader_url(login: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{login}:{quote(_passwords()[login], safe='')}@{host}"))
 
 
-def dbt_connection():
+def dbt_connection() -> pg.connection:
     """A connection with dbt's login, for reading marts and governance; raises WarehouseError."""
     try:
         user, password, host, port, database = (

@@ -55,7 +55,8 @@ def reached(manifest: dict[str, Any]) -> dict[Column, Reach]:
     kinds = ("source", "seed", "model", "snapshot")
     nodes = {k: n for k, n in _nodes(manifest).items() if n["resource_type"] in kinds}
     upstream = {key: node.get("depends_on", {}).get("nodes", []) for key, node in nodes.items()}
-    schema, keys = MappingSchema(dialect="postgres", normalize=False), {}
+    schema = MappingSchema(dialect="postgres", normalize=False)
+    keys: dict[tuple[str, ...], str] = {}
     found: dict[Column, Reach] = {}
     for key in filter(nodes.__contains__, TopologicalSorter(upstream).static_order()):
         node = nodes[key]
@@ -89,8 +90,8 @@ def problems(manifest: dict[str, Any]) -> list[str]:
     for key, node in nodes.items():
         file = (node.get("patch_path") or node["original_file_path"]).rpartition("://")[2]
         for name, column in node["columns"].items():
-            reach = found.get((key, name))
-            if "declassified_by" in column["config"]["meta"] and not (reach and reach.declassified):
+            reviewed = found.get((key, name))
+            if "declassified_by" in column["config"]["meta"] and not (reviewed and reviewed.declassified):
                 lines.append(
                     f"{file}: {node['name']}.{name}: declassified_by is empty or stale: it stops no identifier"
                 )
@@ -98,7 +99,7 @@ def problems(manifest: dict[str, Any]) -> list[str]:
 
 
 def _nodes(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return manifest["sources"] | manifest["nodes"]
+    return {**manifest["sources"], **manifest["nodes"]}
 
 
 def _shown(nodes: dict[str, dict[str, Any]], column: Column) -> str:
@@ -149,7 +150,8 @@ class _Query:
                 raise LineageError(f"{table.sql('postgres')} is no source, seed or model that it refers to")
         self.schema, self.keys = schema, keys
         self.query = qualify(query, schema=schema, dialect="postgres", quote_identifiers=False)
-        self.scopes = {id(scope.expression): scope for scope in build_scope(self.query).traverse()}
+        root = build_scope(self.query)
+        self.scopes = {id(scope.expression): scope for scope in root.traverse()} if root else {}
 
     def columns(self) -> dict[str, set[Column]]:
         """{column that it gives: columns of tables that it is computed from}."""
@@ -174,26 +176,29 @@ class _Query:
     def _source(self, column: exp.Expr) -> tuple[exp.Expr, str]:
         """The table, query or function that a column is of, and the column's name there, * for a whole row."""
         table, name = (column.table, column.name) if isinstance(column, exp.Column) else (column.name, "*")
-        node = column
-        while node := node.parent:
+        node = column.parent
+        while node:
             if (scope := self.scopes.get(id(node))) and table in scope.selected_sources:
                 source = scope.selected_sources[table][1]
-                if isinstance(source, Scope):  # inside a recursive query, of its beginning only
-                    source = source.expression.find_ancestor(exp.CTE).this if source.is_cte else source.expression
-                return source, name
+                if not isinstance(source, Scope):
+                    return source, name
+                cte = source.expression.find_ancestor(exp.CTE) if source.is_cte else None
+                return (cte.this if cte else source.expression), name  # inside a recursive query, of its beginning only
+            node = node.parent
         raise LineageError(f"column {column.sql('postgres')} is of no known table; write table.column")
 
 
 def _values(source: exp.Expr, name: str) -> list[exp.Expr]:
     """The expressions that give a column of a query, in each branch of a union; all of a table function."""
     branches = _branches(source.this if isinstance(source, exp.Lateral) else source)
-    if not all(isinstance(branch, exp.Select) for branch in branches):
+    selects = [branch for branch in branches if isinstance(branch, exp.Select)]
+    if len(selects) < len(branches):
         return [source]
-    if any(branch.is_star for branch in branches):
+    if any(select.is_star for select in selects):
         raise LineageError("select * from a function; name its columns")
-    positions = _positions(source, branches[0].named_selects, name)
-    values = [branch.selects[position] for branch in branches for position in positions]
-    windows = [window for branch in branches for window in branch.args.get("windows") or ()]
+    positions = _positions(source, selects[0].named_selects, name)
+    values = [select.selects[position] for select in selects for position in positions]
+    windows = [window for select in selects for window in select.args.get("windows") or ()]
     return [*values, *windows] if any(value.find(exp.Window) for value in values) else values
 
 

@@ -14,21 +14,28 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+from psycopg2 import extensions as pg
 
 from ingestion.contracts import REACHED, System, Table
 from ingestion.pipeline import BUILD_LOCK
+from ingestion.postgres import value_of
 from ingestion.privacy import Keys, standardised
 from warehouse.vault import VaultError, opened
+
+if TYPE_CHECKING:
+    from splink.internals.comparison_level_creator import ComparisonLevelCreator
+    from splink.internals.comparison_library import CustomComparison
 
 MODEL = Path(__file__).with_name("person_model.json")
 SURE, POSSIBLE = 0.95, 0.5  # probabilities: from the one on it is one person, between both a steward decides
 MANY = ("upn", *REACHED)  # kinds of which a person may have several over time
 CHANCE = "probability_two_random_records_match"  # in MODEL times the number of records: so many more each has
+NULL = r"\N"  # as COPY reads it
 UNFIT, NO_NAME = "^[^>]+$", "^NAM0[13]"  # faults of values that did not move; of names of which too little is left
 FORMS = """
     ABIGAIL ABBY ABI|ALBERT BERT AL|ALEXANDER ALEX SANDY XANDER|ALEXANDRA ALEX SANDRA LEXI|ALFRED ALF ALFIE
@@ -139,6 +146,15 @@ class Matched(NamedTuple):
 How = tuple[str, float | None]  # what brought a record to its person, and how likely the pair was
 
 
+class Record(NamedTuple):
+    """What the vault holds of a person, in one system: the token, and each NHS number and birth date written there."""
+
+    system: str
+    subject: str
+    nhs_numbers: list[str | None]
+    births: list[str | None]
+
+
 class Pair(NamedTuple):
     """Two records (numbers of `who`) that may be one person's: how likely, and whether a number says so."""
 
@@ -148,7 +164,7 @@ class Pair(NamedTuple):
     has_number: bool
 
 
-def match(connection, systems: Iterable[System]) -> Matched:
+def match(connection: pg.connection, systems: Iterable[System]) -> Matched:
     """Says of each record of a person whose it is, in matching.person_records; `connection` is svc_match's.
 
     A person's id is random, and kept from run to run. Where two people turn out to be one, the older id stays; where
@@ -160,15 +176,16 @@ def match(connection, systems: Iterable[System]) -> Matched:
         cursor.execute("select pg_advisory_xact_lock_shared(hashtext(%s))", [BUILD_LOCK])
         _gather(connection, systems, database)
         pairs = _pairs(database)
-        records = database.execute(
+        found = database.execute(
             "select system, subject, list(distinct nhs_number), list(distinct born) "
             "from who inner join people using (who) group by all order by any_value(who)"
         ).fetchall()
+        records = [Record(*row) for row in found]
         cursor.execute("select is_same, one, other from matching.decisions where withdrawn_at is null")
         return _keep(cursor, records, *_grouped(records, pairs, cursor.fetchall()))
 
 
-def decide(connection, one: str, other: str, is_same: bool, reason: str, by: str) -> None:
+def decide(connection: pg.connection, one: str, other: str, is_same: bool, reason: str, by: str) -> None:
     """Writes down what a steward decided of two records, in the place of what was decided of them before.
 
     Raises VaultError where matching knows no such record.
@@ -178,7 +195,7 @@ def decide(connection, one: str, other: str, is_same: bool, reason: str, by: str
             "select count(distinct subject) from matching.person_records where subject = any(%s) and valid_to is null",
             [[one, other]],
         )
-        if cursor.fetchone()[0] < 2:
+        if value_of(cursor) < 2:
             raise VaultError("one of these tokens is no record's that is matched; `warehouse match pairs` shows some")
         _withdraw(cursor, one, other)
         cursor.execute(
@@ -187,13 +204,13 @@ def decide(connection, one: str, other: str, is_same: bool, reason: str, by: str
         )
 
 
-def withdraw(connection, one: str, other: str) -> int:
+def withdraw(connection: pg.connection, one: str, other: str) -> int:
     """Takes back what was decided of two records; how many decisions."""
     with connection, connection.cursor() as cursor:
         return _withdraw(cursor, one, other)
 
 
-def _withdraw(cursor, one: str, other: str) -> int:
+def _withdraw(cursor: pg.cursor, one: str, other: str) -> int:
     cursor.execute(
         "update matching.decisions set withdrawn_at = now() where withdrawn_at is null and array[one, other] @> %s",
         [[one, other]],
@@ -201,14 +218,14 @@ def _withdraw(cursor, one: str, other: str) -> int:
     return cursor.rowcount
 
 
-def train(connection, systems: Iterable[System]) -> None:
+def train(connection: pg.connection, systems: Iterable[System]) -> None:
     """Learns from what the vault holds how often values of one person and of two agree, and writes MODEL."""
     import splink.comparison_level_library as level
     import splink.comparison_library as comparison
     from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 
-    def compared(name: str, *levels):
-        agreeing = [level.NullLevel(name), *levels, level.ElseLevel()]
+    def compared(name: str, *levels: "ComparisonLevelCreator") -> "CustomComparison":
+        agreeing: list[ComparisonLevelCreator | dict[str, Any]] = [level.NullLevel(name), *levels, level.ElseLevel()]
         return comparison.CustomComparison(output_column_name=name, comparison_levels=agreeing)
 
     near = level.CustomLevel("damerau_levenshtein(born_l, born_r) = 1", "one digit")
@@ -263,7 +280,7 @@ def train(connection, systems: Iterable[System]) -> None:
         for given in (block_on("born", "surname"), block_on("born", "forename"), block_on("forename", "surname")):
             learn.estimate_parameters_using_expectation_maximisation(given)
         learned = linker.misc.save_model_to_json()
-        (people,) = database.execute("select count(*) from people").fetchone()
+        ((people,),) = database.execute("select count(*) from people").fetchall()
     del learned["linker_uid"]  # another each time
     learned[CHANCE] *= people  # the model is for any number of people
     MODEL.write_text(json.dumps(learned, indent=1) + "\n", encoding="utf-8")
@@ -280,7 +297,7 @@ def _database() -> Iterator[duckdb.DuckDBPyConnection]:
         database.close()
 
 
-def _gather(connection, systems: Iterable[System], database: duckdb.DuckDBPyConnection) -> None:
+def _gather(connection: pg.connection, systems: Iterable[System], database: duckdb.DuckDBPyConnection) -> None:
     """Fills `people` from the vault: names, birth dates, numbers, and where and how each can be reached."""
     database.execute(
         "create table described (system text, subject text, forename text, surname text, born text, nhs_number text);"
@@ -288,10 +305,11 @@ def _gather(connection, systems: Iterable[System], database: duckdb.DuckDBPyConn
     )
     with connection.cursor() as cursor:
         cursor.execute("select exists (select from vault.identities)")
-        keys = Keys.current(cursor) if cursor.fetchone()[0] else None  # nobody needs a key to open nothing
-    for table in (table for system in systems for table in system.tables if table.evidence):
-        for clear in opened(connection, table, keys):
-            _take(database, table, keys, clear)
+        keys = Keys.current(cursor) if value_of(cursor) else None  # nobody needs a key to open nothing
+    if keys:
+        for table in (table for system in systems for table in system.tables if table.evidence):
+            for clear in opened(connection, table, keys):
+                _take(database, table, keys, clear)
     forms = [(form, n) for n, line in enumerate(FORMS.split("|")) for form in line.split()]
     database.register("given_forms", pa.table({"form": [form for form, _ in forms], "number": [n for _, n in forms]}))
     lists = ", ".join(f"list(distinct value) filter (where kind = '{kind}') as {kind}" for kind in MANY)
@@ -307,10 +325,10 @@ def _take(database: duckdb.DuckDBPyConnection, table: Table, keys: Keys, clear: 
         value = spelt[column.name][""]
         if column.name in codes:
             value = _without(value, codes[column.name], UNFIT)
-        values[column.identifier].append(pc.if_else(pc.equal(value, ""), None, value))
+        values[column.kind].append(pc.if_else(pc.equal(value, ""), None, value))
         if column.identifier == "address":  # one whose postcode nobody wrote is found by street and town
             values["address"].append(spelt[column.name]["street"])
-    subject = table.column(table.subject)
+    subject = table.subject_column
     who = {
         "system": pa.repeat(table.system.name, len(clear)),
         "subject": keys.tokens_of(subject, table, spelt[subject.name][""]),
@@ -342,7 +360,7 @@ def _pairs(database: duckdb.DuckDBPyConnection) -> list[Pair]:
     have to agree; and where neither number, birth date nor e-mail address tells them apart, letter for letter. There
     a child is not taken for a parent of that name: whoever gets in touch is seldom a child.
     """
-    (people,) = database.execute("select count(*) from people").fetchone()
+    ((people,),) = database.execute("select count(*) from people").fetchall()
     if not people:
         return []
     from splink import DuckDBAPI, Linker
@@ -364,12 +382,13 @@ def _pairs(database: duckdb.DuckDBPyConnection) -> list[Pair]:
 
 
 def _grouped(
-    records: list[tuple], pairs: list[Pair], decisions: list[tuple]
+    records: list[Record], pairs: list[Pair], decisions: list[tuple[Any, ...]]
 ) -> tuple[list[int], dict[int, How], list[Pair]]:
     """Each record's group, what brought it there, and the pairs that a steward has to decide."""
     number = {subject: n for n, (_, subject, _, _) in enumerate(records)}
     group, members = list(range(len(records))), {n: [n] for n in range(len(records))}
-    numbers, births = ([set(row[place]) - {None} for row in records] for place in (2, 3))
+    numbers = [set(filter(None, record.nhs_numbers)) for record in records]
+    births = [set(filter(None, record.births)) for record in records]
     apart: dict[int, set[int]] = defaultdict(set)
     brought: dict[int, How] = {}
 
@@ -414,7 +433,9 @@ def _near(one: str, other: str) -> bool:
     return sum(a != b for a, b in zip(one, other, strict=False)) < 2 or one == f"{other[:5]}{other[8:10]}-{other[5:7]}"
 
 
-def _keep(cursor, records: list[tuple], group: list[int], brought: dict[int, How], undecided: list[Pair]) -> Matched:
+def _keep(
+    cursor: pg.cursor, records: list[Record], group: list[int], brought: dict[int, How], undecided: list[Pair]
+) -> Matched:
     """Brings matching.person_records and matching.pairs to what was found."""
     cursor.execute(
         "create temporary table found (system text, subject text, group_no bigint, matched_by text, "
@@ -423,12 +444,11 @@ def _keep(cursor, records: list[tuple], group: list[int], brought: dict[int, How
     lines = io.StringIO()
     for n, (system, subject, _, _) in enumerate(records):
         how, likely = brought.get(n, ("alone", None))
-        likely = r"\N" if likely is None else likely
-        lines.write(f"{system}\t{subject}\t{group[n]}\t{how}\t{likely}\n")
+        lines.write(f"{system}\t{subject}\t{group[n]}\t{how}\t{NULL if likely is None else likely}\n")
     lines.seek(0)
     cursor.copy_expert("copy found from stdin", lines)
     cursor.execute(KEEP)
-    people, new_people, moved, changed_at = cursor.fetchone()
+    ((people, new_people, moved, changed_at),) = cursor.fetchall()
     cursor.execute("delete from matching.pairs")
     lines = io.StringIO(
         "".join(f"{records[one][1]}\t{records[other][1]}\t{likely}\n" for one, other, likely, _ in undecided)

@@ -4,18 +4,20 @@ Each is one transaction. `erase_again` and `retain` run with the loader's login,
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
+from psycopg2 import extensions as pg
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
 from ingestion.commit import Landing, destroy_identities, has_landed, last_landings, record_landing, store_of
 from ingestion.contracts import System, Table
 from ingestion.pipeline import BUILD_LOCK
+from ingestion.postgres import value_of
 from ingestion.privacy import ONE_PERSON, Keys
 from warehouse.vault import MATCHED, VaultError, opened, sealed_rejects
 
@@ -25,7 +27,7 @@ NO_COPY = ("pg_catalog", "information_schema", "governance", "vault", "quarantin
 class Register:
     """The raw tables that are about people, and where a person's rows are in them."""
 
-    def __init__(self, connection, systems: Iterable[System]):
+    def __init__(self, connection: pg.connection, systems: Iterable[System]):
         self.connection = connection
         self.systems = list(systems)
         self.tables = [table for system in self.systems for table in system.tables if table.subject]
@@ -44,7 +46,7 @@ class Register:
         found, tried = set(), 0
         with self.connection.cursor() as cursor:
             for table in self.tables:
-                columns = {column.identifier: column for column in table.identifiers}
+                columns = {column.kind: column for column in table.identifiers}
                 if not given.keys() <= columns.keys():
                     continue
                 tried += 1
@@ -68,7 +70,7 @@ class Register:
                 found = self._followed(cursor, found | {row[0] for row in cursor.fetchall()})
             return found
 
-    def _followed(self, cursor, found: set[str]) -> set[str]:
+    def _followed(self, cursor: pg.cursor, found: set[str]) -> set[str]:
         known: set[str] = set()
         while new := sorted(found - known):
             known |= set(new)
@@ -100,8 +102,10 @@ class Register:
                 for records in opened(self.connection, table, self.keys, mine, [sorted(tokens)] * 2):
                     held[f"vault: {table.label}"] += records.to_pylist()
                 if has_landed(plain, table):
-                    query = sql.SQL("select * from {} where {} = any(%s)")
-                    cursor.execute(query.format(store_of(table), sql.Identifier(table.subject)), [sorted(tokens)])
+                    rows = sql.SQL("select * from {} where {} = any(%s)")
+                    cursor.execute(
+                        rows.format(store_of(table), sql.Identifier(table.subject_column.name)), [sorted(tokens)]
+                    )
                     held[table.label] += cursor.fetchall()
             for _, table, content in self._rejects(plain, tokens):
                 held[f"quarantine: {table.label}"].append(content)
@@ -123,7 +127,7 @@ class Register:
                 "select count(*) from governance.legal_holds where released_at is null and subject = any(%s)",
                 [sorted(tokens)],
             )
-            if cursor.fetchone()[0]:
+            if value_of(cursor):
                 raise VaultError("a legal hold forbids it: `warehouse subject release` ends one")
             cursor.execute(
                 "insert into governance.erasures (erased_by, case_reference, tokens) values (%s, %s, %s)",
@@ -139,12 +143,12 @@ class Register:
             cursor.execute("select distinct subject from governance.legal_holds where released_at is null")
             return self._erase(cursor, tokens - {row[0] for row in cursor.fetchall()}) if tokens else {}
 
-    def _erase(self, cursor, tokens: set[str]) -> dict[str, int]:
+    def _erase(self, cursor: pg.cursor, tokens: set[str]) -> dict[str, int]:
         rejects = [row_id for row_id, _, _ in self._rejects(cursor, tokens)]
         cursor.execute("delete from quarantine.rows where row_id = any(%s)", [rejects])
         counts = {}
         for table in self.tables:
-            mine = sql.SQL("{} = any(%s)").format(sql.Identifier(table.subject))
+            mine = sql.SQL("{} = any(%s)").format(sql.Identifier(table.subject_column.name))
             if rows := self._dispose(cursor, table, "erasure", mine, [sorted(tokens)]):
                 counts[table.label] = rows
         destroy_identities(cursor, sql.SQL("subject = any(%s)"), [sorted(tokens)])
@@ -176,19 +180,19 @@ class Register:
         """
         counts = {}
         with _alone(self.connection) as cursor:
-            for table in (table for system in self.systems for table in system.tables if table.retained_from):
-                if not has_landed(cursor, table):
+            for table in (table for system in self.systems for table in system.tables):
+                if not table.retained_from or not has_landed(cursor, table):
                     continue
                 due = sql.SQL("{}::timestamptz < now() - %s::interval").format(sql.Identifier(table.retained_from))
-                held = sql.SQL("false")
+                held: sql.Composable = sql.SQL("false")
                 if table.subject:
                     held = sql.SQL(
                         "coalesce({} in (select subject from governance.legal_holds where released_at is null), false)"
-                    ).format(sql.Identifier(table.subject))
+                    ).format(sql.Identifier(table.subject_column.name))
                 period = [table.retention or table.system.retention]
                 count = sql.SQL("select count(*) from {} where {} and {}").format(store_of(table), due, held)
                 cursor.execute(count, period)
-                kept = cursor.fetchone()[0]
+                kept = value_of(cursor)
                 which = sql.SQL("{} and not {}").format(due, held)
                 if (rows := self._dispose(cursor, table, "retention", which, period, kept)) or kept:
                     counts[table.label] = (rows, kept)
@@ -212,7 +216,15 @@ class Register:
             for relation in [*stores, *(sql.Identifier(*name) for name in (*others, statistics))]:
                 cursor.execute(sql.SQL("vacuum (full, analyze) {}").format(relation))
 
-    def _dispose(self, cursor, table: Table, cause: str, which: sql.Composable, values: list, kept: int = 0) -> int:
+    def _dispose(
+        self,
+        cursor: pg.cursor,
+        table: Table,
+        cause: str,
+        which: sql.Composable,
+        values: Sequence[object],
+        kept: int = 0,
+    ) -> int:
         """Deletes rows of a raw table and writes down how many, also for the loads that count what the source has."""
         if not has_landed(cursor, table):
             return 0
@@ -220,7 +232,7 @@ class Register:
         counted = "returning (valid_to is null)::integer as n" if table.load == "history" else "returning 1 as n"
         delete = sql.SQL("with gone as (delete from {} where {} " + counted + ") select count(*), sum(n) from gone")
         cursor.execute(delete.format(store_of(table), which), values)
-        rows, current = cursor.fetchone()
+        ((rows, current),) = cursor.fetchall()
         if rows or kept:
             place = [table.system.name, table.name]
             cursor.execute(
@@ -231,9 +243,9 @@ class Register:
         if rows:
             last.rows, last.read, last.quarantined, last.total = 0, 0, 0, last.total - (current or 0)
             record_landing(cursor, table.system, last, cause)
-        return rows
+        return int(rows)
 
-    def _rejects(self, cursor, tokens: set[str]) -> Iterator[tuple[int, Table, dict]]:
+    def _rejects(self, cursor: pg.cursor, tokens: set[str]) -> Iterator[tuple[int, Table, dict[str, Any]]]:
         """(row_id, table, content in clear) of the person's rows in quarantine."""
         for table in self.tables:
             for row_id, sealed in sealed_rejects(cursor, [table.label]):
@@ -247,7 +259,7 @@ class Register:
                 if tokens & set(made):
                     yield row_id, table, content
 
-    def _copies(self, cursor) -> list[tuple[sql.Identifier, sql.Identifier]]:
+    def _copies(self, cursor: pg.cursor) -> list[tuple[sql.Identifier, sql.Identifier]]:
         """Every text column of every table that dbt has made: a token there is unmistakable."""
         raw = [f"{system.name}{part}" for system in self.systems for part in ("", "_store", "_landing")]
         cursor.execute(
@@ -263,7 +275,7 @@ class Register:
 
 
 @contextmanager
-def _alone(connection) -> Iterator[Any]:
+def _alone(connection: pg.connection) -> Iterator[pg.cursor]:
     """A cursor in a transaction, while which no load commits and no build reads."""
     with connection, connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtext(%s))", [BUILD_LOCK])

@@ -1,19 +1,21 @@
 """The vault: its key, and who a token stands for. Everything here is done by a person, and written down."""
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import psycopg2
 import pyarrow as pa
+from psycopg2 import extensions as pg
 from psycopg2 import sql
 from psycopg2.extras import Json, execute_values
 
 from ingestion.commit import destroy_identities, has_landed, keep_identities, store_of
 from ingestion.contracts import System, Table
 from ingestion.pipeline import BUILD_LOCK
+from ingestion.postgres import value_of
 from ingestion.privacy import Keys, Splitter, identity, standardised
 from warehouse.environment import WarehouseError
 
@@ -28,11 +30,11 @@ class VaultError(WarehouseError):
     """What cannot be done with the vault, in words for the person who asked."""
 
 
-def adopt_key(connection) -> bool:
+def adopt_key(connection: pg.connection) -> bool:
     """Makes the warehouse's first vault key, or takes the one in the key file; False where the database has one."""
     with connection, connection.cursor() as cursor:
         cursor.execute("select exists (select from governance.keys)")
-        if cursor.fetchone()[0]:
+        if value_of(cursor):
             return False
         if not Keys.file().exists():
             Keys.write({1: Keys.generate(1)})
@@ -41,7 +43,7 @@ def adopt_key(connection) -> bool:
         return True
 
 
-def rotate_key(connection, systems: Iterable[System]) -> dict[str, int]:
+def rotate_key(connection: pg.connection, systems: Iterable[System]) -> dict[str, int]:
     """Puts a new key in the place of the old: every token and every sealed value, in one transaction.
 
     `connection` is an administrator's. Returns {raw table: its rows}. The old key leaves the key file when the database
@@ -65,12 +67,14 @@ def rotate_key(connection, systems: Iterable[System]) -> dict[str, int]:
     return counts
 
 
-def _use(cursor, keys: Keys) -> None:
+def _use(cursor: pg.cursor, keys: Keys) -> None:
     place = [keys.version, keys.fingerprint]
     cursor.execute("insert into governance.keys (version, fingerprint) values (%s, %s)", place)
 
 
-def reidentify(connection, token: str, reason: str, case_reference: str) -> Iterator[tuple[str, dict[str, str]]]:
+def reidentify(
+    connection: pg.connection, token: str, reason: str, case_reference: str
+) -> Iterator[tuple[str, dict[str, str]]]:
     """(raw table, clear identifiers) of each record with the token, asked with a login that may; raises VaultError."""
     with closing(connection), connection, connection.cursor() as cursor:
         try:
@@ -82,12 +86,15 @@ def reidentify(connection, token: str, reason: str, case_reference: str) -> Iter
         raise VaultError(records[0][0])
     if not records:
         raise VaultError("no record has this token")
-    keys = Keys.read_all()[int(re.search(r"^k(\d+)_", token)[1])]  # the file may have one that no token was made with
+    version = int(token.partition("_")[0].removeprefix("k"))
+    keys = Keys.read_all()[version]  # the file may have one that no token was made with
     for _, system, table, salt, sealed in records:
         yield f"{system}.{table}", identity(keys.open(bytes(salt), bytes(sealed)))
 
 
-def opened(connection, table: Table, keys: Keys, where: str = "true", values: Iterable = ()) -> Iterator[pa.Table]:
+def opened(
+    connection: pg.connection, table: Table, keys: Keys, where: str = "true", values: Iterable[object] = ()
+) -> Iterator[pa.Table]:
     """The clear identifiers (texts) of a raw table's identity records, some thousands at a time."""
     names = [column.name for column in table.identifiers]
     with connection.cursor(f"opened {table.label}") as cursor:
@@ -102,7 +109,7 @@ def opened(connection, table: Table, keys: Keys, where: str = "true", values: It
             yield pa.table({name: pa.array([row.get(name) for row in clear], pa.string()) for name in names})
 
 
-def _reseal(connection, cursor, table: Table, old: Keys, new: Keys, folder: Path) -> None:
+def _reseal(connection: pg.connection, cursor: pg.cursor, table: Table, old: Keys, new: Keys, folder: Path) -> None:
     """Seals a table's identity records anew, and puts their tokens, old and new, in `rekeyed`."""
     splitter = Splitter(table, new, folder)
     for clear in opened(connection, table, old):
@@ -117,7 +124,7 @@ def _reseal(connection, cursor, table: Table, old: Keys, new: Keys, folder: Path
     keep_identities(cursor, table, splitter.file, f"vault key {new.version}")
 
 
-def _rekey(cursor, table: Table) -> int:
+def _rekey(cursor: pg.cursor, table: Table) -> int:
     """Puts new tokens in the place of old ones in a raw table."""
     if not has_landed(cursor, table):
         return 0
@@ -128,7 +135,7 @@ def _rekey(cursor, table: Table) -> int:
         sql.SQL("select count(*) from {} as s where ").format(store)
         + sql.SQL(" or ").join(sql.SQL(unknown).format(name) for name in names)
     )
-    if rows := cursor.fetchone()[0]:
+    if rows := value_of(cursor):
         raise VaultError(f"{table.label}: {rows:,} rows have a token that the vault does not know; nothing was changed")
     changes = sql.SQL(", ").join(
         sql.SQL("{0} = (select new from rekeyed where old = s.{0})").format(name) for name in names
@@ -137,7 +144,7 @@ def _rekey(cursor, table: Table) -> int:
     return cursor.rowcount
 
 
-def _reseal_quarantine(cursor, tables: dict[str, Table], old: Keys, new: Keys) -> None:
+def _reseal_quarantine(cursor: pg.cursor, tables: dict[str, Table], old: Keys, new: Keys) -> None:
     cursor.execute(
         "update quarantine.rows as r set key = (select string_agg(coalesce(n.new, p.part), '|' order by p.place) "
         "from unnest(string_to_array(r.key, '|')) with ordinality as p (part, place) "
@@ -149,10 +156,10 @@ def _reseal_quarantine(cursor, tables: dict[str, Table], old: Keys, new: Keys) -
         cursor.execute("update quarantine.rows set content = %s where row_id = %s", [Json(resealed), row_id])
 
 
-def _rekey_ledgers(cursor) -> None:
+def _rekey_ledgers(cursor: pg.cursor) -> None:
     """Puts new tokens into what is written down about people; an erasure keeps the old beside them, for old backups."""
     cursor.execute("select count(*) from governance.legal_holds where released_at is null and subject like 'r\\_%'")
-    if holds := cursor.fetchone()[0]:
+    if holds := value_of(cursor):
         raise VaultError(f"{holds} legal holds are on records that lack their person's token; nothing was changed")
     ledgers = [("governance.legal_holds", "subject"), ("governance.reidentifications", "token"), *MATCHED]
     for ledger, column in ledgers:
@@ -164,7 +171,7 @@ def _rekey_ledgers(cursor) -> None:
     )
 
 
-def sealed_rejects(cursor, tables: Iterable[str]) -> list[tuple[int, dict]]:
+def sealed_rejects(cursor: pg.cursor, tables: Iterable[str]) -> list[tuple[int, dict[str, Any]]]:
     """(row_id, content) of every sealed row in quarantine of the raw tables."""
     cursor.execute(
         "select row_id, content from quarantine.rows where system || '.' || table_name = any(%s) "

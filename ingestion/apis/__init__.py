@@ -1,6 +1,6 @@
 """One module per system that is reached through Python (an HTTP API, a package): a function per table.
 
-`def <table>(location: str | None, since: datetime | None) -> Iterator[list[dict] | pa.Table]` yields pages of rows;
+`def <table>(location: str | None, since: datetime | None) -> Iterator[list[Row] | pa.Table]` yields pages of rows;
 `since` is the highest cursor value landed so far (None for a table without a cursor). Where the module has them,
 `fingerprint(table) -> str` is compared with the last load's: what has not changed is not read again; and
 `count(table, location) -> int` says how many rows the source has in all: where the warehouse holds another number, rows
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from ingestion.contracts import SourceError, Table
 
+Row = dict[str, Any]  # as the JSON has it
 POSITION = "item_position"  # an item's place in its list, from 0, for a contract that declares such a column
 
 
@@ -31,7 +32,7 @@ def parse_json(text: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def rows_to_arrow(page: list[dict]) -> pa.Table:
+def rows_to_arrow(page: list[Row]) -> pa.Table:
     """The rows with every column as text, for `conform` to cast: no value of any shape can stop the page here.
 
     Numbers are their exact digits, objects and lists JSON, a missing key null. What Postgres cannot hold, a lone
@@ -41,22 +42,23 @@ def rows_to_arrow(page: list[dict]) -> pa.Table:
     return pa.table({_storable(name): pa.array([_text(row.get(name)) for row in page], pa.string()) for name in names})
 
 
-def children(parent: Table, child: Table, page: list[dict]) -> list[dict]:
+def children(parent: Table, child: Table, page: list[Row]) -> list[Row]:
     """The child's rows: the elements of the list `child.items` in each of the parent's rows, with the parent's key.
 
     A field of the element that is named like a column of the parent's key gives way to it. An element that is no object
     stands in a column named as the list; one that came without a list is a list of one. Raises SourceError where no row
     has the list: were it renamed, every child would be taken for deleted.
     """
-    if page and not any(child.items in row for row in page):
-        raise SourceError(f"{child.label}: no list {child.items} in {parent.label}; was it renamed or dropped?")
+    name_of_list = child.items or ""
+    if page and not any(name_of_list in row for row in page):
+        raise SourceError(f"{child.label}: no list {name_of_list} in {parent.label}; was it renamed or dropped?")
     numbered = POSITION in (column.name for column in child.columns)
     rows = []
     for row in page:
-        items = row.get(child.items)
+        items = row.get(name_of_list)
         items = items if isinstance(items, list) else [] if items is None else [items]
         for position, item in enumerate(items):
-            fields = item if isinstance(item, dict) else {child.items: item}
+            fields = item if isinstance(item, dict) else {name_of_list: item}
             own = {POSITION: position} if numbered else {}
             rows.append(fields | {name: row.get(name) for name in parent.key} | own)
     return rows

@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 from dlt.sources.helpers import requests
-from dlt.sources.helpers.rest_client import RESTClient
 from dlt.sources.helpers.rest_client.auth import OAuth2ClientCredentials
+from dlt.sources.helpers.rest_client.client import RESTClient
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from ingestion.apis import Number, parse_json
+from ingestion.apis import Number, Row, parse_json
 from ingestion.contracts import SourceError
 
 REPEATS = 10  # answers in a row that hold the same rows; a few are normal where a table is small
@@ -30,11 +30,11 @@ class HttpApi:
     def __init__(self, system: str, location: str) -> None:
         self.system = system
         session = requests.Client(raise_for_status=False, retry_condition=_is_cut_off).session
-        session.hooks["response"].append(lambda response, **_: _read_within(session.timeout, response))
+        session.hooks["response"].append(lambda response, **_: _read_within(cast(float, session.timeout), response))
         self.auth = self._client_credentials(session)
         self.client = RESTClient(location, auth=self.auth, session=session)
 
-    def get(self, path: str, parameters: dict) -> Any:
+    def get(self, path: str, parameters: dict[str, Any]) -> Any:
         """The JSON at `path`, its numbers as Number."""
         response = self._send(path, parameters)
         if response.status_code == 401 and self.auth:  # the token ended before its time
@@ -47,7 +47,7 @@ class HttpApi:
         except ValueError:
             raise self.error(f"{path} answered {response.status_code}, but not with whole JSON") from None
 
-    def rows(self, path: str, field: str, parameters: dict) -> list[dict]:
+    def rows(self, path: str, field: str, parameters: dict[str, Any]) -> list[Row]:
         """The list of objects that the answer has in `field`."""
         answer = self.get(path, parameters)
         rows = answer.get(field) if isinstance(answer, dict) else None
@@ -55,7 +55,7 @@ class HttpApi:
             raise self.error(f"{path} has no list `{field}` of objects")
         return rows
 
-    def total(self, path: str, field: str, parameters: dict) -> int:
+    def total(self, path: str, field: str, parameters: dict[str, Any]) -> int:
         """The whole number that the answer has in `field`."""
         answer = self.get(path, parameters)
         total = answer.get(field) if isinstance(answer, dict) else None
@@ -64,8 +64,8 @@ class HttpApi:
         return int(total)
 
     def changes(
-        self, path: str, field: str, cursor: str, since: datetime | None, parameters: Callable[..., dict]
-    ) -> Iterator[list[dict]]:
+        self, path: str, field: str, cursor: str, since: datetime | None, parameters: Callable[..., dict[str, Any]]
+    ) -> Iterator[list[Row]]:
         """Pages of the rows changed at or after `since`; none is lost though rows come, change and go meanwhile.
 
         `parameters(after, number)` ask for page `number` (from 1; empty after the last) of the rows in `field` whose
@@ -75,12 +75,14 @@ class HttpApi:
         row taking that time any more meanwhile; for the newest times the contract's `lag` sees to it. A row that comes
         twice has changed in between, or has no time that can be read.
         """
-        after, seen, last, repeats = since, set(), None, 0
+        after, repeats = since, 0
+        seen: set[str] = set()
+        last: list[Row] | None = None
 
-        def changed(row: dict) -> datetime | None:
+        def changed(row: Row) -> datetime | None:
             return _moment(row.get(cursor))
 
-        def page(number: int) -> tuple[list[dict], datetime | None]:
+        def page(number: int) -> tuple[list[Row], datetime | None]:
             nonlocal last, repeats
             rows = self.rows(path, field, parameters(after, number))
             times = [moment for moment in map(changed, rows) if moment]
@@ -95,21 +97,21 @@ class HttpApi:
                 raise self.error(f"{path} gave the same rows {REPEATS} times in a row, whatever was asked for")
             return rows, max(times, default=None)
 
-        def unseen(rows: list[dict]) -> list[dict]:
+        def unseen(rows: list[Row]) -> list[Row]:
             new = [row for row in rows if repr(row) not in seen]
             seen.update(map(repr, new))
             return new
 
         while True:
             rows, latest = page(1)
-            if not rows:
+            if latest is None:  # there is no row
                 return
             if after is None or latest > after:
                 yield unseen(rows)
                 after, seen = latest, {repr(row) for row in rows if (changed(row) or latest) == latest}
                 continue
             number = 1
-            while rows and latest <= after:
+            while latest is not None and latest <= after:
                 yield unseen(rows)
                 number += 1
                 rows, latest = page(number)
@@ -126,17 +128,17 @@ class HttpApi:
         name = self.system.upper()
         return SourceError(f"raw_{self.system}: extract failed ({name}_URL says where it is): {problem}")
 
-    def _send(self, path: str, parameters: dict) -> requests.Response:
+    def _send(self, path: str, parameters: dict[str, Any]) -> requests.Response:
         try:
             if self.auth and (self.auth.access_token is None or self.auth.is_token_expired()):
-                self._obtain_token()
+                self._obtain_token(self.auth)
             return self.client.get(path, params=parameters)
         except (requests.RequestException, ValueError) as failure:  # ValueError: the location is no URL
             raise self.error(f"{path}: {type(failure).__name__}") from None
 
     def _client_credentials(self, session: requests.Session) -> OAuth2ClientCredentials | None:
         names = [f"{self.system.upper()}_{name}" for name in ("TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET")]
-        url, client_id, client_secret = given = [os.environ.get(name) for name in names]
+        url, client_id, client_secret = given = [os.environ.get(name, "") for name in names]
         if not any(given):
             return None
         if missing := [name for name, value in zip(names, given, strict=True) if not value]:
@@ -145,13 +147,14 @@ class HttpApi:
             access_token_url=url, client_id=client_id, client_secret=client_secret, session=session
         )
 
-    def _obtain_token(self) -> None:
+    def _obtain_token(self, auth: OAuth2ClientCredentials) -> None:
         name = self.system.upper()
         try:
-            self.auth.obtain_token()
+            auth.obtain_token()
         except requests.HTTPError as refusal:
             hint = f"are {name}_CLIENT_ID and {name}_CLIENT_SECRET right?"
-            raise self.error(f"{name}_TOKEN_URL answered {refusal.response.status_code}; {hint}") from None
+            status = refusal.response.status_code if refusal.response is not None else "nothing"
+            raise self.error(f"{name}_TOKEN_URL answered {status}; {hint}") from None
         except (requests.RequestException, ValueError, TypeError, LookupError) as failure:
             raise self.error(f"{name}_TOKEN_URL gave no token: {type(failure).__name__}") from None
 
@@ -162,7 +165,8 @@ class AnswerTooBig(requests.RequestException):
 
 class _ClientCredentials(OAuth2ClientCredentials):
     def parse_access_token(self, response_json: Any) -> str:
-        return response_json["access_token"]  # dlt's would make the token "None" where there is none
+        token: str = response_json["access_token"]  # dlt's would make the token "None" where there is none
+        return token
 
 
 def _read_within(seconds: float, response: requests.Response) -> None:

@@ -6,28 +6,30 @@ in `total`.
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
+from ingestion.apis import Row
 from ingestion.apis._http import HttpApi
 
 PAGE_ROWS = 500  # asked for; the server may give fewer
 
 
-def contacts(location: str, since: datetime | None) -> Iterator[list[dict]]:
+def contacts(location: str, since: datetime | None) -> Iterator[list[Row]]:
     """Pages of contacts modified at or after `since`."""
     yield from _changes("contacts", location, since)
 
 
-def incidents(location: str, since: datetime | None) -> Iterator[list[dict]]:
+def incidents(location: str, since: datetime | None) -> Iterator[list[Row]]:
     """Pages of cases modified at or after `since`."""
     yield from _changes("incidents", location, since)
 
 
-def interactions(location: str, since: datetime | None) -> Iterator[list[dict]]:
+def interactions(location: str, since: datetime | None) -> Iterator[list[Row]]:
     """Pages of interactions modified at or after `since`."""
     yield from _changes("interactions", location, since)
 
 
-def foi_requests(location: str, since: datetime | None) -> Iterator[list[dict]]:
+def foi_requests(location: str, since: datetime | None) -> Iterator[list[Row]]:
     """Pages of requests for information modified at or after `since`."""
     yield from _changes("foi_requests", location, since)
 
@@ -37,8 +39,8 @@ def count(table: str, location: str) -> int:
     return HttpApi("dynamics", location).total(table, "total", {"page_size": 1, "page": 1})
 
 
-def _changes(table: str, location: str, since: datetime | None) -> Iterator[list[dict]]:
-    def parameters(after: datetime | None, number: int) -> dict:
+def _changes(table: str, location: str, since: datetime | None) -> Iterator[list[Row]]:
+    def parameters(after: datetime | None, number: int) -> dict[str, Any]:
         return {"page_size": PAGE_ROWS, "page": number} | ({"updated_after": after.isoformat()} if after else {})
 
     yield from HttpApi("dynamics", location).changes(table, "value", "modifiedon", since, parameters)

