@@ -25,7 +25,7 @@ HEAD = "| | Rule | Broken in | Test that fails |\n|---|---|---|---|\n"
 
 
 class Rule(NamedTuple):
-    """A rule in words, the edit that breaks it (`old` becomes `new` in `file`), and pytest ids, one of which must fail."""
+    """A rule, the edit that breaks it (`old` becomes `new` in `file`), and pytest ids of which one must fail."""
 
     rule: str
     file: str
@@ -43,7 +43,8 @@ def failing_test(rule: Rule) -> str | None:
     """The test that fails where the rule is broken; None where none does. A test that cannot run has not failed."""
     with tempfile.TemporaryDirectory(prefix="broken-rule-", ignore_cleanup_errors=True) as folder:
         copy = Path(folder)
-        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+        files = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(files, cwd=ROOT, capture_output=True, text=True, check=True)
         for name in listed.stdout.split("\0"):
             if (ROOT / name).is_file():
                 (copy / name).parent.mkdir(parents=True, exist_ok=True)
