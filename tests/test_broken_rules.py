@@ -1,0 +1,29 @@
+"""The list of broken rules fits the code and the tests as they are now; tests/broken_rules.py tries the list."""
+
+import ast
+
+import pytest
+
+from tests.broken_rules import PAGE, ROOT, Rule, read_rules
+
+RULES = read_rules()
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_the_text_that_an_edit_replaces_occurs_once(rule: Rule) -> None:
+    assert (ROOT / rule.file).read_text(encoding="utf-8").count(rule.old) == 1
+    assert rule.new != rule.old
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_the_tests_of_a_rule_exist(rule: Rule) -> None:
+    assert rule.tests
+    for test in rule.tests:
+        file, name = test.split("::")
+        tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_the_page_has_every_rule() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert [number for number, rule in RULES.items() if f"| {number} | {rule.rule} | `{rule.file}` |" not in page] == []

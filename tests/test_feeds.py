@@ -1,0 +1,38 @@
+"""Report feeds as files: whole or not written, and as text what is text."""
+
+from pathlib import Path
+
+import openpyxl
+import psycopg2
+import pytest
+
+from tests.support import Trial
+
+
+@pytest.fixture
+def report(trial: Trial) -> str:
+    """The name of a table of schema `conformed`, with a text that a spreadsheet could take for a formula."""
+    trial.sql("create table conformed.rpt_trial as select '=1+1' as words, 2.50 as pounds")
+    trial.sql("grant select on conformed.rpt_trial to svc_dbt")
+    return "rpt_trial"
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_a_feed_that_fails_leaves_the_last_file_and_no_draft(report: str, tmp_path: Path, form: str) -> None:
+    from orchestration.feeds import write_report
+
+    file = tmp_path / f"report.{form}"
+    assert write_report("conformed", report, file, form) == 1
+    before = file.read_bytes()
+    with pytest.raises(psycopg2.errors.UndefinedTable):
+        write_report("conformed", "rpt_none", file, form)
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_text_of_a_workbook_is_no_formula(report: str, tmp_path: Path) -> None:
+    from orchestration.feeds import write_report
+
+    write_report("conformed", report, tmp_path / "report.xlsx", "xlsx")
+    sheet = openpyxl.load_workbook(tmp_path / "report.xlsx").active
+    assert [(cell.value, cell.data_type) for cell in sheet[2]] == [("=1+1", "s"), (2.5, "n")]
