@@ -53,7 +53,7 @@ stop: $(VENV)/installed ## end what a run started
 	@$(BIN)/warehouse stop
 
 bench: $(VENV)/installed ## measure; needs no other load on the machine
-	@failed=0; for program in load incremental latency faults privacy quality county; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
+	@failed=0; for program in load incremental latency faults privacy quality publications suite county; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
 
 schema: $(VENV)/installed ## write the JSON Schema of source contracts, after ingestion/contracts.py has changed
 	@$(BIN)/python -m ingestion.schema

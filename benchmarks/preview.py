@@ -90,6 +90,21 @@ def _until_done(watching: subprocess.Popen) -> str:
     return said
 
 
+def medians(home: Path, saves: int) -> dict[str, float]:
+    """{model: median seconds from save to result} of the county whose working folder is `home`; its server runs."""
+    with tempfile.TemporaryDirectory(prefix="warehouse-preview-") as folder:
+        root = Path(folder).resolve()
+        copy_project(root)
+        found = {}
+        for model in MODELS:
+            measured = seconds_from_save(root, home.resolve(), model, saves)
+            found[model] = statistics.median(measured)
+            print(
+                f"{model:<36} {found[model]:.2f} s  ({', '.join(f'{second:.2f}' for second in measured)})", flush=True
+            )
+    return found
+
+
 def main() -> None:
     """Edits each model, prints the seconds of each and their median."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -98,15 +113,9 @@ def main() -> None:
     parser.add_argument("--saves", type=int, default=4, help="saves of each model; every second takes the edit back")
     options = parser.parse_args()
     county = nullcontext((None, options.home)) if options.home else harness.county(options.people, 1)
-    with county as (_, home), tempfile.TemporaryDirectory(prefix="warehouse-preview-") as folder:
-        root = Path(folder).resolve()
-        copy_project(root)
-        medians = []
-        for model in MODELS:
-            measured = seconds_from_save(root, home.resolve(), model, options.saves)
-            medians.append(statistics.median(measured))
-            print(f"{model:<36} {medians[-1]:.2f} s  ({', '.join(f'{second:.2f}' for second in measured)})", flush=True)
-        print(f"median of {len(medians)} models: {statistics.median(medians):.2f} s, slowest {max(medians):.2f} s")
+    with county as (_, home):
+        found = medians(home, options.saves).values()
+    print(f"median of {len(found)} models: {statistics.median(found):.2f} s, slowest {max(found):.2f} s")
 
 
 if __name__ == "__main__":
