@@ -159,6 +159,13 @@ def test_those_who_are_alike_are_two(matched: Records) -> None:
     assert matched.people() == {}
 
 
+def test_records_with_one_number_and_two_birth_dates_wait_for_a_steward(matched: Records) -> None:
+    matched.put("clients", ("1", "9434765919", "Ann", "Osier", None, "WR7 7AA", "1980-02-03"))
+    matched.put("members", ("1", "9434765919", "Ann", "Osier", None, "WR7 7AA", "1955-08-21"))
+    assert matched.match().pairs_to_decide == 1
+    assert matched.people() == {}
+
+
 def test_an_id_stays_and_a_person_who_becomes_two_leaves_it_with_most_records(matched: Records) -> None:
     matched.put("clients", ROBERT)
     first = matched.match()
