@@ -9,10 +9,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+import psutil
 import pytest
 
 from tests.support import (
@@ -90,18 +90,11 @@ def _fast_folder() -> Path | None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         folder = Path(os.environ.pop(FOLDER))
-        with _ended_builder(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _ended_builder(folder: Path) -> Iterator[None]:
-    """Ends the building of the county, where it goes on still because the tests were stopped."""
-    started = folder / "builder.pid"
-    if started.exists() and not any((folder / name).exists() for name in ("printed.txt", "failed.txt")):
-        os.killpg(int(started.read_text()), signal.SIGKILL)
-        Warehouse(folder / "county").remove()
-    yield
+        builder = folder / "builder.pid"
+        if builder.exists() and psutil.pid_exists(pid := int(builder.read_text())):  # the tests were stopped before it
+            os.killpg(pid, signal.SIGKILL)
+            Warehouse(folder / "county").remove()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -133,7 +126,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         builder = subprocess.Popen(
             [sys.executable, "-c", program, folder], cwd=ROOT, stdout=log, stderr=log, start_new_session=True
         )
-    (folder / "builder.pid").write_text(str(builder.pid))
+    Path(os.environ[FOLDER], "builder.pid").write_text(str(builder.pid))
 
 
 def _county_folder() -> Path:
