@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -34,26 +35,8 @@ from tests.support import (
 
 TIERS = ("unit", "database", "whole_run", "county")  # in the order in which they begin
 COUNTY = {"built", "warehouse", "county"}  # fixtures that need the built demo county
-SERVER = {
-    "trial",
-    "published",
-    "loads",
-    "mariadb",
-    "folder",
-    "any_folder",
-    "served",
-    "other",
-}  # a server, and no county
-SHARED = {
-    "published",
-    "loads",
-    "mariadb",
-    "served",
-    "other",
-    "compiled",
-    "recipes",
-    "definitions",
-}  # dear, and used by several tests
+SERVER = {"trial", "published", "loads", "mariadb", "folder", "any_folder", "served"}  # a server, and no county
+SHARED = {"published", "loads", "mariadb", "served", "other", "compiled", "recipes", "definitions", "project"}  # dear
 FOLDER = "WAREHOUSE_TESTS"  # names the folder of one run of pytest, which its workers share
 
 
@@ -90,10 +73,11 @@ def _fast_folder() -> Path | None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         folder = Path(os.environ.pop(FOLDER))
-        builder = folder / "builder.pid"
-        if builder.exists() and psutil.pid_exists(pid := int(builder.read_text())):  # the tests were stopped before it
-            os.killpg(pid, signal.SIGKILL)
-            Warehouse(folder / "county").remove()
+        with suppress(FileNotFoundError, psutil.NoSuchProcess):
+            builder = psutil.Process(int((folder / "builder.pid").read_text()))
+            if str(folder) in builder.cmdline():  # it works still: the tests were stopped
+                os.killpg(builder.pid, signal.SIGKILL)
+                Warehouse(folder / "county").remove()
         shutil.rmtree(folder, ignore_errors=True)
 
 
