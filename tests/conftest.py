@@ -37,7 +37,7 @@ TIERS = ("unit", "database", "whole_run", "county")  # in the order in which the
 COUNTY = {"built", "warehouse", "county"}  # fixtures that need the built demo county
 SERVER = {"trial", "published", "loads", "mariadb", "folder", "any_folder", "served"}  # a server, and no county
 SHARED = {"published", "loads", "mariadb", "served", "other", "compiled", "recipes", "definitions", "project"}  # dear
-FOLDER = "WAREHOUSE_TESTS"  # names the folder of one run of pytest, which its workers share
+FOLDER = "TEST_FOLDER"  # names the folder of one run of pytest, which its workers share
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -80,7 +80,7 @@ def rows(url: str, query: str, values: tuple = (), role: str | None = None, **op
 
 
 def manifest_folder() -> Path:
-    return Path(os.environ["WAREHOUSE_TESTS"]) / "manifest"
+    return Path(os.environ["TEST_FOLDER"]) / "manifest"
 
 
 def files_holding(folders: Iterable[Path], *values: bytes) -> set[Path]:
@@ -158,12 +158,17 @@ class Warehouse:
             yield
 
     def dbt(self, *words: str, expect: int = 0) -> str:
-        """Runs dbt in this process; returns what it printed. The checkout's manifest serves unless it has `--vars`."""
+        """Runs dbt in this process; returns what it printed.
+
+        The kept manifest serves where its relations are right: no `--vars`, and a database that is named `warehouse`.
+        """
         from dbt.cli.main import dbtRunner
 
-        kept, printed = None if "--vars" in words else manifest(), StringIO()
+        printed = StringIO()
         with self.entered(), redirect_stdout(printed):
-            result = dbtRunner(manifest=kept).invoke([*words, "--project-dir", str(ROOT)])
+            fits = "--vars" not in words and os.environ["DBT_DATABASE"] == "warehouse"
+            runner = dbtRunner(manifest=manifest() if fits else None)
+            result = runner.invoke([*words, "--project-dir", str(ROOT)])
         status = 0 if result.success else 2 if result.exception else 1
         said = f"{printed.getvalue()}\n{result.exception or ''}"
         assert status == expect, f"dbt {' '.join(words)}: exit {status}\n{said}"

@@ -84,12 +84,20 @@ def any_folder(request, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def served():
-    """Folder, the server's URL and the systems' variables, filled once."""
+def filled():
+    """Folder and URL of a server with the systems' databases, filled once."""
     folder = new_folder(0o755)
     url = postgres.start(folder)
-    yield folder, url, systems.start(folder, url)
+    systems.start(folder, url)
+    yield folder, url
     remove(folder)
+
+
+@pytest.fixture
+def served(filled):
+    """Folder, the server's URL and the systems' variables; the API server runs."""
+    folder, url = filled
+    return folder, url, systems.start(folder, url)
 
 
 @pytest.fixture
