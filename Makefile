@@ -41,11 +41,12 @@ check-python:
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --cache-dir $(CHECKED)/imports
 
-# Files that were linted as they are, by the same sqlfluff, macros and settings, are not linted again
+# A file that has passed as it is, by the same sqlfluff, macros and settings, is not linted again
 check-sql:
+	@$(call hash,pyproject.toml dbt_project/macros) > $(CHECKED)/sql.settings
 	@find dbt_project/models dbt_project/data_tests -name '*.sql' | sort > $(CHECKED)/sql.files
-	@git hash-object --stdin-paths < $(CHECKED)/sql.files | paste -d ' ' - $(CHECKED)/sql.files \
-		| sed "s/^/$$($(call hash,pyproject.toml dbt_project/macros)) /" > $(CHECKED)/sql.now
+	@git hash-object --stdin-paths < $(CHECKED)/sql.files > $(CHECKED)/sql.hashes
+	@paste -d ' ' $(CHECKED)/sql.hashes $(CHECKED)/sql.files | sed "s/^/$$(cat $(CHECKED)/sql.settings) /" > $(CHECKED)/sql.now
 	@touch $(CHECKED)/sql.passed
 	@grep -vxFf $(CHECKED)/sql.passed $(CHECKED)/sql.now | cut -d ' ' -f 3 \
 		| xargs -r $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar
@@ -56,7 +57,7 @@ check-dbt:
 	@now=$$($(call hash,$(DBT_INPUTS))) && if [ "$$now" != "$$(cat $(CHECKED)/dbt.passed 2> /dev/null)" ]; then \
 		$(BIN)/dbt --quiet compile --no-introspect --no-populate-cache --profiles-dir . \
 			--target-path $(CHECKED) --log-path $(CHECKED) \
-		&& $(BIN)/dbt-bouncer --config-file pyproject.toml \
+		&& COLUMNS=160 $(BIN)/dbt-bouncer --config-file pyproject.toml \
 		&& $(BIN)/python -m warehouse.lineage \
 		&& echo "$$now" > $(CHECKED)/dbt.passed; fi
 
