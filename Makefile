@@ -5,10 +5,16 @@ BIN := $(VENV)/bin
 PORT ?=
 WITH_DEMO := $(if $(DEMO),--demo)
 DEMO_PEOPLE := $(or $(PEOPLE),$(DEMO_PEOPLE))
+CHECKED := .warehouse/check
+DBT_INPUTS := dbt_project seeds dbt_project.yml profiles.yml pyproject.toml warehouse/lineage.py ingestion/contracts.py
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+# Of files by their names and contents, and of all packages that are installed
+hash = { find $(1) -type f | sort; find $(1) -type f | sort | git hash-object --stdin-paths; \
+	ls -d $(VENV)/lib/*/site-packages/*.dist-info; env | grep ^DBT_ | sort; } | git hash-object --stdin
 export LANDING WAREHOUSE_URL DEMO_PEOPLE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-packages check dev docs stop bench schema requirements
+.PHONY: help run test test-unit test-packages check check-python check-sql check-dbt dev docs stop bench schema requirements
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,13 +41,35 @@ test-packages: ## install the servers that some tests need (Debian 12, as root)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$(grep -v '^#' tests/packages.txt)
 
-check: $(VENV)/installed ## lint, format, conventions, privacy: ruff, sqlfluff, dbt-bouncer, column lineage
+check: $(VENV)/installed ## lint, format, types, conventions, privacy: ruff, mypy, import-linter, sqlfluff, dbt-bouncer, column lineage
+	@mkdir -p $(CHECKED)
+	@$(MAKE) --no-print-directory --keep-going -j2 $(SYNC) check-dbt check-sql check-python
+
+check-python:
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt_project/models dbt_project/data_tests
-	@$(BIN)/dbt --quiet compile --no-introspect --no-populate-cache --profiles-dir . --target-path .warehouse/target --log-path .warehouse/target
-	@$(BIN)/dbt-bouncer --config-file pyproject.toml
-	@$(BIN)/python -m warehouse.lineage
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --cache-dir $(CHECKED)/imports
+
+# A file that has passed as it is, by the same sqlfluff, macros and settings, is not linted again
+check-sql:
+	@$(call hash,pyproject.toml dbt_project/macros) > $(CHECKED)/sql.settings
+	@find dbt_project/models dbt_project/data_tests -name '*.sql' | sort > $(CHECKED)/sql.files
+	@git hash-object --stdin-paths < $(CHECKED)/sql.files > $(CHECKED)/sql.hashes
+	@paste -d ' ' $(CHECKED)/sql.hashes $(CHECKED)/sql.files | sed "s/^/$$(cat $(CHECKED)/sql.settings) /" > $(CHECKED)/sql.now
+	@touch $(CHECKED)/sql.passed
+	@grep -vxFf $(CHECKED)/sql.passed $(CHECKED)/sql.now | cut -d ' ' -f 3 \
+		| xargs -r $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar
+	@mv $(CHECKED)/sql.now $(CHECKED)/sql.passed
+
+# Nothing is done again where nothing has changed on which the result depends
+check-dbt:
+	@now=$$($(call hash,$(DBT_INPUTS))) && if [ "$$now" != "$$(cat $(CHECKED)/dbt.passed 2> /dev/null)" ]; then \
+		$(BIN)/dbt --quiet compile --no-introspect --no-populate-cache --profiles-dir . \
+			--target-path $(CHECKED) --log-path $(CHECKED) \
+		&& COLUMNS=160 $(BIN)/dbt-bouncer --config-file pyproject.toml \
+		&& $(BIN)/python -m warehouse.lineage \
+		&& echo "$$now" > $(CHECKED)/dbt.passed; fi
 
 dev: $(VENV)/installed ## Dagster's web page and daemon
 	@$(BIN)/warehouse dev $(WITH_DEMO) $(if $(PORT),--port $(PORT))

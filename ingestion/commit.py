@@ -15,14 +15,13 @@ from psycopg2 import extensions as pg
 from psycopg2 import sql
 from psycopg2.extras import execute_values
 
-from ingestion.contracts import SourceError, System, Table
+from ingestion.contracts import HISTORY, PLACE, SourceError, System, Table
 from ingestion.landing import ARRIVED, landed
 from ingestion.postgres import value_of
 from ingestion.privacy import PSEUDONYM, RECORDS
-from ingestion.tables import PLACE, Reject
+from ingestion.tables import Reject
 
 FEW_REJECTS = 10  # rows that may be unfit whatever share of the load they are
-HISTORY = {"valid_from": "timestamptz", "valid_to": "timestamptz"}
 
 
 @dataclass
@@ -79,7 +78,7 @@ class Extract:
         table = self.table
         columns = {name: kind for column in table.columns for name, kind in column.landed.items()}
         columns |= dict.fromkeys(self.new_columns, "text")
-        columns |= {"_source_file": "text", "_source_row": "bigint"} if table.files else {}
+        columns |= PLACE if table.files else {}
         return columns | (HISTORY if table.load == "history" else {})
 
 

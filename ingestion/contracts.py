@@ -28,6 +28,8 @@ STAGING = ROOT / "dbt_project" / "models" / "staging"
 
 DATA_TYPES = ("text", "bigint", "double precision", "boolean", "date", "timestamptz")  # and NUMERIC
 NUMERIC = re.compile(r"numeric\((\d{1,2}),(\d{1,2})\)")
+PLACE = {"_source_file": "text", "_source_row": "bigint"}  # beside a row of a file: where it came from
+HISTORY = {"valid_from": "timestamptz", "valid_to": "timestamptz"}  # beside a version of a row
 DBT_KEYS = {"config", "data_tests", "tags", "loader", "quoting"}  # dbt's own, which ingestion does not read
 
 GRAIN = "One row per"

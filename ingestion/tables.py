@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts import NUMERIC, Column, SourceError, Table
+from ingestion.contracts import NUMERIC, PLACE, Column, SourceError, Table
 
 
 class _NoPandas:
@@ -34,7 +34,6 @@ ARROW_TYPES = {
     "date": pa.date32(),
     "timestamptz": pa.timestamp("us", "UTC"),
 }
-PLACE = {"_source_file": pa.string(), "_source_row": pa.int64()}  # where a row of a file came from
 UNFIT = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 OFFSET = r"[T ]\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"  # at the end of a time
 MOST_REJECTS = 10_000  # rows of one load that are parted one by one; with more the whole extract is at fault
@@ -82,7 +81,7 @@ def conform(table: Table, batch: pa.Table, where: str) -> tuple[pa.Table, list[R
         declared, _ = _fit(table, batch, where)
     known = {*declared, *source, *PLACE}
     others = {name: as_text(batch[name]) for name in batch.column_names if name not in known}
-    place = {name: batch[name].cast(kind) for name, kind in PLACE.items() if name in batch.column_names}
+    place = {name: batch[name].cast(arrow_type(kind)) for name, kind in PLACE.items() if name in batch.column_names}
     return pa.table(declared | others | place), rejects
 
 

@@ -17,9 +17,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 from sqlglot.schema import MappingSchema
 
-from ingestion.commit import HISTORY
-from ingestion.contracts import ROOT, beside, token_columns
-from ingestion.tables import PLACE
+from ingestion.contracts import HISTORY, PLACE, ROOT, beside, token_columns
 
 DATED = ("dbt_valid_from", "dbt_valid_to")  # what a snapshot adds, of what anybody reads
 CLASSES = ("none", "personal", "special_category", "identifier")  # the strongest last
@@ -217,7 +215,7 @@ def _positions(source: exp.Expr, names: list[str], name: str) -> list[int]:
     return positions
 
 
-def main(manifest: str = str(ROOT / ".warehouse/target/manifest.json")) -> None:
+def main(manifest: str = str(ROOT / ".warehouse/check/manifest.json")) -> None:
     try:
         lines = problems(json.loads(Path(manifest).read_text(encoding="utf-8")))
     except LineageError as error:
