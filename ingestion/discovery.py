@@ -118,18 +118,16 @@ def _described(name: str, source_name: str, source: sa.Table, dialect: str) -> F
 
 
 def _key(source: sa.Table) -> tuple[list[str], str | None]:
-    """The primary key's columns, or else those of the shortest unique index that is always filled."""
+    """The primary key's columns, or else those of the shortest unique constraint or index that is always filled."""
     if primary := [column.name for column in source.primary_key]:
         return primary, None
-    unique = [
-        [column.name for column in index.columns]
-        for index in source.indexes
-        if index.unique
-        and len(index.expressions) == len(index.columns)
-        and all(not column.nullable for column in index.columns)
-        and index.dialect_options["postgresql"].get("where") is None
-    ]
-    return min(unique, key=lambda names: (len(names), names), default=[]), "guessed: unique at the source"
+    unique = [[*each.columns] for each in source.constraints if isinstance(each, sa.UniqueConstraint)]
+    for index in source.indexes:
+        is_whole = index.dialect_options["postgresql"].get("where") is None
+        if index.unique and is_whole and len(index.expressions) == len(index.columns):
+            unique.append([*index.columns])
+    keys = [[column.name for column in columns] for columns in unique if not any(c.nullable for c in columns)]
+    return min(keys, key=lambda names: (len(names), names), default=[]), "guessed: unique at the source"
 
 
 def _contract_type(kind: Any, dialect: str) -> tuple[str | None, Any]:
