@@ -419,7 +419,7 @@ def test_what_is_written_builds_and_passes_make_check(trial: Trial, copy: Path, 
     trial.source(
         f"create table awkward ({declared}, {long} text, crossing_number int primary key, last_modified timestamp); "
         f"insert into awkward select {spelt}, ' x ', 1, now() union all select {spelt}, '', 2, now();"
-        "create table lanes (crossing int, lane int, is_open boolean, fee numeric(10,2), primary key (crossing, lane)); "
+        "create table lanes (crossing int, lane int, is_open boolean, fee numeric(9,2), primary key (crossing, lane)); "
         "insert into lanes values (1, 1, true, 1.5), (1, 2, false, 2); create table keyless (a int, b text); "
         "insert into keyless values (1, 'x')"
     )
