@@ -8,10 +8,10 @@ DEMO_PEOPLE := $(or $(PEOPLE),$(DEMO_PEOPLE))
 export LANDING WAREHOUSE_URL DEMO_PEOPLE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check dev docs stop bench schema requirements
+.PHONY: help run test test-unit test-packages check dev docs stop bench schema requirements
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -23,7 +23,17 @@ run: $(VENV)/installed ## load, build, test, publish, write feeds; LANDING=folde
 	@$(BIN)/warehouse run $(WITH_DEMO)
 
 test: check ## check, then every test
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+test-unit: $(VENV)/installed ## the tests that need no server, in under a minute
+	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m unit
+
+test-packages: ## install the servers that some tests need (Debian 12, as root)
+	mkdir -p /etc/postgresql-common
+	grep -qs create_main_cluster /etc/postgresql-common/createcluster.conf || \
+		echo "create_main_cluster = false" >> /etc/postgresql-common/createcluster.conf
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$(grep -v '^#' tests/packages.txt)
 
 check: $(VENV)/installed ## lint, format, conventions, privacy: ruff, sqlfluff, dbt-bouncer, column lineage
 	@$(BIN)/ruff check .

@@ -24,8 +24,9 @@ import pyarrow.parquet
 
 from benchmarks import harness, mariadb, peers, rows
 from benchmarks.harness import Run, database
-from ingestion.contracts import ARROW_TYPES, SourceError, read_contracts
+from ingestion.contracts import SourceError, read_contracts
 from ingestion.files import matching_files
+from ingestion.tables import ARROW_TYPES
 from warehouse import environment
 
 FEWER = 200_000  # rows for dlt's defaults, which take minutes for 2,000,000

@@ -5,10 +5,9 @@ import re
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from zoneinfo import available_timezones
 
-import pyarrow as pa
 import yaml
 from pydantic import (
     BaseModel,
@@ -21,19 +20,13 @@ from pydantic import (
     model_validator,
 )
 
-from ingestion.standards import EDITION, beside
+if TYPE_CHECKING:
+    import pyarrow as pa  # takes longer to import than all contracts take to read
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGING = ROOT / "dbt_project" / "models" / "staging"
 
-ARROW_TYPES = {
-    "text": pa.string(),
-    "bigint": pa.int64(),
-    "double precision": pa.float64(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "timestamptz": pa.timestamp("us", "UTC"),
-}
+DATA_TYPES = ("text", "bigint", "double precision", "boolean", "date", "timestamptz")  # and NUMERIC
 NUMERIC = re.compile(r"numeric\((\d{1,2}),(\d{1,2})\)")
 DBT_KEYS = {"config", "data_tests", "tags", "loader", "quoting"}  # dbt's own, which ingestion does not read
 
@@ -48,6 +41,7 @@ Identifier = Literal[
     *("nhs_number", "nino", "upn", "utr", "employee_number", "person_number"),
     *("name", "date_of_birth", "address", "postcode", "uprn", "email", "telephone"),
 ]
+NO_STANDARD = ("employee_number", "person_number")  # the other kinds have rules in ingestion.standards
 REACHED = ("address", "postcode", "email", "telephone")  # kinds that tell where somebody lives or how they are reached
 Separator = Annotated[str, StringConstraints(pattern=r'^([^\w\s"]|[\t ])$')]
 ARTICLE_6 = re.compile(r"article 6\(1\)\([a-f]\)", re.IGNORECASE)  # UK GDPR
@@ -59,6 +53,12 @@ def token_columns(name: str, kind: str | None) -> dict[str, str]:
     """{spelling: column} of the tokens that a column of the kind lands as; "" is the spelling that counts."""
     others = ("premises", "street") if kind == "address" else ()
     return ({"": name} if kind else {}) | {other: f"{name}_{other}" for other in others}
+
+
+def beside(name: str, kind: str | None) -> list[str]:
+    """The columns that land beside a token: the code of its fault, and of a birth date the month."""
+    has_rules = kind is not None and kind not in NO_STANDARD
+    return [f"{name}_fault"] * has_rules + [f"{name}_month"] * (kind == "date_of_birth")
 
 
 class ContractError(Exception):
@@ -79,7 +79,7 @@ class SourceError(Exception):
 class _Part(BaseModel):
     """A part of the contract: what dbt declares and, beside it, what stands under config.meta."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, use_attribute_docstrings=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -102,7 +102,7 @@ class Column(_Part):
 
     name: Name
     """Name in the raw table: the source's name in snake case."""
-    data_type: str = Field(json_schema_extra={"anyOf": [{"enum": [*ARROW_TYPES]}, {"pattern": f"^{NUMERIC.pattern}$"}]})
+    data_type: str = Field(json_schema_extra={"anyOf": [{"enum": [*DATA_TYPES]}, {"pattern": f"^{NUMERIC.pattern}$"}]})
     """Type in the raw table: numeric(precision,scale), or one of the types in the list."""
     description: Text
     """What the column holds, its unit, and what empty means where it can be empty."""
@@ -123,8 +123,8 @@ class Column(_Part):
     def _check(self) -> "Column":
         if self.of and (self.data_type != "text" or self.header or self.format):
             raise ValueError("a column `of` others is a text without a header or format of its own")
-        if self.data_type not in ARROW_TYPES and not NUMERIC.fullmatch(self.data_type):
-            raise ValueError(f"data_type must be numeric(p,s) or one of {', '.join(ARROW_TYPES)}")
+        if self.data_type not in DATA_TYPES and not NUMERIC.fullmatch(self.data_type):
+            raise ValueError(f"data_type must be numeric(p,s) or one of {', '.join(DATA_TYPES)}")
         if (self.privacy == "identifier") != bool(self.identifier):
             raise ValueError(
                 f"privacy: identifier and `identifier` ({', '.join(get_args(Identifier))}) need each other"
@@ -137,7 +137,7 @@ class Column(_Part):
 
     @property
     def landed(self) -> dict[str, str]:
-        """{name: Postgres type} of what lands: an identifier's token, and beside it what `standards.beside` says."""
+        """{name: Postgres type} of what lands: an identifier's token, and beside it what `beside` says."""
         if not self.identifier:
             return {self.name: self.data_type}
         return dict.fromkeys([*self.tokens.values(), *beside(self.name, self.identifier)], "text")
@@ -148,10 +148,11 @@ class Column(_Part):
         return token_columns(self.name, self.identifier)
 
     @property
-    def arrow_type(self) -> pa.DataType:
+    def arrow_type(self) -> "pa.DataType":
         """The Arrow type in which the column's values reach dlt, which makes the Postgres type of it."""
-        numeric = NUMERIC.fullmatch(self.data_type)
-        return pa.decimal128(int(numeric[1]), int(numeric[2])) if numeric else ARROW_TYPES[self.data_type]
+        from ingestion.tables import arrow_type
+
+        return arrow_type(self.data_type)
 
 
 class Unpivot(_Part):
@@ -321,11 +322,13 @@ class Table(_Part):
     @property
     def digest(self) -> str:
         """A hash of what the contract says of the table's content: where it changes, everything is read again."""
-        beside = {"description", "shrink", "rejects", "control_totals", "lag", "corrections", "growing"}
-        beside |= {"retained_from", "retention", "person"}
+        from ingestion.standards import EDITION
+
+        apart = {"description", "shrink", "rejects", "control_totals", "lag", "corrections", "growing"}
+        apart |= {"retained_from", "retention", "person"}
         if self.source_table is None:
-            beside.add("source_table")
-        content = self.model_dump_json(exclude={**dict.fromkeys(beside, True), "columns": {"__all__": BESIDE}})
+            apart.add("source_table")
+        content = self.model_dump_json(exclude={**dict.fromkeys(apart, True), "columns": {"__all__": BESIDE}})
         rules = f" {EDITION}" if self.identifiers else ""
         return hashlib.sha256(f"{self._system.time_zone} {content}{rules}".encode()).hexdigest()[:12]
 
@@ -509,7 +512,7 @@ def read_yaml(path: Path) -> tuple[Path, yaml.Node, Any]:
     text = path.read_text(encoding="utf-8")
     shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     try:
-        return shown, yaml.compose(text), yaml.safe_load(text)
+        return shown, yaml.compose(text, yaml.CSafeLoader), yaml.load(text, yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         raise ContractError(f"{shown}:{error.problem_mark.line + 1}: not YAML: {error.problem}") from None
 

@@ -71,7 +71,8 @@ def _utr_check_fails(_: Texts, value: Texts) -> Texts:
     return pc.not_equal(pc.utf8_slice_codeunits(value, 0, 1), expected)
 
 
-RULES: dict[str, dict[str, Rule]] = {  # {kind of identifier: {code: rule}}; the first rule that is broken counts
+# {kind of identifier: {code: rule}}; the first rule that is broken counts. A kind without: contracts.NO_STANDARD.
+RULES: dict[str, dict[str, Rule]] = {
     "nhs_number": {
         "NHS01": _not(_came_as(r"^\s*(?:[0-9][ -]?){1,10}\s*$")),
         "NHS02": _nhs_check_fails,
@@ -180,8 +181,3 @@ def month_of_birth(values: Texts) -> Texts:
         pc.match_substring_regex(values, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"), pc.greater(values, "1900-01-01")
     )
     return pc.if_else(is_known, pc.binary_join_element_wise(pc.utf8_slice_codeunits(values, 0, 8), "01", ""), None)
-
-
-def beside(name: str, kind: str | None) -> list[str]:
-    """The columns that land beside a token: the code of its fault, and of a birth date the month."""
-    return [f"{name}_fault"] * (kind in RULES) + [f"{name}_month"] * (kind == "date_of_birth")

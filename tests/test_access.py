@@ -11,33 +11,15 @@ import pytest
 from psycopg2 import sql
 
 from ingestion.contracts import ContractError
-from tests.conftest import ROOT, Warehouse
-from warehouse.access import FILE, read_access, read_reidentification
-
-SETS = sorted(path.name for path in (ROOT / "dbt_project/models/marts").iterdir() if path.is_dir())
-ACCESS = read_access(SETS)
-CASEWORKERS = read_reidentification().logins
-LOGINS = sorted({grant["login"] for name, access in ACCESS.items() for grant in access.grants(name)} | {*CASEWORKERS})
-REDDITCH = "pbi_highways_redditch"
-
-
-def may_read(login: str, schema: str, table: str, columns: list[str], kind: str) -> tuple[bool, dict[str, list[str]]]:
-    """Whether a login reads a table, and {column: values} where it reads some rows only, as access.yml has it."""
-    access = ACCESS.get(schema)
-    if access and login in access.readers:
-        return True, {}
-    for scope in access.row_scopes if access else []:
-        if login in scope.readers and kind in "rp":
-            if scope.column in columns:
-                return True, {scope.column: scope.values}
-            return table in scope.whole_tables, {}
-    return False, {}
+from tests.readers import CASEWORKERS, LOGINS, REDDITCH, SETS, may_read
+from tests.support import ROOT, Warehouse
+from warehouse.access import FILE, read_access
 
 
 @pytest.fixture
 def logins(warehouse: Warehouse) -> Iterator[dict[str, psycopg2.extensions.connection]]:
     """A connection of each reader, with its own password."""
-    connections = {login: psycopg2.connect(warehouse("url", "--reader", login).strip()) for login in LOGINS}
+    connections = {login: psycopg2.connect(warehouse.reader_url(login)) for login in LOGINS}
     yield connections
     for connection in connections.values():
         connection.close()
@@ -131,49 +113,42 @@ def test_no_reader_may_make_publish_or_change_anything(warehouse: Warehouse, log
         assert (attempt(connection, reidentify) is not None) == (login in CASEWORKERS), login
 
 
-def test_what_was_changed_by_hand_is_found_and_mended(warehouse: Warehouse) -> None:
-    assert "as access.yml says" in warehouse("access", "check")
-    warehouse.sql("create role visitor login password 'x' in role read_finance")
-    warehouse.sql("grant select on highways.fct_defects to public; grant usage on schema raw_confirm to pbi_finance")
-    warehouse.sql(
-        "grant insert on finance.dim_suppliers to pbi_finance; grant temporary on database warehouse to public"
-    )
-    warehouse.sql(f"drop policy {REDDITCH} on highways.fct_enquiries")
-    warehouse.sql("alter table highways.fct_defects disable row level security")
-    try:
-        found = warehouse("access", "check", expect=1)
-        for words in (
-            "visitor may log in to this database, and is not named",
-            "visitor has select on finance.dim_suppliers",
-            "pbi_finance has insert on finance.dim_suppliers",
-            "pbi_finance may temporary in this database",
-            "pbi_finance may look into schema raw_confirm",
-            f"row policy of {REDDITCH} on highways.fct_enquiries is missing",
-            f"row policy of {REDDITCH} on highways.fct_defects",
-        ):
-            assert words in found
-    finally:
-        warehouse("access", "apply")
-        assert "as access.yml says" in warehouse("access", "check")
-        warehouse.sql("drop role visitor")
+def test_what_was_changed_by_hand_is_found_and_mended(county: Warehouse) -> None:
+    assert "as access.yml says" in county("access", "check")
+    county.sql("create role visitor login password 'x' in role read_finance")
+    county.sql("grant select on highways.fct_defects to public; grant usage on schema raw_confirm to pbi_finance")
+    county.sql("grant insert on finance.dim_suppliers to pbi_finance; grant temporary on database warehouse to public")
+    county.sql(f"drop policy {REDDITCH} on highways.fct_enquiries")
+    county.sql("alter table highways.fct_defects disable row level security")
+    found = county("access", "check", expect=1)
+    for words in (
+        "visitor may log in to this database, and is not named",
+        "visitor has select on finance.dim_suppliers",
+        "pbi_finance has insert on finance.dim_suppliers",
+        "pbi_finance may temporary in this database",
+        "pbi_finance may look into schema raw_confirm",
+        f"row policy of {REDDITCH} on highways.fct_enquiries is missing",
+        f"row policy of {REDDITCH} on highways.fct_defects",
+    ):
+        assert words in found
+    county("access", "apply")
+    assert "as access.yml says" in county("access", "check")
 
 
-def test_a_line_that_goes_revokes_what_it_gave(warehouse: Warehouse, tmp_path: Path) -> None:
+def test_a_line_that_goes_revokes_what_it_gave(county: Warehouse, tmp_path: Path) -> None:
     copy = tmp_path / "warehouse"
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "tests", "benchmarks"))
-    file, edited = copy / "access.yml", Warehouse(warehouse.home, copy)
+    file, edited = copy / "access.yml", Warehouse(county.home, copy)
     file.write_text(re.sub(rf"    - readers: \[{REDDITCH}\]\n(?:      .*\n)+", "", file.read_text()), encoding="utf-8")
     assert REDDITCH not in file.read_text()
-    url, query = warehouse("url", "--reader", REDDITCH).strip(), "select count(*) from highways.fct_enquiries"
+    url, query = county.reader_url(REDDITCH), "select count(*) from highways.fct_enquiries"
     with closing(psycopg2.connect(url)) as connected:
         assert attempt(connected, query)[0][0] > 0
-        try:
-            edited("access", "apply")
-            assert attempt(connected, query) is None, "a session that was open loses the right too"
-            with pytest.raises(psycopg2.OperationalError, match="not permitted to log in"):
-                psycopg2.connect(url)
-        finally:
-            warehouse("access", "apply")
+        edited("access", "apply")
+        assert attempt(connected, query) is None, "a session that was open loses the right too"
+        with pytest.raises(psycopg2.OperationalError, match="not permitted to log in"):
+            psycopg2.connect(url)
+        county("access", "apply")
         assert attempt(connected, query)[0][0] > 0
 
 

@@ -4,10 +4,10 @@ from collections import defaultdict
 from datetime import date
 
 import pytest
-from conftest import Warehouse
 
 from demo import mosaic
 from demo.county import County, Truth
+from tests.support import Warehouse
 
 A_YEAR_END = date(2026, 3, 31)
 A_WEEK = {"Weekly": 1, "Four-Weekly": 13 / 52, "Monthly": 12 / 52, "Annually": 1 / 52}

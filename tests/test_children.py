@@ -6,11 +6,11 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from conftest import REAL_DATA, Published, Warehouse
 from govuk_bank_holidays.bank_holidays import BankHolidays
 
 from demo import liquidlogic
 from demo.county import County, Truth
+from tests.support import REAL_DATA, Published, Warehouse
 
 
 @pytest.fixture(scope="module")

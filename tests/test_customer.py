@@ -9,10 +9,10 @@ from operator import itemgetter
 from zoneinfo import ZoneInfo
 
 import pytest
-from conftest import HOLIDAYS, REAL_DATA, Published, Warehouse
 
 from demo import dynamics, itrent, regulatory
 from demo.county import County, Truth
+from tests.support import HOLIDAYS, REAL_DATA, Published, Warehouse
 
 LONDON = ZoneInfo("Europe/London")
 SERVICES = {  # {subject: (service, the unit that answers for it, and since the restructure if that is another)}

@@ -14,14 +14,15 @@ import pyarrow as pa
 import pymysql
 import pytest
 import sqlalchemy as sa
-from conftest import Trial, free_port, trial_system
 from sqlalchemy.dialects import mssql, mysql, oracle, postgresql
 
 from ingestion import databases
 from ingestion.contracts import SourceError
 from ingestion.databases import select_rows
+from tests.support import Trial, free_port, trial_system
 
 MARIADB = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")
+needs_mariadb = pytest.mark.skipif(not MARIADB, reason="needs MariaDB: `make test-packages` (Debian, root)")
 PASSWORD = "gosling%/@"  # noqa: S105  with characters that a URL has to escape
 COLUMNS = {"id": "bigint", "name": "text", "amount": "numeric(18,2)", "ratio": "double precision", "born": "date",
            "changed": "timestamptz", "kind": "text", "is_open": "boolean"}  # fmt: skip
@@ -72,7 +73,7 @@ def ask(url: str, *queries: str) -> None:
     engine.dispose()
 
 
-@pytest.mark.skipif(not MARIADB, reason="no MariaDB server is installed")
+@needs_mariadb
 @pytest.mark.parametrize("changed", [{}, {"PIECE_ROWS": 2}, {"MOST_ROWS": 0, "_key": lambda *_: {}}],
                          ids=["at once", "in pieces", "row by row"])  # fmt: skip
 def test_mariadb_lands_exactly_and_keeps_up(
@@ -119,7 +120,7 @@ def test_mariadb_lands_exactly_and_keeps_up(
     assert "gosling" not in str(refusal.value)
 
 
-@pytest.mark.skipif(not MARIADB, reason="no MariaDB server is installed")
+@needs_mariadb
 @pytest.mark.parametrize(("key", "pieces"), [("no", 7), ("code", 7), ("kind, code", 0), ("code, no", 20)])
 def test_the_pieces_of_a_table_are_all_of_it_whatever_its_key(
     trial: Trial, mariadb: str, key: str, pieces: int, monkeypatch: pytest.MonkeyPatch
@@ -152,7 +153,7 @@ NUMBERS = {"name": "numbers", "columns": {"id": "bigint", "changed_no": "bigint"
            "load": "merge", "key": ["id"], "cursor": "changed_no", "control_totals": ["amount"]}  # fmt: skip
 
 
-@pytest.mark.skipif(not MARIADB, reason="no MariaDB server is installed")
+@needs_mariadb
 def test_what_changes_while_mariadb_is_read_is_explained_and_comes_next(
     trial: Trial, mariadb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

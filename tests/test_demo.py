@@ -22,10 +22,10 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from conftest import Warehouse
 
 from demo import finance, highways, postgres, systems
 from demo.county import County, Truth
+from tests.support import ROOT, Warehouse
 
 
 def query(url: str, statement: str) -> list[tuple]:
@@ -102,7 +102,7 @@ def stranger():
 
 
 @pytest.fixture(scope="module")
-def built() -> dict:
+def made() -> dict:
     return built_from(1)
 
 
@@ -206,24 +206,20 @@ def test_a_wrong_password_is_refused_and_rows_stay_out_of_the_log(served):
     assert not any("Secret" in text for text in texts.values())
 
 
-def test_the_county_follows_from_its_seed_alone(built):
-    program = "import test_demo, hashlib; print(hashlib.sha256(repr(test_demo.built_from(1)).encode()).hexdigest())"
-    here = Path(__file__).parent
-    elsewhere = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
-        env=os.environ | {"PYTHONPATH": f"{here}:{here.parent}"},
-    )  # fmt: skip
-    assert elsewhere.stdout.strip() == hashlib.sha256(repr(built).encode()).hexdigest()
+def test_the_county_follows_from_its_seed_alone(made):
+    program = "from tests.test_demo import *; print(hashlib.sha256(repr(built_from(1)).encode()).hexdigest())"
+    elsewhere = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert elsewhere.stdout.strip() == hashlib.sha256(repr(made).encode()).hexdigest()
     other = built_from(2)
     fixed = {"enquiry_status", "enquiry_subject"}
-    assert {name for name, content in built.items() if other[name] == content} == fixed
+    assert {name for name, content in made.items() if other[name] == content} == fixed
 
 
-def test_the_county_is_as_large_and_as_faulty_as_it_says(built):
-    rows = built
+def test_the_county_is_as_large_and_as_faulty_as_it_says(made):
+    rows = made
     least = {"site": 1_200, "central_enquiry": 20_000, "enquiry_status_log": 50_000, "defect": 9_000}
     assert {name for name, number in least.items() if len(rows[name]) < number} == set()
-    assert len(built["requests"]) > 2_800
+    assert len(made["requests"]) > 2_800
     assert all(len(site.site_code) == 8 and site.site_code.isdigit() for site in rows["site"])
     enquiries = rows["central_enquiry"]
     assert [row.enquiry_number for row in enquiries] == list(range(1_200_001, 1_200_001 + len(enquiries)))
@@ -238,11 +234,11 @@ def test_the_county_is_as_large_and_as_faulty_as_it_says(built):
     assert months[12] + months[1] + months[2] > 1.5 * (months[6] + months[7] + months[8])
 
 
-def test_the_ledger_has_the_real_ones_form_and_repeats(built):
+def test_the_ledger_has_the_real_ones_form_and_repeats(made):
     lines = []
     for year in ("2024-25", "2025-26"):
         stem = f"worcestershire-supplier-spend-{year}"
-        with zipfile.ZipFile(io.BytesIO(built[f"finance/{stem}.zip"])) as archive:
+        with zipfile.ZipFile(io.BytesIO(made[f"finance/{stem}.zip"])) as archive:
             text = archive.read(f"{stem}.csv").decode()
         assert text.count("\r\n") == text.count("\n")
         lines += csv.DictReader(io.StringIO(text, newline=""))

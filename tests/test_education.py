@@ -4,10 +4,9 @@ import csv
 from collections import Counter
 from datetime import date
 
-from conftest import Warehouse
-
 from demo import capita
 from demo.county import County, Truth
+from tests.support import Warehouse
 
 
 def extract(warehouse: Warehouse, name: str) -> list[dict]:

@@ -5,28 +5,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import CONFIGURED, Warehouse
 
 from benchmarks.build_faults import Builds
 from benchmarks.load_faults import Loads, cannot
 from benchmarks.trials import Outcome
-from demo import postgres
+from tests.support import Warehouse, bare_environment, environment_of
 
 
 @pytest.fixture(scope="module")
-def loads(home: Path) -> Iterator[Loads]:
-    """A small system, loaded once, on a server of its own."""
+def server(home: Path) -> Iterator[tuple[Loads, dict[str, str]]]:
+    """A small system, loaded once, on a server of its own, and the environment of its loads."""
     folder = home / "faults"
     folder.mkdir(mode=0o755)
-    kept = dict(os.environ)
-    for name in {*CONFIGURED, "WAREHOUSE_URL", *(name for name in os.environ if name.startswith("DBT_"))}:
-        os.environ.pop(name, None)
-    try:
-        yield Loads(folder, rows=10_000)
-    finally:
-        postgres.stop(folder)
-        os.environ.clear()
-        os.environ.update(kept)
+    with environment_of(bare_environment()):
+        loads, variables = Loads(folder, rows=10_000), dict(os.environ)
+    yield loads, variables
+    Warehouse(folder).remove()
+
+
+@pytest.fixture
+def loads(server: tuple[Loads, dict[str, str]]) -> Iterator[Loads]:
+    """The system; this process is in its environment while a test runs."""
+    loads, variables = server
+    with environment_of(variables):
+        yield loads
+        variables |= os.environ  # a server that was killed may have another port
 
 
 def made_good(outcome: Outcome) -> bool:
@@ -56,10 +59,10 @@ def test_what_happens_around_a_load_is_made_good_by_the_next(loads: Loads, fault
     assert made_good(loads.trial(fault, "load", "test"))
 
 
-def test_a_build_killed_before_it_publishes_shows_readers_the_set_before(warehouse: Warehouse) -> None:
-    builds = Builds(warehouse.home, warehouse.environment, sets=("finance",), whole=False)
+def test_a_build_killed_before_it_publishes_shows_readers_the_set_before(county: Warehouse) -> None:
+    builds = Builds(county.home, county.environment, sets=("finance",), whole=False)
     try:
-        outcome = builds.trial("build killed", "tested", "test")  # which takes the county back to what it was
+        outcome = builds.trial("build killed", "tested", "test")
     finally:
         builds.close()
     assert made_good(outcome)

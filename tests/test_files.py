@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import xlsxwriter
-from conftest import REAL_DATA
 from pydantic import ValidationError
 
 from ingestion import files
@@ -24,6 +23,7 @@ from ingestion.contracts import SourceError, System, Table, read_contracts
 from ingestion.files import fingerprint, matching_files, read_file
 from ingestion.layouts import snake_case
 from ingestion.tables import conform
+from tests.support import REAL_DATA, needs_data
 
 HEADER = "CrossingID,Crossed,PaidOn,Fee,Note\r\n"
 ROWS = '0007,2026-07-01 12:00:00,01/07/2026,1.50,"two\r\nlines, £"\r\n8,2026-01-01 12:00:00,31/12/2026, -0.10 ,\r\n'
@@ -537,7 +537,6 @@ def test_headings_become_column_names(heading: str, column: str) -> None:
     assert snake_case(heading) == column
 
 
-published = pytest.mark.skipif(not REAL_DATA.is_dir(), reason=f"the published files are not in {REAL_DATA}")
 BOOKS = "Total Number Of Physical Book Issues - April 2023"
 CONTRACTS = Path(__file__).parent / "contracts"
 
@@ -552,7 +551,7 @@ def by_hand(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@published
+@needs_data
 def test_the_arts_council_workbook_gives_a_row_per_authority_measure_and_month() -> None:
     (path,) = (REAL_DATA / "libraries").glob("*.xlsx")
     heading, *authorities = openpyxl.load_workbook(path)["Activity Data 2024"].values
@@ -576,7 +575,7 @@ def test_the_arts_council_workbook_gives_a_row_per_authority_measure_and_month()
     assert parts == members["total_active_members"] == own[2]
 
 
-@published
+@needs_data
 def test_visits_and_loans_of_libraries() -> None:
     visits, wide = landed("libraries", "visits"), by_hand("libraries/Library_Visitors_All_Libraries_2013_14.csv")
     cells = [value for row in wide for heading, value in row.items() if heading != "Library" and value]
@@ -588,7 +587,7 @@ def test_visits_and_loans_of_libraries() -> None:
     assert sum(row["issue_date"] == date(2013, 4, 1) for row in loans) == 1306
 
 
-@published
+@needs_data
 def test_requests_and_contacts_of_customers() -> None:
     requests = landed("customer", "requests")
     sent = {row["Ref"]: row for row in by_hand("customer/BANES_Environmental_Protection_Service_Requests.csv")}
@@ -601,7 +600,7 @@ def test_requests_and_contacts_of_customers() -> None:
     assert {row["month_number"] for row in contacts} == {int(row["MonthNumber"]) for row in counted}
 
 
-@published
+@needs_data
 def test_the_ssda903_return_lands_without_its_identifiers() -> None:
     for table in read_contracts(CONTRACTS)["children"].tables:
         found, sent = landed("children", table.name), by_hand(f"children/{table.name}.csv")

@@ -4,10 +4,10 @@ from collections import Counter
 from datetime import date, timedelta
 
 import openpyxl
-from conftest import Warehouse
 
 from demo import koha
 from demo.county import County, Truth
+from tests.support import Warehouse
 
 
 def extract(warehouse: Warehouse, name: str) -> list[dict]:

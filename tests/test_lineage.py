@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
 
+from tests.support import ROOT
 from warehouse.lineage import LineageError, problems, reached
 
 CLASSES = {"crossing_id": "none", "driver": "identifier", "plate": "identifier", "fee": "personal"}

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
-from conftest import Trial, trial_system
 from pgpq import ArrowToPostgresBinaryEncoder
 
 from ingestion.contracts import ROOT, ContractError, SourceError
+from tests.support import Trial, trial_system
 
 PERSON = "Jane-Doe-1948"
 COLUMNS = {"case_no": "bigint", "name": "text", "amount": "numeric(18,2)", "updated_at": "timestamptz"}

@@ -1,24 +1,21 @@
 """Loads into a real warehouse from sources that misbehave: what cannot be had whole does not land at all."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+import psycopg2
 import pytest
-from conftest import Warehouse
+
+from ingestion.contracts import SourceError
+from tests.support import Trial, Warehouse
 
 REPORTS = 4
-LOAD = (
-    "from ingestion.contracts import read_contracts, SourceError\n"
-    "from ingestion.pipeline import load_system\n"
-    "try:\n"
-    "    print([(landing.table, landing.rows) for landing in load_system(read_contracts()['{}'])])\n"
-    "except SourceError as error:\n"
-    "    print('refused:', error)\n"
-)
 
 
 class FrontDoor(BaseHTTPRequestHandler):
@@ -67,72 +64,57 @@ def front_door() -> Iterator[str]:
     server.server_close()
 
 
-def test_an_api_with_a_failing_page_lands_whole_or_not_at_all(warehouse: Warehouse, front_door: str) -> None:
-    def load() -> str:
-        once = {"RUNTIME__REQUEST_MAX_ATTEMPTS": "1"}
-        return warehouse("exec", "--", "python", "-c", LOAD.format("open311"), OPEN311_URL=front_door, **once)
+def test_an_api_with_a_failing_page_lands_whole_or_not_at_all(county: Warehouse, front_door: str) -> None:
+    def load() -> dict[str, int]:
+        return county.load("open311", OPEN311_URL=front_door, RUNTIME__REQUEST_MAX_ATTEMPTS="1")
 
     count = "select count(*) from raw_open311.service_requests"
-    before = FrontDoor.others = warehouse.sql(count)[0][0]
-    ((last,),) = warehouse.sql("select max(landing_id) from governance.landings")
-    try:
-        assert (
-            "refused: raw_open311: extract failed (OPEN311_URL says where it is): requests.json answered 500" in load()
-        )
-        assert warehouse.sql(count)[0][0] == before
-        FrontDoor.broken = None
-        assert f"[('service_requests', {REPORTS})]" in load()
-        assert warehouse.sql(count)[0][0] == before + REPORTS
-        assert "[('service_requests', 0)]" in load(), "what landed does not land again"
-    finally:
-        FrontDoor.broken = 3
-        warehouse.sql("delete from raw_open311.service_requests where service_request_id like 'new-%'")
-        warehouse.sql("delete from governance.landings where system = 'raw_open311' and landing_id > %s", (last,))
+    before = FrontDoor.others = county.sql(count)[0][0]
+    FrontDoor.broken = 3
+    where = r"raw_open311: extract failed \(OPEN311_URL says where it is\): requests.json answered 500"
+    with pytest.raises(SourceError, match=where):
+        load()
+    assert county.sql(count)[0][0] == before
+    FrontDoor.broken = None
+    assert load() == {"service_requests": REPORTS}
+    assert county.sql(count)[0][0] == before + REPORTS
+    assert load() == {"service_requests": 0}, "what landed does not land again"
 
 
-def test_a_system_is_loaded_by_one_run_at_a_time(warehouse: Warehouse) -> None:
-    import psycopg2
-
-    holder = psycopg2.connect(warehouse.url)
-    with holder.cursor() as cursor:
-        cursor.execute("select pg_advisory_lock(hashtext('load raw_reference'))")
-        printed = warehouse("exec", "--", "python", "-c", LOAD.format("reference"))
-    holder.close()
-    assert "refused: raw_reference is being loaded by another run" in printed
+def test_a_system_is_loaded_by_one_run_at_a_time(trial: Trial) -> None:
+    trial.source("create table cases (id bigint)")
+    with closing(psycopg2.connect(trial.url)) as holder:
+        holder.cursor().execute("select pg_advisory_lock(hashtext('load raw_trial'))")
+        with pytest.raises(SourceError, match="raw_trial is being loaded by another run"):
+            trial.load({"name": "cases", "columns": {"id": "bigint"}, "load": "replace"})
 
 
-def test_a_source_that_is_suddenly_empty_does_not_empty_its_table(warehouse: Warehouse) -> None:
-    confirm = warehouse.url.rsplit("/", 1)[0] + "/confirm"
-    before = warehouse.sql("select count(*) from raw_confirm.site")
-    try:
-        warehouse.sql("create table kept as select * from site; delete from site", url=confirm)
-        printed = warehouse("exec", "--", "python", "-c", LOAD.format("confirm"))
-        assert "refused: raw_confirm.site: the source is empty and the warehouse 1,200 (landed" in printed
-        assert warehouse.sql("select count(*) from raw_confirm.site") == before
-    finally:
-        warehouse.sql("insert into site select * from kept; drop table kept", url=confirm)
+def test_a_source_that_is_suddenly_empty_does_not_empty_its_table(county: Warehouse) -> None:
+    before = county.sql("select count(*) from raw_confirm.site")
+    county.sql("delete from site", url=county.source("confirm"))
+    refusal = re.escape("raw_confirm.site: the source is empty and the warehouse 1,200 (landed")
+    with pytest.raises(SourceError, match=refusal):
+        county.load("confirm")
+    assert county.sql("select count(*) from raw_confirm.site") == before
 
 
-def test_rows_that_change_in_the_source_arrive_and_only_they(warehouse: Warehouse) -> None:
-    confirm = warehouse.url.rsplit("/", 1)[0] + "/confirm"
-    ((number, was),) = warehouse.sql(
-        "select enquiry_number, last_updated_time from central_enquiry order by enquiry_number limit 1", url=confirm
-    )
+def test_rows_that_change_in_the_source_arrive_and_only_they(county: Warehouse) -> None:
+    confirm, moment = county.source("confirm"), datetime(2026, 11, 1, 9, 30)
+    ((number,),) = county.sql("select min(enquiry_number) from central_enquiry", url=confirm)
     change = "update central_enquiry set last_updated_time = %s where enquiry_number = %s"
     local = "last_updated_time at time zone 'Europe/London'"
     landed = f"select {local} from raw_confirm.central_enquiry where enquiry_number = %s"
     count = "select count(*) from raw_confirm.central_enquiry"
-    before, moment = warehouse.sql(count), datetime(2026, 11, 1, 9, 30)
-    try:
-        warehouse.sql(change, (moment, number), url=confirm)
-        printed = warehouse("exec", "--", "python", "-c", LOAD.format("confirm"))
-        assert "('central_enquiry', 1), ('enquiry_customer', 0), ('enquiry_status_log', 0)" in printed
-        assert warehouse.sql(landed, (number,)) == [(moment,)]
-        assert warehouse.sql(count) == before
-    finally:
-        warehouse.sql(change, (was, number), url=confirm)
-        back = "update raw_confirm.central_enquiry set last_updated_time = %s at time zone 'Europe/London'"
-        warehouse.sql(back + " where enquiry_number = %s", (was, number))
+    before = county.sql(count)
+    county.sql(change, (moment, number), url=confirm)
+    rows = county.load("confirm")
+    assert {table: rows[table] for table in ("central_enquiry", "enquiry_customer", "enquiry_status_log")} == {
+        "central_enquiry": 1,
+        "enquiry_customer": 0,
+        "enquiry_status_log": 0,
+    }
+    assert county.sql(landed, (number,)) == [(moment,)]
+    assert county.sql(count) == before
 
 
 def test_nothing_of_an_extract_stays_in_the_working_folder(warehouse: Warehouse) -> None:

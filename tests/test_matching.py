@@ -7,11 +7,11 @@ from contextlib import closing
 import psycopg2
 import pyarrow as pa
 import pytest
-from conftest import Trial, Warehouse, trial_system
 
 from benchmarks.quality import score_people, truth
 from ingestion.contracts import read_contracts
 from ingestion.privacy import Keys
+from tests.support import Trial, Warehouse, trial_system
 from warehouse import matching, vault
 from warehouse.matching import Matched
 from warehouse.subjects import Register
@@ -51,7 +51,7 @@ STRANGERS = """
 """
 
 
-class County:
+class Records:
     """Two systems on trial, of clients and of members, each with sixty strangers and whoever a test puts there."""
 
     def __init__(self, trial: Trial):
@@ -105,123 +105,123 @@ class County:
 
 
 @pytest.fixture
-def county(trial: Trial) -> County:
-    return County(trial)
+def matched(trial: Trial) -> Records:
+    return Records(trial)
 
 
 ROBERT = ("1", None, "Robert", "Wrenfield", "rw@example.org", "WR1 2AB", "1971-03-14")
 
 
-def test_one_person_is_found_however_the_name_is_written(county: County) -> None:
-    county.put(
+def test_one_person_is_found_however_the_name_is_written(matched: Records) -> None:
+    matched.put(
         "clients",
         ROBERT,
         ("2", "9434765919", "Margaret", "Teasel", None, "WR5 5AA", "1948-11-02"),
         ("3", None, "Imogen", "Kestrelham", None, "WR3 3AA", "1990-04-09"),
     )
-    county.put(
+    matched.put(
         "members",
         ("1", None, "Mr Bob", "WRENFEILD", None, "WR1 2AB", "1971-03-14"),  # short form, two letters swapped
         ("2", "943 476 5919", "Peggy", "Smith", None, "B60 1AA", "1948-11-02"),  # moved and married; her number says it
         ("3", None, "Imogen", "Kestrelham", None, "WR3 3AA", "1990-09-04"),  # as Americans write dates
     )
-    found = county.match()
+    found = matched.match()
     assert (found.records, found.people, found.new_people) == (66, 63, 63)
     for number in ("1", "2", "3"):
-        assert county.are_one(("clients", number), ("members", number))
-    methods = county.trial.sql(
+        assert matched.are_one(("clients", number), ("members", number))
+    methods = matched.trial.sql(
         "select system, matched_by, match_probability > 0.95 from matching.person_records where subject = any(%s)",
-        ([county.token("members", number) for number in ("1", "2")],),
+        ([matched.token("members", number) for number in ("1", "2")],),
     )
     assert sorted(methods) == [("raw_twin", "likeness", True), ("raw_twin", "number", True)]
     clear = "wrenf|robert|bob|teasel|peggy|9434765919|wr1"
     for table in ("person_records", "pairs", "decisions"):
-        assert county.trial.sql(f"select count(*) from matching.{table} as t where t::text ~* %s", (clear,)) == [(0,)]
+        assert matched.trial.sql(f"select count(*) from matching.{table} as t where t::text ~* %s", (clear,)) == [(0,)]
 
 
-def test_those_who_are_alike_are_two(county: County) -> None:
+def test_those_who_are_alike_are_two(matched: Records) -> None:
     """Twins, a couple, father and son, and two whose numbers say that they are two."""
-    county.put(
+    matched.put(
         "clients",
         ("1", None, "Harry", "Sorrelby", "s@example.org", "WR2 2AA", "2012-05-05"),
         ("2", None, "Una", "Plover", "p@example.org", "WR4 4AA", "1960-01-02"),
         ("3", None, "John", "Medlar", None, "WR6 6AA", "1955-08-08"),
         ("4", "9434765919", "Ann", "Osier", None, "WR7 7AA", "1980-02-03"),
     )
-    county.put(
+    matched.put(
         "members",
         ("1", None, "Oscar", "Sorrelby", "s@example.org", "WR2 2AA", "2012-05-05"),
         ("2", None, "Ulf", "Plover", "p@example.org", "WR4 4AA", "1961-11-12"),
         ("3", None, "John", "Medlar", None, "WR6 6AA", "1985-10-21"),
         ("4", "9434765870", "Ann", "Osier", None, "WR7 7AA", "1980-02-03"),
     )
-    county.match()
-    assert county.people() == {}
+    matched.match()
+    assert matched.people() == {}
 
 
-def test_an_id_stays_and_a_person_who_becomes_two_leaves_it_with_most_records(county: County) -> None:
-    county.put("clients", ROBERT)
-    first = county.match()
-    before = dict(county.trial.sql("select subject, person_id from matching.person_records"))
+def test_an_id_stays_and_a_person_who_becomes_two_leaves_it_with_most_records(matched: Records) -> None:
+    matched.put("clients", ROBERT)
+    first = matched.match()
+    before = dict(matched.trial.sql("select subject, person_id from matching.person_records"))
     assert first.new_people == first.people == len(before) == 61
-    again = county.match()
+    again = matched.match()
     assert (again.new_people, again.moved_records, again.changed_at) == (0, 0, first.changed_at)
 
-    county.put("members", ("7", *ROBERT[1:]), ("8", None, "Bob", *ROBERT[3:]))
-    joined = county.match()
+    matched.put("members", ("7", *ROBERT[1:]), ("8", None, "Bob", *ROBERT[3:]))
+    joined = matched.match()
     assert (joined.people, joined.new_people, joined.moved_records) == (61, 0, 0)
-    (person,) = county.people()
-    assert person == before[county.token("clients", "1")]
+    (person,) = matched.people()
+    assert person == before[matched.token("clients", "1")]
 
-    with county.connection() as connection:
-        one, other = county.token("clients", "1"), county.token("members", "7")
+    with matched.connection() as connection:
+        one, other = matched.token("clients", "1"), matched.token("members", "7")
         matching.decide(connection, one, other, False, "two cousins", "a steward")
         with pytest.raises(VaultError, match="no record's that is matched"):
             matching.decide(connection, one, "k1_nobody", True, "a slip", "a steward")
-    parted = county.match()
+    parted = matched.match()
     assert (parted.people, parted.new_people, parted.moved_records) == (62, 1, 1)
-    assert list(county.people()) == [person], "two of three records keep the id"
-    assert not county.are_one(("clients", "1"), ("members", "7"), ("members", "8"))
+    assert list(matched.people()) == [person], "two of three records keep the id"
+    assert not matched.are_one(("clients", "1"), ("members", "7"), ("members", "8"))
 
-    with county.connection() as connection:
+    with matched.connection() as connection:
         assert matching.withdraw(connection, other, one) == 1
-    assert county.match().people == 61, "a decision can be taken back"
-    assert list(county.people()) == [person]
-    history = county.trial.sql(
+    assert matched.match().people == 61, "a decision can be taken back"
+    assert list(matched.people()) == [person]
+    history = matched.trial.sql(
         "select count(*), count(valid_to) from matching.person_records where subject = %s", (one,)
     )
     assert history[0][0] - history[0][1] == 1, "whose a record was remains written down"
 
 
-def test_a_steward_makes_one_of_two(county: County) -> None:
-    county.put("clients", ROBERT)
-    county.put("members", ("7", None, "Robert", "Elsewhere", None, "DY1 1AA", None))
-    assert county.match().people == 62
-    with county.connection() as connection:
-        tokens = county.token("clients", "1"), county.token("members", "7")
+def test_a_steward_makes_one_of_two(matched: Records) -> None:
+    matched.put("clients", ROBERT)
+    matched.put("members", ("7", None, "Robert", "Elsewhere", None, "DY1 1AA", None))
+    assert matched.match().people == 62
+    with matched.connection() as connection:
+        tokens = matched.token("clients", "1"), matched.token("members", "7")
         matching.decide(connection, *tokens, True, "he came in with his marriage certificate", "a steward")
-    assert county.match().people == 61
-    assert county.are_one(("clients", "1"), ("members", "7"))
-    assert ("steward",) in county.trial.sql("select matched_by from matching.person_records where valid_to is null")
+    assert matched.match().people == 61
+    assert matched.are_one(("clients", "1"), ("members", "7"))
+    assert ("steward",) in matched.trial.sql("select matched_by from matching.person_records where valid_to is null")
 
 
-def test_who_is_erased_is_matched_no_more_and_new_keys_change_nobody(county: County) -> None:
-    county.put("clients", ROBERT)
-    county.put("members", ("7", None, "Bob", "Wrenfield", "rw@example.org", "WR2 2AA", "1971-03-14"))
-    county.match()
-    with county.connection() as connection:
-        register = Register(connection, county.systems)
+def test_who_is_erased_is_matched_no_more_and_new_keys_change_nobody(matched: Records) -> None:
+    matched.put("clients", ROBERT)
+    matched.put("members", ("7", None, "Bob", "Wrenfield", "rw@example.org", "WR2 2AA", "1971-03-14"))
+    matched.match()
+    with matched.connection() as connection:
+        register = Register(connection, matched.systems)
         given = {"name": "Wrenfield", "postcode": "WR1 2AB"}
         alone, both = register.find(given), register.find(given, matched=True)
-        assert county.token("members", "7") in both - alone
-        people = sorted(person for (person,) in county.trial.sql("select person_id from matching.person_records"))
-        vault.rotate_key(connection, county.systems)
-        assert county.match().new_people == 0
-        assert people == sorted(p for (p,) in county.trial.sql("select person_id from matching.person_records"))
-        register = Register(connection, county.systems)
+        assert matched.token("members", "7") in both - alone
+        people = sorted(person for (person,) in matched.trial.sql("select person_id from matching.person_records"))
+        vault.rotate_key(connection, matched.systems)
+        assert matched.match().new_people == 0
+        assert people == sorted(p for (p,) in matched.trial.sql("select person_id from matching.person_records"))
+        register = Register(connection, matched.systems)
         erased = register.find(given, matched=True)
         register.erase(erased, "IG-1", "somebody")
-    left = county.trial.sql("select count(*) from matching.person_records where subject = any(%s)", (sorted(erased),))
+    left = matched.trial.sql("select count(*) from matching.person_records where subject = any(%s)", (sorted(erased),))
     assert left == [(0,)]
 
 

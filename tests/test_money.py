@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 from datetime import date, timedelta
 
 import pytest
-from conftest import Warehouse
 
 from demo import finance, highways, procurement
 from demo.county import County, Truth
+from tests.support import Warehouse
 
 COUNTY = County(people=1_000)
 LATER = COUNTY._replace(day=date(2026, 12, 31))

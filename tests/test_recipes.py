@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from conftest import ROOT, Warehouse
+
+from tests.support import ROOT, Warehouse, copy_county
 
 FOLDERS = ("dbt_project", "ingestion", "orchestration", "warehouse", "demo", "seeds", ".dlt")
 FILES = ("access.yml", "dbt_project.yml", "profiles.yml", "workspace.yaml", "pyproject.toml")
@@ -102,6 +103,13 @@ models:
       - {name: fee_gbp, data_type: "numeric(18,2)", description: "Toll paid, in pounds."}
       - {name: paid_date, data_type: date, description: Day of payment.}
 """
+REPORT = """\
+select
+    paid_date as "Day",
+    sum(fee_gbp) as "Tolls (£)"
+from {{ ref('highways__fct_crossings') }}
+group by paid_date
+"""
 REPORT_YAML = """\
 models:
   - name: highways__rpt_tolls_by_day
@@ -120,73 +128,96 @@ exposures:
       meta:
         feed: {file: tolls_by_day.csv, format: csv, reader: The bridge company, when: daily, replaces: SSRS Tolls Daily}
 """
+RECIPES = {
+    "staging/tolls/_tolls__sources.yml": CONTRACT,
+    "staging/tolls/stg_tolls__crossings.sql": STAGING,
+    "staging/tolls/stg_tolls__crossings.yml": STAGING_YAML,
+    "conformed/int_crossings_conformed.sql": "select * from {{ ref('stg_tolls__crossings') }}\n",
+    "conformed/int_crossings_conformed.yml": CONFORMED_YAML,
+    "marts/highways/highways__fct_crossings.sql": "select * from {{ ref('int_crossings_conformed') }}\n",
+    "marts/highways/highways__fct_crossings.yml": MART_YAML,
+    "marts/highways/highways__rpt_tolls_by_day.sql": REPORT,
+    "marts/highways/highways__rpt_tolls_by_day.yml": REPORT_YAML,
+}
+
+
+class Followed:
+    """The recipes, followed in a copy of the repository and of the county, and the run that came next."""
+
+    def __init__(self, built: Path, folder: Path):
+        root = folder / "repository"
+        for name in FOLDERS:
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in FILES:
+            shutil.copy(ROOT / name, root)
+        self.models = root / "dbt_project/models"
+        for name, content in RECIPES.items():
+            (self.models / name).parent.mkdir(exist_ok=True)
+            (self.models / name).write_text(content, encoding="utf-8")
+        (folder / "tolls").mkdir()
+        rows = "1,01/07/2026,1.50\n2,01/07/2026,1.50\n3,02/07/2026,2\n"
+        (folder / "tolls/july.csv").write_text(f"Crossing ID,Paid On,Fee\n{rows}")
+        county = copy_county(built, folder / "warehouse")
+        self.before = county.figures()
+        self.warehouse = Warehouse(county.home, root, TOLLS=str(folder / "tolls"))
+        self.printed = self.warehouse("run")
+        self.after = county.figures()
 
 
 @pytest.fixture(scope="module")
-def copy(home: Path) -> Iterator[Warehouse]:
-    root = home / "copy"
-    for folder in FOLDERS:
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in FILES:
-        shutil.copy(ROOT / file, root)
-    warehouse = Warehouse(home / "recipes", root, TOLLS=str(home / "tolls"))
-    yield warehouse
-    warehouse("stop")
+def recipes(built: Path, home: Path) -> Iterator[Followed]:
+    folder = home / "recipes"
+    folder.mkdir(mode=0o755)
+    followed = Followed(built, folder)
+    yield followed
+    followed.warehouse.remove()
 
 
-def test_a_new_system_a_new_mart_and_a_new_feed_need_only_what_the_readme_says(copy: Warehouse, home: Path) -> None:
-    models = copy.root / "dbt_project/models"
-    for name, content in {
-        "staging/tolls/_tolls__sources.yml": CONTRACT,
-        "staging/tolls/stg_tolls__crossings.sql": STAGING,
-        "staging/tolls/stg_tolls__crossings.yml": STAGING_YAML,
-        "conformed/int_crossings_conformed.sql": "select * from {{ ref('stg_tolls__crossings') }}\n",
-        "conformed/int_crossings_conformed.yml": CONFORMED_YAML,
-        "marts/highways/highways__fct_crossings.sql": "select * from {{ ref('int_crossings_conformed') }}\n",
-        "marts/highways/highways__fct_crossings.yml": MART_YAML,
-        "marts/highways/highways__rpt_tolls_by_day.sql": (
-            'select\n    paid_date as "Day",\n    sum(fee_gbp) as "Tolls (£)"\n'
-            "from {{ ref('highways__fct_crossings') }}\ngroup by paid_date\n"
-        ),
-        "marts/highways/highways__rpt_tolls_by_day.yml": REPORT_YAML,
-    }.items():
-        (models / name).parent.mkdir(exist_ok=True)
-        (models / name).write_text(content, encoding="utf-8")
-    (home / "tolls").mkdir()
-    rows = "1,01/07/2026,1.50\n2,01/07/2026,1.50\n3,02/07/2026,2\n"
-    (home / "tolls/july.csv").write_text(f"Crossing ID,Paid On,Fee\n{rows}")
-
-    printed = copy("run")
-
-    assert "crossings 3" in printed
-    assert copy.sql("select count(*) from highways.fct_crossings") == [(3,)]
-    with (copy.home / "outbox/tolls_by_day.csv").open(newline="", encoding="utf-8") as file:
+@pytest.mark.whole_run
+def test_a_new_system_a_new_mart_and_a_new_feed_need_only_what_the_readme_says(recipes: Followed) -> None:
+    assert "crossings 3" in recipes.printed
+    assert recipes.warehouse.sql("select count(*) from highways.fct_crossings") == [(3,)]
+    with (recipes.warehouse.home / "outbox/tolls_by_day.csv").open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == [["Day", "Tolls (£)"], ["2026-07-01", "3.00"], ["2026-07-02", "2.00"]]
 
 
-def test_a_contract_error_is_said_by_file_and_line_and_leaves_the_marts(copy: Warehouse) -> None:
-    contract = copy.root / "dbt_project/models/staging/tolls/_tolls__sources.yml"
+@pytest.mark.whole_run
+def test_a_second_run_lands_nothing_and_changes_no_figure(recipes: Followed) -> None:
+    landed = re.search(r"Rows landed\n(.*?)Publish sets", recipes.printed, re.S)[1]
+    old = re.sub(r"  (serverlog|tolls) .*\n", "", landed)  # what was logged since lands, and the new system
+    assert not re.search(r" [1-9][\d,]*(, |\n)", old), old
+    assert {name for name in recipes.before if recipes.after[name] != recipes.before[name]} == set()
+
+
+@pytest.mark.whole_run
+def test_a_contract_error_is_said_by_file_and_line_and_leaves_the_marts(recipes: Followed) -> None:
+    contract = recipes.models / "staging/tolls/_tolls__sources.yml"
     contract.write_text(CONTRACT.replace("load: replace", "load: reprint"), encoding="utf-8")
-    printed = copy("run", expect=1)
+    try:
+        printed = recipes.warehouse("run", expect=1)
+    finally:
+        contract.write_text(CONTRACT, encoding="utf-8")
     line = CONTRACT[: CONTRACT.index("load: replace")].count("\n") + 1
     assert f"_tolls__sources.yml:{line}: raw_tolls.crossings.load: Input should be 'replace', 'append'" in printed
     assert len(printed.strip().splitlines()) == 1
-    assert copy.sql("select count(*) from highways.fct_crossings") == [(3,)]
+    assert recipes.warehouse.sql("select count(*) from highways.fct_crossings") == [(3,)]
 
 
-def test_a_column_that_is_declared_later_is_filled_for_every_row(copy: Warehouse) -> None:
-    (copy.root / "dbt_project/models/staging/tolls/_tolls__sources.yml").write_text(CONTRACT, encoding="utf-8")
-    contract = copy.root / "dbt_project/models/staging/confirm/_confirm__sources.yml"
+@pytest.mark.whole_run
+def test_a_column_that_is_declared_later_is_filled_for_every_row(recipes: Followed) -> None:
+    contract = recipes.models / "staging/confirm/_confirm__sources.yml"
     whole = contract.read_text(encoding="utf-8")
     load = (
         "from ingestion.contracts import *; from ingestion.pipeline import *; load_system(read_contracts()['confirm'])"
     )
     declaration = r"          - name: enquiry_log_number\n(            .*\n)+"
     contract.write_text(re.sub(declaration, "", whole, count=1), encoding="utf-8")
-    copy("exec", "--", "python", "-c", load)
+    try:
+        recipes.warehouse("exec", "--", "python", "-c", load)
+    finally:
+        contract.write_text(whole, encoding="utf-8")
     with pytest.raises(psycopg2.errors.UndefinedColumn):
-        copy.sql("select enquiry_log_number from raw_confirm.central_enquiry")
-    contract.write_text(whole, encoding="utf-8")
-    copy("exec", "--", "python", "-c", load)
+        recipes.warehouse.sql("select enquiry_log_number from raw_confirm.central_enquiry")
+    recipes.warehouse("exec", "--", "python", "-c", load)
     filled = "select count(*) > 0 and count(*) = count(enquiry_log_number) from raw_confirm.central_enquiry"
-    assert copy.sql(filled) == [(True,)]
+    assert recipes.warehouse.sql(filled) == [(True,)]

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from conftest import Warehouse, free_port
-from test_access import ACCESS, LOGINS, may_read
-from test_usage import LOAD, SOUGHT, ask, holding, read_log, reads
+
+from ingestion.contracts import SourceError
+from tests.readers import ACCESS, LOGINS, SOUGHT, ask, holding, may_read, read_log, reads
+from tests.support import Warehouse, free_port
 
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 PGAUDIT = bool(DEBIAN) and (DEBIAN[-1].parents[1] / "lib/pgaudit.so").exists()
 LOG = "-c logging_collector=on -c log_destination=csvlog -c log_filename=%Y-%m-%d.log -c log_timezone=UTC"
-needs_debian = pytest.mark.skipif(not DEBIAN, reason="no PostgreSQL of the operating system's packages is installed")
+needs_debian = pytest.mark.skipif(not DEBIAN, reason="needs Debian's PostgreSQL: `make test-packages` (Debian, root)")
 
 
 @pytest.fixture(scope="module")
@@ -60,26 +61,27 @@ def existing_postgres(home: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def other(existing_postgres: str, warehouse: Warehouse, home: Path) -> Iterator[Warehouse]:
-    """A warehouse on that server, filled by the invented county, with the other's vault key."""
+def other(existing_postgres: str, built: Path, home: Path) -> Iterator[Warehouse]:
+    """A warehouse on that server, filled by the demo county, with the other's vault key."""
     other = Warehouse(
         home / "other",
         WAREHOUSE_URL=existing_postgres,
-        VAULT_KEY_FILE=str(warehouse.home / "vault.key"),
+        VAULT_KEY_FILE=str(built / "county/vault.key"),
         SERVER_LOG=str(home / "existing/data/log"),
     )
-    try:
-        refused = other("run", expect=1)
-        assert "CONFIRM_URL is not set" in refused, "invented data never stand in unasked"
-        assert re.search(r"usage +published", refused), "what has its source goes on"
-        other("run", "--demo")
-        yield other
-    finally:
-        other("stop")
+    other.process("exec", "--", "true")
+    with pytest.raises(SourceError, match="CONFIRM_URL is not set"):  # synthetic data never stand in unasked
+        other.load("confirm")
+    other.process("run", "--demo")
+    yield other
+    other.process("stop")
 
 
 @needs_debian
-def test_the_same_run_on_an_existing_postgres(existing_postgres: str, other: Warehouse, warehouse: Warehouse) -> None:
+@pytest.mark.whole_run
+def test_a_run_on_an_existing_postgres_publishes_the_same(
+    existing_postgres: str, other: Warehouse, warehouse: Warehouse
+) -> None:
     assert not (other.home / "postgres").exists(), "nothing is started"
     same, here = other.figures(), warehouse.figures()
     for table in ("citizen.dim_persons", "citizen.fct_involvements"):  # each warehouse draws people's ids for itself
@@ -93,15 +95,16 @@ def test_the_same_run_on_an_existing_postgres(existing_postgres: str, other: War
 
 
 @needs_debian
-def test_a_server_whose_log_nobody_named(existing_postgres: str, other: Warehouse) -> None:
+def test_without_a_named_log_only_the_demo_reads_an_empty_one(existing_postgres: str, other: Warehouse) -> None:
     bare = Warehouse(other.home, WAREHOUSE_URL=existing_postgres)
-    refused = bare("exec", "--", "python", "-c", LOAD, expect=1)
-    assert "raw_serverlog: SERVER_LOG is not set; it says where this system is (.env.example)" in refused
-    bare("exec", "--demo", "--", "python", "-c", LOAD)
+    with pytest.raises(SourceError, match=r"raw_serverlog: SERVER_LOG is not set; it says where this system is"):
+        bare.load("serverlog")
+    load = "from ingestion.pipeline import *; from ingestion.contracts import *; "
+    bare("exec", "--demo", "--", "python", "-c", load + "load_system(read_contracts()['serverlog'])")
 
 
 @needs_debian
-@pytest.mark.skipif(not PGAUDIT, reason="pgaudit is not installed for the operating system's PostgreSQL")
+@pytest.mark.skipif(not PGAUDIT, reason="needs Debian's pgaudit: `make test-packages` (Debian, root)")
 def test_pgaudit_tells_the_tables_and_no_word_of_the_statement(other: Warehouse) -> None:
     hidden = "do $$ begin execute 'select count(*) from fin' || 'ance.dim_dates'; end $$"
     ask(
@@ -126,7 +129,7 @@ def test_pgaudit_tells_the_tables_and_no_word_of_the_statement(other: Warehouse)
 @needs_debian
 def test_pgtap_finds_each_readers_rights_as_the_file_says(existing_postgres: str, other: Warehouse) -> None:
     if not other.sql("select name from pg_available_extensions where name = 'pgtap'"):
-        pytest.skip("pgTAP is not installed for the operating system's PostgreSQL")
+        pytest.skip("needs Debian's pgTAP: `make test-packages` (Debian, root)")
     relations = other.sql(
         "select table_schema, table_name, array_agg(column_name::text) from information_schema.columns "
         "where table_schema = any(%s) group by 1, 2",
@@ -190,16 +193,16 @@ def page(url: str, seconds: int = 120) -> str:
             time.sleep(0.2)
 
 
-def test_dagsters_page_shows_the_graph(warehouse: Warehouse) -> None:
-    with served(warehouse, "dev") as address:
+def test_dagsters_page_shows_the_graph(county: Warehouse) -> None:
+    with served(county, "dev") as address:
         assert "dagster" in page(address).lower()
         query = "%7BassetNodes%7BassetKey%7Bpath%7D%7D%7D"
         answer = page(f"{address}/graphql?query={query}")
         assert '["raw_erp", "ledger_lines"]' in re.sub(r",\s*", ", ", answer)
 
 
-def test_the_documentation_names_schemas_as_readers_know_them(warehouse: Warehouse) -> None:
-    with served(warehouse, "docs") as address:
+def test_the_documentation_names_schemas_as_readers_know_them(county: Warehouse) -> None:
+    with served(county, "docs") as address:
         catalogue = page(f"{address}/catalog.json")
         assert '"schema": "finance"' in catalogue
         assert "finance__next" not in catalogue

@@ -5,7 +5,6 @@ from random import Random
 
 import pyarrow as pa
 import pytest
-from conftest import ROOT, Trial, Warehouse, trial_system
 from stdnum.gb import nhs, upn, utr
 
 from demo import highways
@@ -13,6 +12,7 @@ from demo.county import County, Truth
 from ingestion.contracts import read_contracts
 from ingestion.privacy import spellings
 from ingestion.standards import RULES, UPN_LETTERS, faults
+from tests.support import ROOT, Trial, Warehouse, trial_system
 
 EXAMPLES = [  # kind, value, fault
     ("nhs_number", "943 476 5919", None),

@@ -5,14 +5,14 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg2
 import pytest
-from conftest import Trial, Warehouse, rows, trial_system
 
 from demo import postgres
+from tests.support import Trial, Warehouse, files_holding, rows, trial_system
 from warehouse import vault
 from warehouse.subjects import Register
 from warehouse.vault import VaultError
@@ -174,112 +174,93 @@ def test_rows_are_deleted_when_their_time_is_over(trial: Trial, person: set[str]
     assert (landing.rows, landing.read < 10) == (1, True), "a source that still has old rows is not read whole for them"
 
 
-def test_whom_a_token_stands_for_is_told_with_a_reason_and_written_down(warehouse: Warehouse) -> None:
-    ((token, number),) = warehouse.sql(
+def test_whom_a_token_stands_for_is_told_with_a_reason_and_written_down(county: Warehouse) -> None:
+    ((token, number),) = county.sql(
         "select customer_reference, enquiry_number from raw_confirm.enquiry_customer "
         "where customer_email is not null limit 1"
     )
     name = rows(
-        warehouse.url.replace("/warehouse", "/confirm"),
+        county.source("confirm"),
         "select customer_reference, customer_email from enquiry_customer where enquiry_number = %s",
         (number,),
     )[0]
     asked = ("reidentify", token, "--case", "IG-7")
     as_caseworker = (*asked, "--as", "ig_caseworker")
-    printed = warehouse(*as_caseworker, "--reason", "a child at risk")
+    printed = county(*as_caseworker, "--reason", "a child at risk")
     assert all(value in printed for value in name)
-    assert "a reason in words is needed" in warehouse(*as_caseworker, "--reason", " ", expect=1)
+    assert "a reason in words is needed" in county(*as_caseworker, "--reason", " ", expect=1)
     refused = "does not name this login for re-identification"
-    assert refused in warehouse(*asked, "--as", "pbi_highways", "--reason", "a child at risk", expect=1)
-    shared = warehouse.sql(
+    assert refused in county(*asked, "--as", "pbi_highways", "--reason", "a child at risk", expect=1)
+    shared = county.sql(
         "select customer_phone from raw_confirm.enquiry_customer where customer_phone is not null "
         "group by 1 having count(distinct customer_reference) > 1"
     )[0]
     many = ("reidentify", *shared, "--case", "IG-7", "--as", "ig_caseworker", "--reason", "a child at risk")
-    assert "several people share this token" in warehouse(*many, expect=1), "one question is about one person"
-    warehouse.sql("update governance.reidentifiers set per_day = 1")
-    try:
-        assert "1 questions were answered" in warehouse(*as_caseworker, "--reason", "a child at risk", expect=1)
-        log = "select asked_by, token, case_reference, refusal is null from governance.reidentifications"
-        assert warehouse.sql(f"{log} order by asked_at") == [
-            ("ig_caseworker", asked_for, "IG-7", answered)
-            for asked_for, answered in [(token, True), (token, False), (*shared, False), (token, False)]
-        ]
-        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            warehouse.sql("select * from vault.identities", url=warehouse("url", "--reader", "ig_caseworker").strip())
-    finally:
-        warehouse("access", "apply")
-        warehouse.sql("truncate governance.reidentifications")
+    assert "several people share this token" in county(*many, expect=1), "one question is about one person"
+    county.sql("update governance.reidentifiers set per_day = 1")
+    assert "1 questions were answered" in county(*as_caseworker, "--reason", "a child at risk", expect=1)
+    log = "select asked_by, token, case_reference, refusal is null from governance.reidentifications"
+    assert county.sql(f"{log} order by asked_at") == [
+        ("ig_caseworker", asked_for, "IG-7", answered)
+        for asked_for, answered in [(token, True), (token, False), (*shared, False), (token, False)]
+    ]
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        county.sql("select * from vault.identities", url=county.reader_url("ig_caseworker"))
 
 
-def test_a_canary_is_in_the_vault_alone_and_after_erasure_nowhere(warehouse: Warehouse, tmp_path: Path) -> None:
+@pytest.mark.whole_run
+def test_a_canary_is_in_the_vault_alone_and_after_erasure_nowhere(county: Warehouse, tmp_path: Path) -> None:
     """Whoever has every file of the warehouse, its dumps and its logs, and not the key, has no name."""
     canary = ("CANARY-0815", "Zzyzx Qwrtpl", "1 Xyzzy Crescent, Worcester", "zzyzx.qwrtpl@example.org", "01632 960815")
-    confirm = warehouse.url.replace("/warehouse", "/confirm")
+    confirm = county.source("confirm")
     number, moment = rows(
         confirm,
         "select enquiry_number, last_updated_time from central_enquiry as e where not exists ("
         "select from enquiry_customer as c where c.enquiry_number = e.enquiry_number) order by 2 desc limit 1",
     )[0]
     rows(confirm, "insert into enquiry_customer values (%s, %s, %s, %s, %s, %s, %s)", (number, *canary, moment))
-    data = Path(warehouse.sql("show data_directory")[0][0])
-    source = data / "base" / str(warehouse.sql("select oid from pg_database where datname = 'confirm'")[0][0])
+    data = Path(county.sql("show data_directory")[0][0])
+    source = data / "base" / str(county.sql("select oid from pg_database where datname = 'confirm'")[0][0])
 
     def where_it_is(*values: str) -> set[Path]:
         """Files with one of the values; the source's own database, and the log that it shares, are left out."""
-        warehouse.sql("checkpoint")
+        county.sql("checkpoint")
         dump = postgres._binaries(data.parent) / "pg_dump"
-        (tmp_path / "dump.sql").write_bytes(
-            subprocess.run([dump, warehouse.url], capture_output=True, check=True).stdout
-        )
-        files = [path for folder in (warehouse.home, data, tmp_path) for path in folder.rglob("*") if path.is_file()]
-        files = [path for path in files if path.parent not in (source, data / "pg_wal")]
-        assert len(files) > 1000
-        return {path for path in files if holds(path, values)}
+        (tmp_path / "dump.sql").write_bytes(subprocess.run([dump, county.url], capture_output=True, check=True).stdout)
+        found = files_holding((county.home, data, tmp_path), *(value.encode() for value in values))
+        return {path for path in found if path.parent not in (source, data / "pg_wal")}
 
-    def holds(path: Path, values: tuple[str, ...]) -> bool:
-        with suppress(FileNotFoundError):  # the server renews some of its files at any time
-            content = path.read_bytes()
-            return any(value.encode() in content for value in values)
-        return False
+    def run(job: str) -> None:
+        county("exec", "--", "dagster", "job", "execute", "-m", "orchestration.definitions", "-j", job)
 
-    try:
-        warehouse("run")
-        warehouse.dbt("docs", "generate")
-        assert where_it_is(*canary) == set()
-        printed = warehouse("subject", "find", "name", "email", typed=f"{canary[1].upper()}\n{canary[3]}\n")
-        (found,) = re.findall(r"k\d+_\w{32}", printed)
-        assert canary[3] not in printed
-        export = json.loads(warehouse("subject", "export", found))
-        assert list(export["vault: raw_confirm.enquiry_customer"][0].values()) == list(canary)
-        assert where_it_is(found), "its token is in the raw table, and the search finds what is there"
-        counted = (
-            f"select customer_enquiries_in_year_before from highways.fct_enquiries where enquiry_number = {number}"
-        )
-        assert warehouse.sql(counted) == [(0,)]
-        rows(confirm, "delete from enquiry_customer where enquiry_number = %s", (number,))
-        printed = warehouse("subject", "erase", found, "--case", "IG-8")
-        assert "raw_confirm.enquiry_customer: 1 rows deleted" in printed
-        assert warehouse.sql(counted) == [(None,)]
-        assert warehouse("subject", "export", found).strip() == "{}"
-        record = export["raw_confirm.enquiry_customer"][0]["customer_email"]
-        assert where_it_is(*canary, record) == set()
-    finally:
-        rows(confirm, "delete from enquiry_customer where enquiry_number = %s", (number,))
-        warehouse.sql("truncate governance.erasures, governance.disposals")
+    run("load_confirm")
+    run("match_people")
+    county.build("highways")
+    county.dbt("docs", "generate")
+    assert where_it_is(*canary) == set()
+    printed = county("subject", "find", "name", "email", typed=f"{canary[1].upper()}\n{canary[3]}\n")
+    (found,) = re.findall(r"k\d+_\w{32}", printed)
+    assert canary[3] not in printed
+    export = json.loads(county("subject", "export", found))
+    assert list(export["vault: raw_confirm.enquiry_customer"][0].values()) == list(canary)
+    assert where_it_is(found), "its token is in the raw table, and the search finds what is there"
+    counted = f"select customer_enquiries_in_year_before from highways.fct_enquiries where enquiry_number = {number}"
+    assert county.sql(counted) == [(0,)]
+    rows(confirm, "delete from enquiry_customer where enquiry_number = %s", (number,))
+    printed = county("subject", "erase", found, "--case", "IG-8")
+    assert "raw_confirm.enquiry_customer: 1 rows deleted" in printed
+    assert county.sql(counted) == [(None,)]
+    assert county("subject", "export", found).strip() == "{}"
+    record = export["raw_confirm.enquiry_customer"][0]["customer_email"]
+    assert where_it_is(*canary, record) == set()
 
 
-def test_dagster_deletes_each_day_what_is_past_its_retention(warehouse: Warehouse) -> None:
-    old = "raw_confirm.enquiry_customer where enquiry_number = -1"
-    warehouse.sql(
+def test_dagster_deletes_each_day_what_is_past_its_retention(county: Warehouse) -> None:
+    county.sql(
         "insert into raw_confirm_store.enquiry_customer (enquiry_number, last_updated_time) values (-1, '2010-01-01')"
     )
-    job = ("dagster", "job", "execute", "-m", "orchestration.definitions", "-j", "dispose")
-    warehouse("exec", "--", *job)
-    try:
-        assert warehouse.sql(f"select count(*) from {old}") == [(0,)]
-        assert warehouse.sql("select system, table_name, cause, rows from governance.disposals") == [
-            ("raw_confirm", "enquiry_customer", "retention", 1)
-        ]
-    finally:
-        warehouse.sql("delete from governance.landings where load_id = 'retention'; truncate governance.disposals")
+    county("exec", "--", "dagster", "job", "execute", "-m", "orchestration.definitions", "-j", "dispose")
+    assert county.sql("select count(*) from raw_confirm.enquiry_customer where enquiry_number = -1") == [(0,)]
+    assert county.sql("select system, table_name, cause, rows from governance.disposals") == [
+        ("raw_confirm", "enquiry_customer", "retention", 1)
+    ]

@@ -3,67 +3,20 @@ read, from the source contracts to the Information Asset Register."""
 
 from collections import Counter
 from contextlib import closing
+from types import ModuleType
 
 import adbc_driver_postgresql.dbapi
 import psycopg2
 import pytest
-from conftest import Warehouse
-from psycopg2 import sql
 
 from ingestion.contracts import read_contracts
-from orchestration.definitions import manifest
-from orchestration.models import sets_and_inputs
-
-SOUGHT = "999 123 4567"  # what a statement may look for: an NHS number, of those that are never given to anybody
-LOAD = "from ingestion.pipeline import *; from ingestion.contracts import *; load_system(read_contracts()['serverlog'])"
+from tests.readers import SOUGHT, ask, holding, read_log, reads
+from tests.support import Warehouse
 
 
-def read_log(warehouse: Warehouse) -> None:
-    """Loads the server's log and publishes the set that rests on it."""
-    warehouse("exec", "--", "python", "-c", LOAD)
-    warehouse.dbt("build", "--select", "+path:dbt_project/models/marts/usage", "--exclude-resource-type", "unit_test")
-
-
-def ask(warehouse: Warehouse, application: str, login: str, *statements: str) -> None:
-    """Runs statements with a reader's login; those to which the right is lacking are refused."""
-    url = warehouse("url", "--reader", login).strip()
-    with closing(psycopg2.connect(url, application_name=application)) as connection:
-        connection.autocommit = True
-        for statement in statements:
-            try:
-                connection.cursor().execute(statement)
-            except psycopg2.errors.InsufficientPrivilege:
-                continue
-
-
-def reads(warehouse: Warehouse, application: str) -> list[tuple]:
-    """The mart's reads by one application, in their order, as information governance sees them."""
-    return warehouse.sql(
-        "select login_name, publish_set, table_name, is_refused from usage.fct_mart_reads "
-        "where application_name = %s order by read_at, table_name",
-        (application,),
-        url=warehouse("url", "--reader", "pbi_information_governance").strip(),
-    )
-
-
-def holding(warehouse: Warehouse, words: str) -> set[str]:
-    """The schemas in which any row of any table holds the words."""
-    tables = warehouse.sql(
-        "select table_schema, table_name from information_schema.tables "
-        "where table_schema not in ('pg_catalog', 'information_schema')"
-    )
-    query = "select exists (select from {} as t where t::text like %s)"
-    found = {
-        schema
-        for schema, table in tables
-        if warehouse.sql(sql.SQL(query).format(sql.Identifier(schema, table)), (f"%{words}%",))[0][0]
-    }
-    return found
-
-
-def test_every_read_of_a_reader_is_told_and_no_word_of_the_statement(warehouse: Warehouse) -> None:
+def test_every_read_of_a_reader_is_told_and_no_word_of_the_statement(county: Warehouse) -> None:
     ask(
-        warehouse,
+        county,
         "told",
         "pbi_finance",
         f"select * from finance.fct_supplier_payments where payee_name = '{SOUGHT}'",
@@ -74,19 +27,19 @@ def test_every_read_of_a_reader_is_told_and_no_word_of_the_statement(warehouse: 
         "select * from highways.fct_defects",
         "select 'finance.dim_cost_centres' -- finance.dim_cost_centres",
     )
-    ask(warehouse, "told", "pbi_highways_redditch", "select count(*) from highways.fct_enquiries")
-    bound = f"{warehouse('url', '--reader', 'pbi_highways').strip()}?application_name=told"
+    ask(county, "told", "pbi_highways_redditch", "select count(*) from highways.fct_enquiries")
+    bound = f"{county.reader_url('pbi_highways')}?application_name=told"
     with adbc_driver_postgresql.dbapi.connect(bound) as connection, connection.cursor() as cursor:
         cursor.execute("select count(*) from highways.dim_streets where street_name = $1", ("bound " + SOUGHT,))
         assert cursor.fetchone() == (0,)
     as_administrator = "set log_statement = 'all'; set application_name = 'told'"
-    with closing(psycopg2.connect(warehouse.url)) as connection, connection, connection.cursor() as cursor:
+    with closing(psycopg2.connect(county.url)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(as_administrator)
         cursor.execute("select count(*) from finance.dim_dates")
 
-    read_log(warehouse)
+    read_log(county)
 
-    assert reads(warehouse, "told") == [
+    assert reads(county, "told") == [
         ("pbi_finance", "finance", "fct_supplier_payments", False),
         ("pbi_finance", "finance", "dim_suppliers", False),
         ("pbi_finance", "finance", "fct_card_payments", False),
@@ -97,42 +50,46 @@ def test_every_read_of_a_reader_is_told_and_no_word_of_the_statement(warehouse: 
         ("pbi_highways", "highways", "dim_streets", False),
     ]
     logged = "select count(*) from raw_serverlog.entries where user_name = 'postgres' and message like '%finance.dim%'"
-    assert warehouse.sql(logged) == [(1,)], "an administrator who logs what he does is no reader"
+    assert county.sql(logged) == [(1,)], "an administrator who logs what he does is no reader"
     strangers = "select distinct login_name from usage.fct_mart_reads where login_name !~ '^pbi_'"
-    assert warehouse.sql(strangers) == []
-    assert {schema.removesuffix("_store").removesuffix("_landing") for schema in holding(warehouse, SOUGHT)} == {
+    assert county.sql(strangers) == []
+    assert {schema.removesuffix("_store").removesuffix("_landing") for schema in holding(county, SOUGHT)} == {
         "raw_serverlog"
     }
-    assert holding(warehouse, f"bound {SOUGHT}") == set(), "values that are bound are not logged"
-    files = [path for path in warehouse.home.rglob("*") if path.is_file() and "postgres" not in path.parts]
+    assert holding(county, f"bound {SOUGHT}") == set(), "values that are bound are not logged"
+    files = [path for path in county.home.rglob("*") if path.is_file() and "postgres" not in path.parts]
     assert [path for path in files if SOUGHT.encode() in path.read_bytes()] == []
 
 
-def test_reads_are_counted_by_week(warehouse: Warehouse) -> None:
-    ask(warehouse, "counted", "pbi_finance", *["select count(*) from finance.dim_suppliers"] * 3)
-    read_log(warehouse)
-    assert len(reads(warehouse, "counted")) == 3
+def test_reads_are_counted_by_week(county: Warehouse) -> None:
+    ask(county, "counted", "pbi_finance", *["select count(*) from finance.dim_suppliers"] * 3)
+    read_log(county)
+    assert len(reads(county, "counted")) == 3
     differing = (
         'select sum("Reads"), sum("Refused") from usage.rpt_mart_reads_by_week except '
         "select count(*) filter (where not is_refused), count(*) filter (where is_refused) from usage.fct_mart_reads"
     )
-    assert warehouse.sql(differing) == []
+    assert county.sql(differing) == []
     latest = 'select max("Last read") from usage.rpt_mart_reads_by_week where "Login" = %s and "Publish set" = %s'
-    assert warehouse.sql(latest, ("pbi_finance", "finance")) == warehouse.sql(
+    assert county.sql(latest, ("pbi_finance", "finance")) == county.sql(
         "select max(read_at) from usage.fct_mart_reads where application_name = 'counted'"
     )
 
 
 @pytest.mark.parametrize("setting", ["log_statement = 'none'", "log_min_duration_statement = 0"])
 def test_a_reader_cannot_change_what_is_logged(warehouse: Warehouse, setting: str) -> None:
-    url = warehouse("url", "--reader", "pbi_finance").strip()
+    url = warehouse.reader_url("pbi_finance")
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         warehouse.sql(f"set {setting}", url=url)
 
 
-def test_the_register_has_every_table_of_every_contract_as_the_contract_says(warehouse: Warehouse) -> None:
+def test_the_register_has_every_table_of_every_contract_as_the_contract_says(
+    warehouse: Warehouse, definitions: ModuleType
+) -> None:
+    from orchestration.models import sets_and_inputs
+
     strength = ("none", "personal", "special_category", "identifier")
-    inputs, expected = sets_and_inputs(manifest), []
+    inputs, expected = sets_and_inputs(definitions.manifest), []
     for name, system in read_contracts().items():
         for table in system.tables:
             classes = Counter(column.privacy for column in table.columns)
@@ -155,7 +112,7 @@ def test_the_register_has_every_table_of_every_contract_as_the_contract_says(war
         "none_column_count, personal_column_count, special_category_column_count, identifier_column_count, "
         "retention, retained_from_column, sharing, load_mode, schedule, time_zone, publish_sets "
         "from usage.dim_information_assets",
-        url=warehouse("url", "--reader", "pbi_information_governance").strip(),
+        url=warehouse.reader_url("pbi_information_governance"),
     )
     own = [row for row in found if row[0] == "matching.person_records"]  # the warehouse makes it itself
     assert [(row[4], row[10], row[21]) for row in own] == [("warehouse", "identifier", "citizen")]

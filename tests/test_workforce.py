@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 from datetime import date, timedelta
 
 import pytest
-from conftest import HOLIDAYS, Warehouse
 from python_calamine import CalamineWorkbook
 
 from demo import itrent
 from demo.county import County, Truth
+from tests.support import HOLIDAYS, Warehouse
 
 LAST = date(2026, 10, 31)
 

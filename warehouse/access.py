@@ -26,7 +26,7 @@ Login = Annotated[Name, AfterValidator(_not_reserved)]
 class RowScope(BaseModel):
     """Logins that read only the rows whose `column`, a text, has one of `values`, and `whole_tables` without it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     readers: list[Login] = Field(min_length=1)
     column: Name
     values: list[Text] = Field(min_length=1)
@@ -36,7 +36,7 @@ class RowScope(BaseModel):
 class Access(BaseModel):
     """Who reads one publish set, and on whose decision."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     owner: Text
     purpose: Text
     readers: list[Login] = []
@@ -62,7 +62,7 @@ class Access(BaseModel):
 class Reidentification(BaseModel):
     """Who may ask whom a token stands for, how often in 24 hours, and on whose decision."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     owner: Text
     purpose: Text
     logins: list[Login]

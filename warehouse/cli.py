@@ -9,31 +9,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, get_args
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from ingestion.contracts import ROOT, ContractError, Identifier, SourceError, System, Table, read_contracts
-from ingestion.privacy import Keys
-from warehouse import environment, matching, vault
+from warehouse import environment
 from warehouse.environment import WarehouseError, home
-from warehouse.subjects import Register
-from warehouse.vault import VaultError
 
-console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+# dlt, Arrow, Dagster and DuckDB take seconds to import: each command imports what it needs of them
+if TYPE_CHECKING:
+    from warehouse.subjects import Register
 
 
 class _Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (WarehouseError, VaultError, ContractError, SourceError) as error:
+        except (WarehouseError, ContractError, SourceError) as error:
             raise click.ClickException(str(error)) from None
 
 
@@ -43,7 +38,6 @@ def main() -> None:
 
 
 NOT_RUNNING = "the warehouse is not running: `make run` starts it, or set WAREHOUSE_URL"
-REBUILD = ["match_people", "build_models", "write_feeds"]
 DEMO = click.option("--demo", is_flag=True, help="Let the invented county stand in beside WAREHOUSE_URL too.")
 
 
@@ -51,43 +45,16 @@ DEMO = click.option("--demo", is_flag=True, help="Let the invented county stand 
 @DEMO
 def run(demo: bool) -> None:
     """Load every system, build, test and publish every set, write every feed; exit status 1 if any part failed."""
+    from rich.console import Console
+
     began = time.monotonic()
-    with console.status("starting"):
+    with Console(file=sys.stdout).status("starting"):
         environment.prepare(demo=demo)
-    problems, rows, files = _run_jobs([f"load_{name}" for name in read_contracts()] + REBUILD)
+    from orchestration.run import REBUILD, run_jobs  # reads settings that are made by now
+
+    problems, rows, files = run_jobs([f"load_{name}" for name in read_contracts()] + REBUILD)
     _summary(rows, files, problems, time.monotonic() - began)
     sys.exit(1 if problems else 0)
-
-
-def _run_jobs(jobs: list[str]) -> tuple[list[str], dict[tuple, int], dict[str, int]]:
-    """Runs Dagster's jobs in this process: what failed, {raw table: rows landed}, {file written: rows}."""
-    from dagster import DagsterInstance
-
-    from orchestration.definitions import defs, feeds, models
-    from orchestration.models import POOL
-
-    loads = {f"load_{name}": (f"load {name}", len(system.tables)) for name, system in read_contracts().items()}
-    parts = [("match people", 1), ("build, test, publish", len(models.keys)), ("write feeds", len(feeds))]
-    known = loads | dict(zip(REBUILD, parts, strict=True))
-    problems, rows, files = [], {}, {}
-    log = (home() / "run.log").open("w", encoding="utf-8")
-    with DagsterInstance.get() as instance, _progress() as progress, redirect_stdout(log), redirect_stderr(log):
-        instance.optimize_for_webserver(**POOL)
-        for job in jobs:
-            title, total = known[job]
-            result = _execute(
-                instance, defs.resolve_job_def(job), progress.add_task(title, total=total, note=""), progress
-            )
-            for event in result.all_events:
-                if event.is_step_failure:
-                    problems.append(_reason(event))
-                elif event.is_step_materialization:
-                    metadata = event.step_materialization_data.materialization.metadata
-                    if "rows_landed" in metadata:
-                        rows[tuple(event.asset_key.path)] = metadata["rows_landed"].value
-                    elif "file" in metadata:
-                        files[metadata["file"].path] = metadata["rows"].value
-    return problems, rows, files
 
 
 @main.command()
@@ -99,9 +66,9 @@ def status(as_json: bool) -> None:
         click.echo(json.dumps(state, indent=2, default=str))
         return
     for part, entries in state.items():
-        console.print(f"[bold]{part}[/]")
+        click.secho(part, bold=True)
         for name, facts in entries.items():
-            console.print(f"  {name:<36} {'  '.join(f'{key}: {value}' for key, value in facts.items() if value)}")
+            click.echo(f"  {name:<36} {'  '.join(f'{key}: {value}' for key, value in facts.items() if value)}")
 
 
 @main.command()
@@ -124,17 +91,17 @@ def check() -> None:
     """Say where the database is otherwise than access.yml; exit status 1 if it is."""
     differences = _call("select coalesce(publish_set, '-'), difference from governance.access_differences()", [])
     for publish_set, difference in differences:
-        console.print(f"{publish_set:<12} {difference}")
+        click.echo(f"{publish_set:<12} {difference}")
     if differences:
         raise WarehouseError(f"{len(differences)} differences from access.yml; `warehouse access apply` mends grants")
-    console.print("the database is as access.yml says")
+    click.echo("the database is as access.yml says")
 
 
 @access.command()
 def apply() -> None:
     """Make logins, grants and row policies as access.yml says, also where somebody changed them by hand."""
     environment.prepare(apply_access=True)
-    console.print("applied")
+    click.echo("applied")
 
 
 @main.group()
@@ -145,19 +112,24 @@ def keys() -> None:
 @keys.command()
 def new() -> None:
     """Make the warehouse's first vault key, or take the one that VAULT_KEY_FILE has."""
+    from ingestion.privacy import Keys
+    from warehouse import vault
+
     with _administrator() as connection:
         if not vault.adopt_key(connection):
             raise WarehouseError("the database has a vault key; `warehouse keys rotate` puts another in its place")
-    console.print(f"the vault key is in {Keys.file()}: keep a copy where the database's backups are not")
+    click.echo(f"the vault key is in {Keys.file()}: keep a copy where the database's backups are not")
 
 
 @keys.command()
 def rotate() -> None:
     """Put a new vault key in the place of the old; every token changes and every join stays. Rebuilds the marts."""
+    from warehouse import vault
+
     with _administrator() as connection:
         counts = vault.rotate_key(connection, read_contracts().values())
     for table, count in counts.items():
-        console.print(f"{table}: {count:,} rows have new tokens")
+        click.echo(f"{table}: {count:,} rows have new tokens")
     _rebuild()
 
 
@@ -168,9 +140,11 @@ def rotate() -> None:
 @click.option("--case", required=True, help="Reference of the case.")
 def reidentify(token: str, login: str, reason: str, case: str) -> None:
     """Say whom a token stands for. Each question is written down in governance.reidentifications."""
+    from warehouse import vault
+
     environment.prepare(start=False)
     for place, clear in vault.reidentify(environment.connect(environment.reader_url(login)), token, reason, case):
-        console.print(f"{place}  " + "  ".join(f"{name}: {value}" for name, value in clear.items()))
+        click.echo(f"{place}  " + "  ".join(f"{name}: {value}" for name, value in clear.items()))
 
 
 @main.group(name="match")
@@ -194,9 +168,11 @@ def pairs() -> None:
 @click.option("--reason", required=True)
 def decide(one: str, other: str, is_same: bool, reason: str) -> None:
     """Decide whether two records (by their tokens) are one person's; matching holds to it from its next run on."""
+    from warehouse import matching
+
     with _administrator() as connection:
         matching.decide(connection, one, other, is_same, reason, getpass.getuser())
-    console.print("decided; the next run holds to it")
+    click.echo("decided; the next run holds to it")
 
 
 @match_people.command()
@@ -204,16 +180,20 @@ def decide(one: str, other: str, is_same: bool, reason: str) -> None:
 @click.argument("other")
 def withdraw(one: str, other: str) -> None:
     """Take back what was decided of two records."""
+    from warehouse import matching
+
     with _administrator() as connection:
-        console.print(f"{matching.withdraw(connection, one, other)} decisions withdrawn")
+        click.echo(f"{matching.withdraw(connection, one, other)} decisions withdrawn")
 
 
 @match_people.command()
 def train() -> None:
     """Learn anew from what the vault holds how likely people are the same, and write warehouse/person_model.json."""
+    from warehouse import matching
+
     with _administrator() as connection:
         matching.train(connection, read_contracts().values())
-    console.print(f"{matching.MODEL}: compare `python -m benchmarks.quality` before and after, and have it reviewed")
+    click.echo(f"{matching.MODEL}: compare `python -m benchmarks.quality` before and after, and have it reviewed")
 
 
 @main.group()
@@ -254,13 +234,13 @@ def erase(tokens: tuple[str, ...], case: str) -> None:
     with _register() as register:
         counts = register.erase(set(tokens), case, getpass.getuser())
         for table, count in counts.items():
-            console.print(f"{table}: {count:,} rows deleted")
+            click.echo(f"{table}: {count:,} rows deleted")
         _rebuild()
         for name in environment.publish_sets():
             with register.connection, register.connection.cursor() as cursor:
                 cursor.execute("select governance.forget_previous(%s)", [name])
         register.vacuum()
-    console.print("erased; the source has to erase the person too, else the next load brings the rows back")
+    click.echo("erased; the source has to erase the person too, else the next load brings the rows back")
 
 
 @subject.command()
@@ -270,7 +250,7 @@ def hold(tokens: tuple[str, ...], reason: str) -> None:
     """Forbid that anything of the person is deleted."""
     with _register() as register:
         register.hold(set(tokens), reason, getpass.getuser())
-    console.print("held")
+    click.echo("held")
 
 
 @subject.command()
@@ -278,7 +258,7 @@ def hold(tokens: tuple[str, ...], reason: str) -> None:
 def release(tokens: tuple[str, ...]) -> None:
     """End the person's holds."""
     with _register() as register:
-        console.print(f"{register.release(set(tokens))} holds ended")
+        click.echo(f"{register.release(set(tokens))} holds ended")
 
 
 @contextmanager
@@ -292,13 +272,17 @@ def _administrator() -> Iterator[Any]:
 
 
 @contextmanager
-def _register() -> Iterator[Register]:
+def _register() -> Iterator["Register"]:
+    from warehouse.subjects import Register
+
     with _administrator() as connection:
         yield Register(connection, read_contracts().values())
 
 
 def _rebuild() -> None:
-    problems, _, _ = _run_jobs(REBUILD)
+    from orchestration.run import REBUILD, run_jobs
+
+    problems, _, _ = run_jobs(REBUILD)
     if problems:
         raise WarehouseError("done, but what rests on it could not be built: " + "; ".join(problems))
 
@@ -315,7 +299,7 @@ def publish(publish_set: str, approve: tuple[str, ...]) -> None:
         raise WarehouseError(
             f"{publish_set} is not published; approve each by name: {' '.join(row[0] for row in left)}"
         )
-    console.print(f"{publish_set}: published")
+    click.echo(f"{publish_set}: published")
 
 
 @main.command()
@@ -323,7 +307,7 @@ def publish(publish_set: str, approve: tuple[str, ...]) -> None:
 def undo(publish_set: str) -> None:
     """Show readers the set that was published before; possible until the next build of it starts."""
     _call("select governance.undo(%s)", [publish_set])
-    console.print(f"{publish_set}: readers see the set that was published before")
+    click.echo(f"{publish_set}: readers see the set that was published before")
 
 
 @main.command()
@@ -337,7 +321,7 @@ def accept(table: str, reason: str) -> None:
         "returning acceptance_id",
         [system.name, found.name, reason, getpass.getuser()],
     )
-    console.print(f"{table}: its next load is let through, once")
+    click.echo(f"{table}: its next load is let through, once")
 
 
 @main.command()
@@ -358,7 +342,7 @@ def redrive(table: str) -> None:
             tags={"dagster/data_version": landing.version},
         )
         instance.report_runless_asset_event(event)
-    console.print(f"{table}: {landing.read:,} rows tried again, {landing.rows:,} landed")
+    click.echo(f"{table}: {landing.read:,} rows tried again, {landing.rows:,} landed")
 
 
 def _table(name: str) -> tuple[System, Table]:
@@ -377,7 +361,7 @@ def stop() -> None:
 
     systems.stop(home())
     postgres.stop(home())
-    console.print("stopped")
+    click.echo("stopped")
 
 
 @main.group()
@@ -397,7 +381,7 @@ def advance(demo: bool, days: int) -> None:
         day = systems.advance(home(), os.environ["WAREHOUSE_URL"], days)
     except (RuntimeError, ValueError) as error:
         raise WarehouseError(str(error)) from None
-    console.print(f"In the invented county it is {day:%d %B %Y} now. Next: `make run`")
+    click.echo(f"In the invented county it is {day:%d %B %Y} now. Next: `make run`")
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -500,34 +484,6 @@ def _call(query: str, values: list) -> list[tuple]:
         connection.close()
 
 
-def _progress() -> Progress:
-    title, note = TextColumn("{task.description:<22}"), TextColumn("{task.fields[note]}")
-    return Progress(SpinnerColumn(), title, BarColumn(24), note, TimeElapsedColumn(), console=console)
-
-
-def _execute(instance, job, task: TaskID, progress: Progress):
-    """Runs a job in this process; its progress is the assets that are made."""
-    run_id = str(uuid4())
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    with ThreadPoolExecutor(1) as pool:
-        work = pool.submit(
-            job.execute_in_process, run_config=quiet, instance=instance, raise_on_error=False, run_id=run_id
-        )
-        while not work.done():
-            wait([work], timeout=0.5)
-            progress.update(task, completed=instance.get_run_stats(run_id).materializations)
-        result = work.result()
-    progress.update(task, completed=progress.tasks[task].total, note="" if result.success else "[red]failed")
-    return result
-
-
-def _reason(event) -> str:
-    """Why a step failed, in the words of what failed."""
-    failure = event.step_failure_data
-    metadata = failure.user_failure_data
-    return metadata.description if metadata else failure.error.message.strip().splitlines()[0]
-
-
 def _state() -> dict[str, dict[str, dict]]:
     """{sources | publish sets | servers: {name: facts}}, from the governance tables."""
     environment.prepare(start=False)
@@ -580,22 +536,26 @@ def _servers() -> dict[str, dict]:
 
 def _summary(rows: dict[tuple, int], files: dict[str, int], problems: list[str], seconds: float) -> None:
     state = _state()
-    console.print("\n[bold]Rows landed[/]")
+    click.secho("\nRows landed", bold=True)
     for name, system in read_contracts().items():
         landed = {table.name: rows.get((system.name, table.name)) for table in system.tables}
         counts = ", ".join(f"{table} {count:,}" for table, count in landed.items() if count is not None)
-        console.print(f"  {name:<12} {sum(filter(None, landed.values())):>9,}   {counts or '[red]not loaded[/]'}")
-    console.print("[bold]Publish sets[/]")
-    words = {"publish": "published", "undo": "undone", "refuse": "[red]not published[/]", None: "[red]never built[/]"}
+        click.echo(f"  {name:<12} {sum(filter(None, landed.values())):>9,}   {counts or _red('not loaded')}")
+    click.secho("Publish sets", bold=True)
+    words = {"publish": "published", "undo": "undone", "refuse": _red("not published"), None: _red("never built")}
     for name, facts in state["publish_sets"].items():
         tests = f"{facts.get('tests_passed') or 0} tests passed, {facts.get('tests_failed') or 0} failed"
-        console.print(f"  {name:<12} {words[facts['last']]}, {tests}")
-    console.print("[bold]Files written[/]")
+        click.echo(f"  {name:<12} {words[facts['last']]}, {tests}")
+    click.secho("Files written", bold=True)
     for file, count in files.items():
-        console.print(f"  {os.path.relpath(file)}  {count:,} rows")
+        click.echo(f"  {os.path.relpath(file)}  {count:,} rows")
     for problem in problems:
-        console.print(f"[red]Failed:[/] {problem}")
-    console.print(
+        click.echo(f"{_red('Failed:')} {problem}")
+    click.echo(
         f"Took {seconds:.0f} s. Next: `make dev` (Dagster's page), `make docs` (documentation), `warehouse url` "
         "(connect), `make stop`."
     )
+
+
+def _red(words: str) -> str:
+    return click.style(words, fg="red")

@@ -13,7 +13,6 @@ import psycopg2
 from dotenv import load_dotenv
 
 from ingestion.contracts import ROOT, read_contracts
-from warehouse import vault
 from warehouse.access import read_access, read_reidentification
 
 SERVICES = ("svc_loader", "svc_dbt", "svc_match", "svc_dagster")
@@ -70,8 +69,10 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
         if start:
             _set_up(os.environ["WAREHOUSE_URL"], passwords, systems, apply_access)
             if not configured or demo:
+                from warehouse.vault import adopt_key
+
                 with closing(connect(os.environ["WAREHOUSE_URL"])) as connection:
-                    vault.adopt_key(connection)
+                    adopt_key(connection)
         _default(_service_variables(os.environ["WAREHOUSE_URL"], passwords))
     if start and (demo or not configured):
         from demo import systems
@@ -189,11 +190,12 @@ def _passwords() -> dict[str, str]:
     """Each login's password: READER_PASSWORD_<LOGIN>, or generated once and kept, readable by this account only."""
     file = home() / "passwords.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
-    everybody = {*SERVICES, *logins()}
+    people = logins()
+    everybody = {*SERVICES, *people}
     if new := {login: secrets.token_urlsafe(24) for login in sorted(everybody - set(kept))}:
         draft = file.with_suffix(".new")
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(kept | new))
         draft.replace(file)
-    given = {login: os.environ.get(f"READER_PASSWORD_{login.upper()}") for login in logins()}
+    given = {login: os.environ.get(f"READER_PASSWORD_{login.upper()}") for login in people}
     return {**{login: (kept | new)[login] for login in everybody}, **{k: v for k, v in given.items() if v}}

@@ -18,8 +18,7 @@ from sqlglot.optimizer.scope import Scope, build_scope
 from sqlglot.schema import MappingSchema
 
 from ingestion.commit import HISTORY
-from ingestion.contracts import ROOT, token_columns
-from ingestion.standards import beside
+from ingestion.contracts import ROOT, beside, token_columns
 from ingestion.tables import PLACE
 
 DATED = ("dbt_valid_from", "dbt_valid_to")  # what a snapshot adds, of what anybody reads

@@ -15,6 +15,7 @@ from ingestion.commit import destroy_identities, has_landed, keep_identities, st
 from ingestion.contracts import System, Table
 from ingestion.pipeline import BUILD_LOCK
 from ingestion.privacy import Keys, Splitter, identity, standardised
+from warehouse.environment import WarehouseError
 
 CHUNK = 5_000  # records that are opened at a time
 MATCHED = [  # where matching holds tokens of people
@@ -23,7 +24,7 @@ MATCHED = [  # where matching holds tokens of people
 ]
 
 
-class VaultError(Exception):
+class VaultError(WarehouseError):
     """What cannot be done with the vault, in words for the person who asked."""
 
 

@@ -1,0 +1,1 @@
+"""The suite: see tests/README.md."""

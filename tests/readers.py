@@ -1,0 +1,71 @@
+"""What readers do and may do: what access.yml gives each login, reading as one, and what the usage mart says of it."""
+
+from contextlib import closing
+
+import psycopg2
+from psycopg2 import sql
+
+from tests.support import Warehouse
+from warehouse.access import read_access, read_reidentification
+from warehouse.environment import publish_sets
+
+SETS = publish_sets()
+ACCESS = read_access(SETS)
+CASEWORKERS = read_reidentification().logins
+LOGINS = sorted({grant["login"] for name, access in ACCESS.items() for grant in access.grants(name)} | {*CASEWORKERS})
+REDDITCH = "pbi_highways_redditch"
+SOUGHT = "999 123 4567"  # what a statement may look for: an NHS number, of those that are never given to anybody
+
+
+def may_read(login: str, schema: str, table: str, columns: list[str], kind: str) -> tuple[bool, dict[str, list[str]]]:
+    """Whether a login reads a table, and {column: values} where it reads some rows only, as access.yml has it."""
+    access = ACCESS.get(schema)
+    if access and login in access.readers:
+        return True, {}
+    for scope in access.row_scopes if access else []:
+        if login in scope.readers and kind in "rp":
+            if scope.column in columns:
+                return True, {scope.column: scope.values}
+            return table in scope.whole_tables, {}
+    return False, {}
+
+
+def ask(warehouse: Warehouse, application: str, login: str, *statements: str) -> None:
+    """Runs statements with a reader's login; those to which the right is lacking are refused."""
+    with closing(psycopg2.connect(warehouse.reader_url(login), application_name=application)) as connection:
+        connection.autocommit = True
+        for statement in statements:
+            try:
+                connection.cursor().execute(statement)
+            except psycopg2.errors.InsufficientPrivilege:
+                continue
+
+
+def read_log(warehouse: Warehouse) -> None:
+    """Loads the server's log and publishes the set that is made from it."""
+    warehouse.load("serverlog")
+    warehouse.build("usage")
+
+
+def reads(warehouse: Warehouse, application: str) -> list[tuple]:
+    """The mart's reads by one application, in their order, as information governance sees them."""
+    return warehouse.sql(
+        "select login_name, publish_set, table_name, is_refused from usage.fct_mart_reads "
+        "where application_name = %s order by read_at, table_name",
+        (application,),
+        url=warehouse.reader_url("pbi_information_governance"),
+    )
+
+
+def holding(warehouse: Warehouse, words: str) -> set[str]:
+    """The schemas in which any row of any table holds the words."""
+    tables = warehouse.sql(
+        "select table_schema, table_name from information_schema.tables "
+        "where table_schema not in ('pg_catalog', 'information_schema')"
+    )
+    query = "select exists (select from {} as t where t::text like %s)"
+    return {
+        schema
+        for schema, table in tables
+        if warehouse.sql(sql.SQL(query).format(sql.Identifier(schema, table)), (f"%{words}%",))[0][0]
+    }

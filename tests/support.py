@@ -1,0 +1,447 @@
+"""What the tests share: the demo county, built once and copied; empty warehouses; and ways to look at both."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, redirect_stdout, suppress
+from functools import cache
+from io import StringIO
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+from click.testing import CliRunner
+from filelock import FileLock
+from govuk_bank_holidays.bank_holidays import BankHolidays
+
+from demo import postgres, systems
+from ingestion.contracts import System, read_contracts
+from warehouse import environment
+
+ROOT = Path(__file__).resolve().parents[1]
+REAL_DATA = ROOT.parent / "shared" / "data"
+NO_DATA = "the published data are not beside this checkout: ../shared/data"
+needs_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason=NO_DATA)
+HOLIDAYS = {
+    holiday["date"] for holiday in BankHolidays(use_cached_holidays=True).get_holidays(division="england-and-wales")
+}
+CONFIGURED = {
+    *filter(None, (system.location for system in read_contracts().values())),
+    *("LOADER_URL", "VAULT_URL", "OUTBOX", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL"),
+    *("OPEN311_TOKEN_URL", "OPEN311_CLIENT_ID", "OPEN311_CLIENT_SECRET"),
+}
+OWN_PROCESS = {"run", "exec", "dev", "docs", "erase", "rotate"}  # what runs Dagster or becomes another program
+PATIENCE = 900  # seconds for one command, on a machine that does other work too
+
+
+def bare_environment(**variables: str) -> dict[str, str]:
+    """The environment without anything that says where a warehouse or a source is, and these variables."""
+    prefixes = ("DBT_", "WAREHOUSE_")
+    kept = {k: v for k, v in os.environ.items() if k not in CONFIGURED and not k.startswith(prefixes)}
+    return kept | {"COLUMNS": "200"} | variables
+
+
+@contextmanager
+def environment_of(variables: dict[str, str]) -> Iterator[None]:
+    """These variables, and no others, as the environment of this process while the block lasts."""
+    kept = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(variables)
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def rows(url: str, query: str, values: tuple = (), role: str | None = None, **options: str) -> list[tuple]:
+    """The answer to a query, as the URL's login or with another role's rights; what the query did is committed."""
+    with closing(psycopg2.connect(url, **options)) as connection, connection, connection.cursor() as cursor:
+        if role:
+            cursor.execute(f'set role "{role}"')
+        cursor.execute(query, values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def manifest_folder() -> Path:
+    return Path(os.environ["WAREHOUSE_TESTS"]) / "manifest"
+
+
+def files_holding(folders: Iterable[Path], *values: bytes) -> set[Path]:
+    """The files below the folders that hold any of the values; a server may remove some of its own meanwhile."""
+    found = set()
+    for path in (path for folder in folders for path in folder.rglob("*")):
+        with suppress(FileNotFoundError, IsADirectoryError):
+            content = b"" if path.is_symlink() else path.read_bytes()
+            if any(value in content for value in values):
+                found.add(path)
+    return found
+
+
+@cache
+def manifest():
+    """dbt's manifest of the checkout, as dbt keeps it: what runs with it need not parse the project again."""
+    from dbt.cli.main import dbtRunner
+
+    folder = manifest_folder()
+    paths = {"project-dir": ROOT, "profiles-dir": ROOT, "target-path": folder, "log-path": folder}
+    words = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+    with FileLock(folder.with_suffix(".lock")), environment_of(bare_environment()):
+        parsed = dbtRunner().invoke(["--quiet", "parse", *words])
+    assert parsed.success, parsed.exception
+    return parsed.result
+
+
+class Warehouse:
+    """A warehouse in a folder of its own, driven by its commands as a person would."""
+
+    def __init__(self, home: Path, root: Path = ROOT, **variables: str):
+        self.home, self.root, self.places = home, root, {}
+        own = {"WAREHOUSE_HOME": str(home), "PYTHONPATH": str(root), "DEMO_PEOPLE": "1000"}
+        self.environment = bare_environment(**own) | variables
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-c", "from warehouse.cli import main; main()", *words]
+
+    def __call__(self, *words: str, expect: int = 0, typed: str = "", **variables: str) -> str:
+        """Runs `warehouse <words>`; returns what it printed, and fails where its exit status is not `expect`.
+
+        In this process, but for commands that start Dagster or another program, and those of a copied repository.
+        """
+        if self.root != ROOT or OWN_PROCESS & {*words}:
+            return self.process(*words, expect=expect, typed=typed, **variables)
+        from warehouse.cli import main
+
+        with environment_of(self.environment | variables):
+            done = CliRunner().invoke(main, words, input=typed, prog_name="warehouse")
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == expect, f"warehouse {' '.join(words)}: exit {done.exit_code}\n{done.output}"
+        return done.output
+
+    def process(self, *words: str, expect: int = 0, typed: str = "", **variables: str) -> str:
+        """The same in a process of its own."""
+        done = subprocess.run(
+            self.command(*words),
+            cwd=self.root,
+            env=self.environment | variables,
+            input=typed,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert done.returncode == expect, f"warehouse {' '.join(words)}: exit {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    @contextmanager
+    def entered(self, **variables: str) -> Iterator[None]:
+        """This process in the environment of `warehouse exec`, while the block lasts; the server has to run."""
+        with environment_of(self.environment | variables):
+            environment.prepare(start=False)
+            yield
+
+    def dbt(self, *words: str, expect: int = 0) -> str:
+        """Runs dbt in this process; returns what it printed. The checkout's manifest serves unless it has `--vars`."""
+        from dbt.cli.main import dbtRunner
+
+        kept, printed = None if "--vars" in words else manifest(), StringIO()
+        with self.entered(), redirect_stdout(printed):
+            result = dbtRunner(manifest=kept).invoke([*words, "--project-dir", str(ROOT)])
+        status = 0 if result.success else 2 if result.exception else 1
+        said = f"{printed.getvalue()}\n{result.exception or ''}"
+        assert status == expect, f"dbt {' '.join(words)}: exit {status}\n{said}"
+        return said
+
+    def build(self, *publish_sets: str, upstream: bool = True, expect: int = 0) -> str:
+        """Builds and tests publish sets, with what they are made from, and publishes them."""
+        chosen = [f"{'+' * upstream}path:dbt_project/models/marts/{name}" for name in publish_sets]
+        words = ("build", "--exclude-resource-type", "unit_test", "--select", *chosen)
+        return self.dbt(*words, expect=expect)
+
+    def load(self, system: str, **variables: str) -> dict[str, int]:
+        """Loads a system; returns {table: rows landed}. Raises SourceError."""
+        from ingestion.pipeline import load_system
+
+        with self.entered(**self.places | variables):
+            return {landing.table: landing.rows for landing in load_system(read_contracts()[system])}
+
+    @property
+    def url(self) -> str:
+        if not hasattr(self, "_url"):
+            self._url = self("url").strip()
+        return self._url
+
+    def reader_url(self, login: str) -> str:
+        return self("url", "--reader", login).strip()
+
+    @property
+    def status(self) -> dict:
+        return json.loads(self("status", "--json"))
+
+    def sql(self, query: str, values: tuple = (), role: str | None = None, url: str | None = None) -> list[tuple]:
+        """Runs a query as the administrator, or with another role's rights; returns its rows."""
+        return rows(url or self.url, query, values, role)
+
+    def source(self, database: str) -> str:
+        """The administrator's URL of a source's database of the demo county."""
+        return f"{self.url.rsplit('/', 1)[0]}/{database}"
+
+    def findings(self, system: str) -> list[tuple[str, str, str, str]]:
+        """What the data-quality steward sees of a system: raw table, key of the record, column and code of the rule."""
+        return self.sql(
+            "select raw_table, record_key, column_name, rule_code from quality.fct_findings where raw_table like %s",
+            (f"raw_{system}.%",),
+            url=self.reader_url("pbi_data_quality"),
+        )
+
+    def faults(self, system: str) -> list[tuple[str, str, str, str]]:
+        """The same of the faults that the demo county has put there on purpose."""
+        rows = self.rows(f"truth/{system}.faults.csv")
+        return [(row["raw_table"], row["record_key"], row["column_name"], row["rule_code"]) for row in rows]
+
+    def rows(self, pattern: str) -> list[dict[str, str]]:
+        """The rows of the CSVs below the working folder that the pattern names, file by file."""
+        files = sorted(self.home.glob(pattern))
+        return [row for file in files for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines(True))]
+
+    def figures(self) -> dict[str, tuple]:
+        """Rows and a hash of the content of every table that readers see, and of every raw table.
+
+        The server's own log, and what is made from it, are left out: looking changes them.
+        """
+        tables = self.sql(
+            "select table_schema, table_name from information_schema.tables "
+            "where table_schema = any(%s) or table_schema ~ '^raw_[a-z0-9]+$' "
+            "and table_schema <> 'raw_serverlog' order by 1, 2",
+            ([name for name in environment.publish_sets() if name != "usage"],),
+        )
+        counts = (
+            f"select '{schema}.{table}', count(*), sum(('x' || left(md5(to_jsonb(t)::text), 8))::bit(32)::bigint) "
+            f'from "{schema}"."{table}" as t'
+            for schema, table in tables
+        )
+        return {name: (count, content) for name, count, content in self.sql(" union all ".join(counts))}
+
+    def remove(self) -> None:
+        """Ends its servers at once, and removes its folder."""
+        systems.stop(self.home)
+        if running := postgres.status(self.home):
+            os.kill(running["pid"], signal.SIGQUIT)  # nobody needs what it has not yet written
+            psutil.wait_procs([psutil.Process(running["pid"])], timeout=60)
+        state = self.home / "postgres.json"
+        if state.exists() and (elsewhere := json.loads(state.read_text()).get("home")):
+            shutil.rmtree(elsewhere)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+class SharedWarehouse(Warehouse):
+    """The county that many tests read and none may change: the administrator's queries are read-only."""
+
+    def sql(self, query: str, values: tuple = (), role: str | None = None, url: str | None = None) -> list[tuple]:
+        options = {} if url else {"options": "-c default_transaction_read_only=on"}
+        return rows(url or self.url, query, values, role, **options)
+
+
+def build_county(folder: Path) -> None:
+    """The demo county's first run, in `folder`/county, stopped; `folder`/printed.txt is what the run printed.
+
+    `folder`/failed.txt is there instead where it failed.
+    """
+    county = Warehouse(folder / "county")
+    try:
+        printed = county.process("run")
+        county.sql("checkpoint")
+        (folder / "printed.new").write_text(printed, encoding="utf-8")
+    except BaseException as error:
+        (folder / "failed.txt").write_text(str(error), encoding="utf-8")
+        raise
+    finally:
+        systems.stop(county.home)
+        postgres.stop(county.home)
+    data = county.home / "postgres"
+    reset = postgres._run(postgres._binaries(county.home) / "pg_resetwal", "-D", data)  # half of the data otherwise
+    assert reset.returncode == 0, reset.stderr
+    for scraps in ("target/compiled", "target/run"):
+        shutil.rmtree(county.home / scraps, ignore_errors=True)
+    (folder / "printed.new").rename(folder / "printed.txt")
+
+
+def copy_county(built: Path, home: Path, kind: type[Warehouse] = Warehouse) -> Warehouse:
+    """A copy of the built county that runs on ports of its own; the copy's `remove` ends it."""
+    subprocess.run(["cp", "-a", built / "county", home], check=True)
+    (home / "postgres.lock").unlink(missing_ok=True)
+    county = kind(home)
+    with environment_of(county.environment):
+        environment.prepare()
+        county.places = {name: os.environ[name] for name in CONFIGURED & os.environ.keys()}
+    return county
+
+
+TRIALS = ("raw_trial", "raw_twin")
+
+
+def trial_system(*tables: dict, **changes: object) -> System:
+    """The contract of a system `raw_trial`, with `tables` ({name, columns: {name: type}, identifiers, load, …})."""
+    declared = []
+    for table in tables:
+        described = {"description": "A column.", "privacy": "none"}
+        columns = [{"name": name, "data_type": kind} | described for name, kind in table["columns"].items()]
+        for column in columns:
+            if kind := table.get("identifiers", {}).get(column["name"]):
+                column |= {"privacy": "identifier", "identifier": kind}
+            column["of"] = table.get("of", {}).get(column["name"], [])
+        rest = {name: value for name, value in table.items() if name not in ("identifiers", "of")}
+        declared.append({"description": "One row per row."} | rest | {"columns": columns})
+    day = {"count": 1, "period": "day"}
+    return System.model_validate(
+        {
+            "name": "raw_trial",
+            "description": "A system on trial.",
+            "kind": "database",
+            "location": "TRIAL_AT",
+            "schedule": "0 6 * * *",
+            "time_zone": "Europe/London",
+            "information_asset_owner": "Somebody",
+            "data_owner": "Somebody",
+            "purpose": "Trying",
+            "lawful_basis": "None is needed",
+            "retention": "P1D",
+            "sharing": "None",
+            "freshness": {"warn_after": day, "error_after": day},
+            "tables": declared,
+        }
+        | changes
+    )
+
+
+class Trial:
+    """An empty warehouse with systems, `raw_trial` and `raw_twin`, whose source a test fills; loads in this process."""
+
+    def __init__(self, url: str, home: Path, variables: dict[str, str]):
+        self.url, self.place, self.home = url, f"{url}_source", home
+        self.environment = variables | {"WAREHOUSE_HOME": str(home), "WAREHOUSE_URL": url}
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """This process in the environment of the warehouse, while the block lasts."""
+        with environment_of(self.environment):
+            environment.prepare(start=False)
+            yield
+
+    def sql(self, query: str, values: tuple = (), url: str | None = None, role: str | None = None) -> list[tuple]:
+        """Runs a query on the warehouse as the administrator, or with another role's rights; returns its rows."""
+        return rows(url or self.url, query, values, role)
+
+    def source(self, query: str, values: tuple = ()) -> list[tuple]:
+        """Runs a query on the source database."""
+        return self.sql(query, values, url=self.place)
+
+    def load(self, *tables: dict, at: str | None = None, redrive: bool = False, **changes: object) -> list:
+        """Loads the system; its source is the source database, or what is `at`."""
+        from ingestion.pipeline import load_system
+
+        os.environ["TRIAL_AT"] = at or self.place.replace("postgresql://", "postgresql+psycopg2://")
+        return load_system(trial_system(*tables, **changes), redrive=redrive)
+
+
+class TrialServer:
+    """A server without the demo county; each trial has databases of its own there, copied from an empty warehouse."""
+
+    def __init__(self, folder: Path):
+        from warehouse import vault
+
+        self.folder, self.count = folder, 0
+        self.environment = bare_environment(WAREHOUSE_HOME=str(folder), DLT_PROJECT_DIR=str(ROOT))
+        with environment_of(self.environment):
+            self.url = os.environ["WAREHOUSE_URL"] = postgres.start(folder)
+            environment.prepare(systems=TRIALS)
+            with closing(psycopg2.connect(self.url)) as connection:
+                vault.adopt_key(connection)
+
+    @contextmanager
+    def trial(self) -> Iterator[Trial]:
+        """An empty warehouse with an empty source; both are dropped at the end."""
+        self.count += 1
+        server, name = self.url.rsplit("/", 1)[0], f"trial_{self.count}"
+        home = self.folder / name
+        home.mkdir(mode=0o755)
+        for secret in ("passwords.json", "vault.key"):
+            shutil.copy2(self.folder / secret, home)
+        with closing(psycopg2.connect(f"{server}/postgres")) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
+            cursor.execute(f"create database {name} template warehouse")
+            cursor.execute(f"create database {name}_source template template0")
+            cursor.execute(  # rights on a database are not copied with it
+                "update pg_database set datacl = (select datacl from pg_database where datname = 'warehouse') "
+                "where datname = %s",
+                [name],
+            )
+            try:
+                yield Trial(f"{server}/{name}", home, self.environment)
+            finally:
+                cursor.execute(f"drop database {name} with (force)")
+                cursor.execute(f"drop database {name}_source with (force)")
+                shutil.rmtree(home)
+
+
+class Published:
+    """Files that others have published, loaded through the contracts as they are, and what the rules find in them."""
+
+    SYSTEMS = ("ssda903", "regulatory", "fixmystreet")
+
+    def __init__(self, trial: Trial):
+        from ingestion.pipeline import load_system
+
+        self.trial, contracts = trial, read_contracts()
+        load_system(contracts["reference"], {"bank_holidays"})
+        with pytest.MonkeyPatch.context() as patch:
+            for name in self.SYSTEMS:
+                patch.setenv(contracts[name].location, str(REAL_DATA))
+            self.landings = {name: load_system(contracts[name]) for name in self.SYSTEMS}
+        models = [f"+int_{name}_columns_checked" for name in self.SYSTEMS]
+        warehouse = Warehouse(trial.home, WAREHOUSE_URL=trial.url)
+        warehouse.dbt("build", "--select", *models, "--exclude-resource-type", "unit_test")
+
+    def told(self, section: str) -> str:
+        """What docs/data_quality.md says under that heading."""
+        text = (ROOT / "docs/data_quality.md").read_text(encoding="utf-8")
+        return text.split(f"\n## {section}\n")[1].split("\n## ")[0]
+
+    def findings(self, system: str, section: str) -> Counter[tuple[str, str, str]]:
+        """How many values break a rule, by table, column and rule; these are the figures in docs/data_quality.md.
+
+        Its table in that section names everything that was found, and may name what was not (0).
+        """
+        values, broken = Counter(), Counter()
+        for table, column, rule, number in self.trial.sql(
+            f"select split_part(raw_table, '.', 2), replace(column_name, '_', ''), rule_code, value_count::integer "
+            f"from conformed.int_{system}_columns_checked"
+        ):
+            values[table, column] += number
+            if rule:
+                broken[table, column, rule] += number
+        told = {
+            (table, heading.lower().replace("_", ""), rule): tuple(int(figure.replace(",", "")) for figure in figures)
+            for table, heading, rule, *figures in re.findall(
+                r"^\| (\w+) \| (\w+) \| (\w{3}\d\d) [^|]+ \| ([\d,]+) \| ([\d,]+) \|$", self.told(section), re.M
+            )
+        }
+        assert told == {key: (values[key[:2]], broken[key]) for key in {*told, *broken}}
+        return broken

@@ -1,0 +1,12 @@
+"""What the console script imports."""
+
+import subprocess
+import sys
+
+HEAVY = {"dagster", "dlt", "duckdb", "numpy", "pyarrow", "rich", "splink", "sqlalchemy"}
+
+
+def test_the_console_script_imports_no_heavy_package_before_a_command_needs_it() -> None:
+    code = f"import sys, warehouse.cli; print(*sorted({HEAVY} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
