@@ -99,7 +99,7 @@ def _described(name: str, source_name: str, source: sa.Table, dialect: str) -> F
         table.meta["source_table"] = source_name
     names = unique(snake_case(column.name) or f"column_{place}" for place, column in enumerate(source.columns, 1))
     for column_name, column in zip(names, source.columns, strict=True):
-        data_type, guess = _contract_type(column.type, dialect)
+        data_type, guess = contract_type(column.type, dialect)
         if data_type is None:
             table.left_out[column.name] = guess
             continue
@@ -130,7 +130,7 @@ def _key(source: sa.Table) -> tuple[list[str], str | None]:
     return min(keys, key=lambda names: (len(names), names), default=[]), "guessed: unique at the source"
 
 
-def _contract_type(kind: Any, dialect: str) -> tuple[str | None, Any]:
+def contract_type(kind: Any, dialect: str) -> tuple[str | None, Any]:
     """The contract's type for a database's, and what of it is a guess; no type and why, where it is not read."""
     if isinstance(kind, sa.types.NullType):
         return None, "its type is not known"
@@ -142,7 +142,7 @@ def _contract_type(kind: Any, dialect: str) -> tuple[str | None, Any]:
         return "boolean", None
     if isinstance(kind, sa.Float):
         return "double precision", None
-    if isinstance(kind, sa.Integer):
+    if isinstance(kind, sa.Integer) and not isinstance(kind, sa.Numeric):  # Oracle's NUMBER is both
         return "numeric(20,0)" if isinstance(kind, mysql.BIGINT) and kind.unsigned else "bigint", None
     if isinstance(kind, sa.Numeric):
         precision, scale = kind.precision, kind.scale or 0

@@ -20,15 +20,17 @@ import pymysql
 import pytest
 import sqlalchemy as sa
 import yaml
-from conftest import ROOT, Trial, Warehouse
 from jsonschema import Draft202012Validator
+from sqlalchemy.dialects import mssql, oracle
 from sqlfluff.core import dialect_selector
-from test_databases import MARIADB, ask, mariadb  # noqa: F401  the server that its tests start too
 
 from ingestion import schema
 from ingestion.contracts import ContractError, SourceError, System, read_contracts
+from ingestion.discovery import contract_type
 from ingestion.pipeline import load_system
 from ingestion.scaffold import add_source
+from tests.support import ROOT, Trial, Warehouse
+from tests.test_databases import ask, mariadb, needs_mariadb  # noqa: F401  the server that its tests start too
 
 DECISIONS = {
     "privacy: TODO": "privacy: none",
@@ -346,7 +348,7 @@ def test_only_the_tables_that_are_named_are_declared(trial: Trial, staging: Path
     trial.source("drop schema elsewhere cascade; drop schema other cascade")
 
 
-@pytest.mark.skipif(not MARIADB, reason="no MariaDB server is installed")
+@needs_mariadb
 def test_what_is_loaded_from_mariadb_is_what_it_holds(trial: Trial, mariadb: str, staging: Path) -> None:  # noqa: F811
     ask(
         mariadb,
@@ -403,6 +405,30 @@ def copy(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.parametrize(
+    ("dialect", "kind", "data_type"),
+    [
+        ("mssql", mssql.DATETIME2(), "timestamptz"), ("mssql", mssql.DATETIMEOFFSET(), "timestamptz"),
+        ("mssql", mssql.SMALLDATETIME(), "timestamptz"), ("mssql", mssql.DATE(), "date"),
+        ("mssql", mssql.TIME(), "text"), ("mssql", mssql.MONEY(), "numeric(19,4)"), ("mssql", mssql.BIT(), "boolean"),
+        ("mssql", mssql.TINYINT(), "bigint"), ("mssql", mssql.UNIQUEIDENTIFIER(), "text"),
+        ("mssql", mssql.NVARCHAR(20), "text"), ("mssql", mssql.XML(), "text"),
+        ("mssql", mssql.REAL(), "double precision"), ("mssql", mssql.DECIMAL(38, 10), "numeric(38,10)"),
+        ("mssql", mssql.VARBINARY(), None), ("mssql", mssql.ROWVERSION(), None), ("mssql", sa.types.NullType(), None),
+        ("oracle", oracle.NUMBER(10, 0), "bigint"), ("oracle", oracle.NUMBER(12, 2), "numeric(12,2)"),
+        ("oracle", oracle.NUMBER(), "text"), ("oracle", oracle.DATE(), "timestamptz"),
+        ("oracle", oracle.CLOB(), "text"), ("oracle", oracle.TIMESTAMP(), "timestamptz"),
+        ("oracle", oracle.VARCHAR2(9), "text"), ("oracle", oracle.BLOB(), None),
+        ("oracle", oracle.BINARY_DOUBLE(), "double precision"), ("oracle", oracle.RAW(16), None),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_types_of_sql_server_and_oracle_have_the_contract_type_that_holds_their_values(
+    dialect: str, kind: sa.types.TypeEngine, data_type: str | None
+) -> None:
+    assert contract_type(kind, dialect)[0] == data_type
+
+
 # what SQL or YAML has a meaning for
 AWKWARD = (
     "name type date order user value year time status position comment end group desc offset row interval values key "
@@ -436,7 +462,7 @@ def test_what_is_written_builds_and_passes_make_check(trial: Trial, copy: Path, 
     target = str(copy / ".warehouse/target")  # where dbt-bouncer looks
     warehouse = Warehouse(trial.home, copy, WAREHOUSE_URL=trial.url, DBT_TARGET_PATH=target)
     paths = [f"path:dbt_project/models/staging/{name}" for name in systems]
-    printed = warehouse.dbt("build", "--select", *paths)
+    printed = warehouse("exec", "--", "dbt", "build", "--select", *paths)
     assert re.search(r"PASS=\d+ WARN=0 ERROR=0 SKIP=0", printed)
     found = trial.sql("select to_jsonb(a) from staging.stg_trial__awkwards as a order by crossing_number")
     assert [{*words, *"x"} - {*row.values()} for (row,) in found] == [set(), {"x"}]
