@@ -99,7 +99,7 @@ def _described(name: str, source_name: str, source: sa.Table, dialect: str) -> F
         table.meta["source_table"] = source_name
     names = unique(snake_case(column.name) or f"column_{place}" for place, column in enumerate(source.columns, 1))
     for column_name, column in zip(names, source.columns, strict=True):
-        data_type, guess = _contract_type(column.type, dialect)
+        data_type, guess = contract_type(column.type, dialect)
         if data_type is None:
             table.left_out[column.name] = guess
             continue
@@ -118,21 +118,19 @@ def _described(name: str, source_name: str, source: sa.Table, dialect: str) -> F
 
 
 def _key(source: sa.Table) -> tuple[list[str], str | None]:
-    """The primary key's columns, or else those of the shortest unique index that is always filled."""
+    """The primary key's columns, or else those of the shortest unique constraint or index that is always filled."""
     if primary := [column.name for column in source.primary_key]:
         return primary, None
-    unique = [
-        [column.name for column in index.columns]
-        for index in source.indexes
-        if index.unique
-        and len(index.expressions) == len(index.columns)
-        and all(not column.nullable for column in index.columns)
-        and index.dialect_options["postgresql"].get("where") is None
-    ]
-    return min(unique, key=lambda names: (len(names), names), default=[]), "guessed: unique at the source"
+    unique = [[*each.columns] for each in source.constraints if isinstance(each, sa.UniqueConstraint)]
+    for index in source.indexes:
+        is_whole = index.dialect_options["postgresql"].get("where") is None
+        if index.unique and is_whole and len(index.expressions) == len(index.columns):
+            unique.append([*index.columns])
+    keys = [[column.name for column in columns] for columns in unique if not any(c.nullable for c in columns)]
+    return min(keys, key=lambda names: (len(names), names), default=[]), "guessed: unique at the source"
 
 
-def _contract_type(kind: Any, dialect: str) -> tuple[str | None, Any]:
+def contract_type(kind: Any, dialect: str) -> tuple[str | None, Any]:
     """The contract's type for a database's, and what of it is a guess; no type and why, where it is not read."""
     if isinstance(kind, sa.types.NullType):
         return None, "its type is not known"
@@ -144,7 +142,7 @@ def _contract_type(kind: Any, dialect: str) -> tuple[str | None, Any]:
         return "boolean", None
     if isinstance(kind, sa.Float):
         return "double precision", None
-    if isinstance(kind, sa.Integer):
+    if isinstance(kind, sa.Integer) and not isinstance(kind, sa.Numeric):  # Oracle's NUMBER is both
         return "numeric(20,0)" if isinstance(kind, mysql.BIGINT) and kind.unsigned else "bigint", None
     if isinstance(kind, sa.Numeric):
         precision, scale = kind.precision, kind.scale or 0

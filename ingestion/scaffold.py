@@ -12,6 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 import yaml
+from sqlalchemy.dialects import postgresql
 
 from ingestion.contracts import GRAIN, ROOT, STAGING, TODO, ContractError
 from ingestion.discovery import FoundTable, from_database, from_files, unique
@@ -99,6 +100,10 @@ def _scalar(text: str, flow: bool = False) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def _listed(texts: list[str]) -> str:
+    return f"[{', '.join(_scalar(text, flow=True) for text in texts)}]"
+
+
 def _comment(text: str | None) -> str:
     return f"  # {text}" if text else ""
 
@@ -140,16 +145,16 @@ def _table_yaml(table: FoundTable) -> str:
     description = f"{_sentence(table.description or 'TODO')} {GRAIN} {' and '.join(table.key) or 'TODO'}."
     meta = [f"load: {'merge' if table.cursor else 'replace'}"]
     if table.key:
-        meta.append(f"key: [{', '.join(table.key)}]{_comment(table.key_guess)}")
+        meta.append(f"key: {_listed(table.key)}{_comment(table.key_guess)}")
     if table.cursor:
-        meta.append(f"cursor: {table.cursor}  # guessed: every change of a row has to set it")
+        meta.append(f"cursor: {_scalar(table.cursor)}  # guessed: every change of a row has to set it")
     dated = _comment("guessed: the digits change" if "[0-9]*" in table.meta.get("files", "") else None)
     meta += [f"{name}: {_scalar(value)}{dated if name == 'files' else ''}" for name, value in table.meta.items()]
     if table.left_out:
         meta.append("left_out:")
         meta += [f"  - {_scalar(name)}{_comment(why)}" for name, why in table.left_out.items()]
     lines = [
-        f"      - name: {table.name}",
+        f"      - name: {_scalar(table.name)}",
         f"        description: {_scalar(description)}",
         "        config:",
         "          meta:",
@@ -162,7 +167,7 @@ def _table_yaml(table: FoundTable) -> str:
             if value
         ]
         lines += [
-            f"          - name: {column.name}",
+            f"          - name: {_scalar(column.name)}",
             f"            data_type: {column.data_type}{_comment(column.guess)}",
             f"            description: {_scalar(column.description or 'TODO')}",
             f"            config: {{meta: {{{', '.join(['privacy: TODO', *of_column])}}}}}",
@@ -195,7 +200,7 @@ def _staging_columns(table: FoundTable) -> list[_Staged]:
     from sqlfluff.core import dialect_selector
 
     dialect = dialect_selector("postgres")
-    reserved = {word.lower() for word in dialect.sets("reserved_keywords")}
+    reserved = {word.lower() for word in dialect.sets("reserved_keywords")} | postgresql.base.RESERVED_WORDS
     words = reserved | {word.lower() for word in dialect.sets("unreserved_keywords")} | {"id"}
     entity = _singular(table.name)
     staged = []
@@ -245,10 +250,10 @@ def _model_yaml(system: str, model: str, table: FoundTable, columns: list[_Stage
     lines = ["models:", f"  - name: {model}", f"    description: {_scalar(description)}"]
     if len(unique) > 1:
         lines += ["    data_tests:", "      - unique_combination:"]
-        lines.append(f"          arguments: {{columns: [{', '.join(unique)}]}}")
+        lines.append(f"          arguments: {{columns: {_listed(unique)}}}")
     lines.append("    columns:")
     for column in columns:
-        lines += [f"      - name: {column.name}", f"        description: {_scalar(column.description)}"]
+        lines += [f"      - name: {_scalar(column.name)}", f"        description: {_scalar(column.description)}"]
         tests = ["unique"] if unique == [column.name] else []
         tests += ["not_null"] if column.name in (key or unique[:2] * table.has_files) else []
         if tests:

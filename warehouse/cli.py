@@ -444,14 +444,13 @@ def add(system: str, location: str | None, tables: tuple[str, ...], schema: str 
     if not (found := location or next(filter(None, map(os.environ.get, variables)), None)):
         raise click.UsageError(f"give a URL, a folder or a file, or set {' or '.join(variables)}")
     added = add_source(system, found, tables, schema)
-    click.echo(
-        f"Wrote {added.folder}: a contract of {len(added.tables)} tables ({', '.join(added.tables)}) and their models."
-    )
+    password = ", with the password in the place of ***" if "***" in added.value else ""
+    click.echo(f"Wrote {added.folder}: the contract and the staging models of {', '.join(added.tables)}.")
     click.echo("Next:")
     click.echo(f"1. Replace each TODO in {added.contract} ({added.todos} lines), and check what is marked `guessed`.")
-    click.echo(f"2. Put into .env, with the password in the place of ***:\n   {added.variable}={added.value}")
+    click.echo(f"2. Put this line into .env{password}:\n   {added.variable}={added.value}")
     click.echo(f"   Name {added.variable} in .env.example too, with a harmless value.")
-    click.echo("3. make check, then make run")
+    click.echo("3. `make check`, then `make run`.")
 
 
 @main.command()
