@@ -303,7 +303,7 @@ def _gives_way(connection: Any) -> Iterator[None]:
             while True:
                 waiting = "select exists (select from pg_locks where not granted and %s = any(pg_blocking_pids(pid)))"
                 cursor.execute(waiting, [connection.info.backend_pid])
-                if cursor.fetchone()[0]:
+                if cursor.fetchone() == (True,):
                     connection.cancel()
                 if done.wait(PATIENCE):
                     return
