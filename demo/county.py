@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TextIO, TypeVar
 
 from demo.people import Household, households
 from demo.places import Address, Street, streets
@@ -21,10 +21,20 @@ from demo.places import Address, Street, streets
 COUNCIL = ("Worcestershire County Council", "http://opendatacommunities.org/id/county-council/worcestershire")
 FAULTS = "raw_table,record_key,column_name,rule_code,value_before"
 RECORDS = "raw_table,record_key,person,address,edits"
-Row = TypeVar("Row", bound=tuple)
 Chosen = TypeVar("Chosen")
 # a column, and what stands there then: a format of the row's fields, or what a function (of chance, row) gives
 Wrong = tuple[str, str | Callable[[Random, Any], str]]
+
+
+class Named(Protocol):
+    """A named tuple of any kind."""
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+    def _replace(self, **values: Any) -> Self: ...
+
+
+Row = TypeVar("Row", bound=Named)
 
 
 class County(NamedTuple):
@@ -57,7 +67,7 @@ class Truth:
 
     def __init__(self, county: County, system: str, folder: Path | None = None):
         self.county, self.system = county, system
-        self._files = [
+        self._files: list[TextIO] = [
             (folder / f"{system}.{name}.csv").open("w", encoding="utf-8", newline="") if folder else io.StringIO()
             for name in ("faults", "records")
         ]
@@ -69,9 +79,11 @@ class Truth:
         for file in self._files:
             file.close()
 
-    def read(self) -> tuple[list[dict], list[dict]]:
+    def read(self) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
         """Faults and records, of a truth that was written to no folder."""
-        return tuple(list(csv.DictReader(io.StringIO(file.getvalue()))) for file in self._files)
+        written = [file.getvalue() for file in self._files if isinstance(file, io.StringIO)]
+        faults, records = (list(csv.DictReader(io.StringIO(text))) for text in written)
+        return faults, records
 
     def spoil(
         self, table: str, key: object, row: Row, wrongs: dict[str, Wrong], share: float = 0.02, chance: object = None
@@ -128,7 +140,7 @@ def definition(declaration: str) -> str:
     return ", ".join(f"{name.rstrip('*')} {kind or 'text'}" for name, _, kind in parts) + f", primary key ({key})"
 
 
-def as_csv(header: str, rows: Iterable, line_end: str = "\r\n") -> bytes:
+def as_csv(header: str, rows: Iterable[Iterable[object]], line_end: str = "\r\n") -> bytes:
     """A CSV in UTF-8."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator=line_end)

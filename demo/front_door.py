@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 BIGGEST_PAGE = 1_000
@@ -40,7 +40,7 @@ class Resource(NamedTuple):
     key: str
 
 
-def fill(file: Path, system: str, resources: dict[str, Resource], rows: Iterable[tuple[str, dict]]) -> None:
+def fill(file: Path, system: str, resources: dict[str, Resource], rows: Iterable[tuple[str, dict[str, Any]]]) -> None:
     """Put a system's rows, (path, row), into the file; all or none."""
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.executescript(TABLES)
@@ -69,7 +69,7 @@ class FrontDoor(BaseHTTPRequestHandler):
     timeout = 60  # seconds an idle connection is kept
     error_content_type, error_message_format = "application/json", '{"error": "%(message)s"}'
 
-    def __init__(self, file: Path, *connection: object) -> None:
+    def __init__(self, file: Path, *connection: Any) -> None:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?immutable=1", uri=True)) as self.shelf:
             super().__init__(*connection)
 
@@ -89,9 +89,10 @@ class FrontDoor(BaseHTTPRequestHandler):
 
     def last(self, path: str) -> int:
         """The number of a path's rows."""
-        return self.shelf.execute("select max(place) from rows where path = ?", [path]).fetchone()[0] or 0
+        found = self.shelf.execute("select max(place) from rows where path = ?", [path]).fetchone()
+        return int(found[0] or 0)
 
-    def page(self, path: str, field: str, asked: dict[str, str]) -> dict:
+    def page(self, path: str, field: str, asked: dict[str, str]) -> dict[str, Any]:
         """One page of what is asked for. Raises ValueError, naming the parameter, for what cannot be understood."""
         if unknown := asked.keys() - {"updated_after", "page", "page_size"}:
             raise ValueError(f"unknown parameter {min(unknown)}")
@@ -114,7 +115,7 @@ class FrontDoor(BaseHTTPRequestHandler):
         rows = [json.loads(content) for (content,) in self.shelf.execute(query, [path, start, start + size])]
         return {field: rows, "page": page, "pages": max(1, -(-total // size)), "total": total}
 
-    def answer(self, status: int, content: dict) -> None:
+    def answer(self, status: int, content: dict[str, Any]) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

