@@ -3,19 +3,20 @@
 import os
 import re
 import select
-import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from io import StringIO
 from pathlib import Path
 
 import psycopg2
 import pytest
+from rich.console import Console
 
-from tests.support import ROOT, Warehouse
-from tests.test_recipes import FILES, FOLDERS
+from tests.support import Warehouse, copy_repository
+from warehouse.environment import WarehouseError
 
 PAYMENTS = "dbt_project/models/marts/finance/finance__fct_supplier_payments"
 OVER_500 = "dbt_project/models/marts/finance/finance__rpt_spend_over_500.sql"
@@ -29,19 +30,44 @@ models:
 """
 
 
+class Project:
+    """A copy of the project that tests may edit, previewed against the built county in this process."""
+
+    def __init__(self, warehouse: Warehouse, root: Path):
+        copy_repository(root)
+        self.root, self.sql, self.figures = root, warehouse.sql, warehouse.figures
+        self.process, self.entered = Warehouse(warehouse.home, root), warehouse.entered
+        with self.entered():
+            from warehouse.dbt_compiler import Compiler
+
+            self.compiler, self.is_stale = Compiler(root), True
+
+    def __call__(self, model: str, rows: int = 10, key: tuple[str, ...] = (), parse: bool = False) -> str:
+        """What the preview of a model prints; `parse` reads a changed YAML file or a new model first."""
+        from warehouse.preview import preview, show
+
+        printed = StringIO()
+        with self.entered():
+            if parse or self.is_stale:
+                self.compiler.parse()
+            self.is_stale = parse  # what was parsed is taken back at the end of a test
+            show(preview(self.compiler, model, rows, key), Console(file=printed, width=200, highlight=False))
+        return printed.getvalue()
+
+    def refused(self, model: str, parse: bool = False) -> str:
+        """Why a preview of a model is refused."""
+        with pytest.raises(WarehouseError) as refusal:
+            self(model, parse=parse)
+        return str(refusal.value)
+
+
 @pytest.fixture(scope="module")
-def project(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    """The built county, driven from a copy of the repository that tests may edit."""
-    root = tmp_path_factory.mktemp("preview") / "copy"
-    for folder in FOLDERS:
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in FILES:
-        shutil.copy(ROOT / file, root)
-    return Warehouse(warehouse.home, root)
+def project(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(warehouse, tmp_path_factory.mktemp("preview") / "copy")
 
 
 @contextmanager
-def edited(project: Warehouse, **files: str) -> Iterator[None]:
+def edited(project: Project, **files: str) -> Iterator[None]:
     """Gives files of the project other content for a while (by their path)."""
     before = {}
     for path, content in files.items():
@@ -55,14 +81,14 @@ def edited(project: Warehouse, **files: str) -> Iterator[None]:
             file.unlink() if content is None else file.write_text(content, encoding="utf-8")
 
 
-def replaced(project: Warehouse, path: str, old: str, new: str) -> str:
+def replaced(project: Project, path: str, old: str, new: str) -> str:
     """A file's text with one part replaced."""
     text = (project.root / path).read_text(encoding="utf-8")
     assert text.count(old) == 1, f"{path}: {old}"
     return text.replace(old, new)
 
 
-def relations(warehouse: Warehouse) -> list[tuple]:
+def relations(warehouse: Project) -> list[tuple]:
     """Every table, view, index and sequence of the database, by its identity."""
     return warehouse.sql("select oid, relname, relfilenode from pg_class order by oid")
 
@@ -75,16 +101,16 @@ def counts(printed: str) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("model", ["stg_confirm__sites", "dim_postcodes", "finance__fct_supplier_payments"])
-def test_an_unchanged_model_of_each_layer_has_no_difference(project: Warehouse, model: str) -> None:
+def test_an_unchanged_model_of_each_layer_has_no_difference(project: Project, model: str) -> None:
     relation = {"stg": "staging.", "dim": "conformed."}.get(model[:3], "") + model.replace("finance__", "finance.")
     ((rows,),) = project.sql(f"select count(*) from {relation}")
-    printed = project("preview", model)
+    printed = project(model)
     state = "published" if "__fct_" in model else "built"
     assert f"{model}: {rows:,} rows, {rows:,} {state}" in printed
     assert f"No difference from {relation}, by " in printed
 
 
-def test_the_difference_is_what_a_count_in_python_finds(project: Warehouse) -> None:
+def test_the_difference_is_what_a_count_in_python_finds(project: Project) -> None:
     another = "case when hashtext(payment_key::text) % 7 = 0 then -payment_key else payment_key end as payment_key"
     changed = (project.root / f"{PAYMENTS}.sql").read_text(encoding="utf-8")
     for old, new in {
@@ -109,7 +135,7 @@ def test_the_difference_is_what_a_count_in_python_finds(project: Warehouse) -> N
         emptied += number == "03032025" and not has_another_key and not is_left_out
 
     with edited(project, **{f"{PAYMENTS}.sql": changed, f"{PAYMENTS}.yml": yaml}):
-        printed = project("preview", "finance__fct_supplier_payments", "--rows", "2")
+        printed = project("finance__fct_supplier_payments", rows=2, parse=True)
 
     assert counts(printed) == (added, removed, emptied)
     assert 0 < emptied < added < removed
@@ -119,68 +145,68 @@ def test_the_difference_is_what_a_count_in_python_finds(project: Warehouse) -> N
     assert f"{len(published) + added - removed:,} rows, {len(published):,} published" in printed
 
 
-def test_dropped_added_and_retyped_columns_are_named(project: Warehouse) -> None:
+def test_dropped_added_and_retyped_columns_are_named(project: Project) -> None:
     changed = replaced(
         project, f"{SITES}.sql", "        site_code as usrn_raw,\n", "        site_code::varchar(20) as usrn_raw,\n"
     )
     changed = changed.replace(" as locality_name,", " as locality,")
     with edited(project, **{f"{SITES}.sql": changed}):
-        printed = project("preview", "stg_confirm__sites")
+        printed = project("stg_confirm__sites")
     assert "column locality (text) is added" in printed
     assert "column locality_name (text) is dropped" in printed
     assert "column usrn_raw is re-typed from text to character varying(20)" in printed
     assert counts(printed) == (0, 0, 0)
 
 
-def test_rows_of_a_model_without_a_key_are_compared_whole(project: Warehouse) -> None:
+def test_rows_of_a_model_without_a_key_are_compared_whole(project: Project) -> None:
     published = project.sql("select * from finance.rpt_spend_over_500")
     repeated = len(published) - len(set(published))
     assert repeated, "the report has rows that are alike"
     changed = (project.root / OVER_500).read_text(encoding="utf-8").rstrip()
     assert changed.endswith("select * from final")
     with edited(project, **{OVER_500: changed.replace("select * from final", "select distinct * from final")}):
-        printed = project("preview", "finance__rpt_spend_over_500")
+        printed = project("finance__rpt_spend_over_500")
     assert counts(printed) == (0, repeated)
     assert "no test says what the key is: whole rows are compared" in printed
 
 
-def test_a_key_that_repeats_is_said_and_rows_are_compared_whole(project: Warehouse) -> None:
+def test_a_key_that_repeats_is_said_and_rows_are_compared_whole(project: Project) -> None:
     text = (project.root / f"{SITES}.sql").read_text(encoding="utf-8").rstrip()
     with edited(project, **{f"{SITES}.sql": text + "\nunion all (select * from renamed order by usrn_raw limit 3)\n"}):
-        printed = project("preview", "stg_confirm__sites")
-        by_another = project("preview", "stg_confirm__sites", "--key", "street_name", "--key", "town_name")
+        printed = project("stg_confirm__sites")
+        by_another = project("stg_confirm__sites", key=("street_name", "town_name"))
     assert "the key (usrn_raw) does not hold in the preview (3 values repeat): whole rows are compared" in printed
     assert counts(printed) == (3, 0)
     assert "the key (street_name, town_name) does not hold" in by_another
 
 
-def test_a_contract_that_the_sql_breaks_is_said_beside_the_rows(project: Warehouse) -> None:
+def test_a_contract_that_the_sql_breaks_is_said_beside_the_rows(project: Project) -> None:
     changed = replaced(
         project, f"{PAYMENTS}.sql", "        payee_reference,\n", "        7 as payee_reference,\n        1 as extra,\n"
     )
     with edited(project, **{f"{PAYMENTS}.sql": changed}):
-        printed = project("preview", "finance__fct_supplier_payments")
+        printed = project("finance__fct_supplier_payments")
     refusal = "a build will refuse the model: "
     assert refusal + "payee_reference: the contract says text, the SQL gives another type" in printed
     assert refusal + "the SQL has extra, the contract has not" in printed
 
 
-def test_a_preview_leaves_nothing_in_the_database(project: Warehouse) -> None:
+def test_a_preview_leaves_nothing_in_the_database(project: Project) -> None:
     before = relations(project), project.figures()
-    project("preview", "highways__fct_enquiries")
+    project("highways__fct_enquiries")
     with edited(project, **{f"{SITES}.sql": "select 1 / 0 as usrn_raw\n"}):
-        project("preview", "stg_confirm__sites", expect=1)
+        project.refused("stg_confirm__sites")
     assert (relations(project), project.figures()) == before
 
 
-def test_a_preview_gives_way_to_who_waits_for_a_table(project: Warehouse) -> None:
+def test_a_preview_gives_way_to_who_waits_for_a_table(project: Project) -> None:
     text = (project.root / f"{PAYMENTS}.sql").read_text(encoding="utf-8").replace("select * from final", "")
     slow = text + "select final.* from final cross join pg_sleep(60)\n"
-    url = project.url
+    url = project.process.url
     with edited(project, **{f"{PAYMENTS}.sql": slow}):
-        command = project.command("preview", "finance__fct_supplier_payments")
+        command = project.process.command("preview", "finance__fct_supplier_payments")
         running = subprocess.Popen(
-            command, cwd=project.root, env=project.environment, stderr=subprocess.PIPE, text=True
+            command, cwd=project.root, env=project.process.environment, stderr=subprocess.PIPE, text=True
         )
         waits = "select 1 from pg_stat_activity where usename = 'svc_dbt' and wait_event = 'PgSleep'"
         limit = time.monotonic() + 60
@@ -197,32 +223,33 @@ def test_a_preview_gives_way_to_who_waits_for_a_table(project: Warehouse) -> Non
     assert "so the preview was stopped" in running.stderr.read()
 
 
-def test_an_unknown_model_is_answered_with_close_names(project: Warehouse) -> None:
-    assert "no model dim_postcods; did you mean dim_postcodes" in project("preview", "dim_postcods", expect=1)
+def test_an_unknown_model_is_answered_with_close_names(project: Project) -> None:
+    printed = project.process("preview", "dim_postcods", expect=1)
+    assert printed.startswith("Error: no model dim_postcods; did you mean dim_postcodes")
 
 
-def test_a_model_that_does_not_compile_is_named_by_its_file(project: Warehouse) -> None:
+def test_a_model_that_does_not_compile_is_named_by_its_file(project: Project) -> None:
     with edited(project, **{f"{SITES}.sql": "select 1\nfrom {{ source('raw_confirm', 'nothing') }}\n"}):
-        printed = project("preview", "stg_confirm__sites", expect=1)
+        printed = project.refused("stg_confirm__sites")
     assert f"{SITES}.sql" in printed
     assert "raw_confirm.nothing" in printed
 
 
-def test_sql_that_postgres_refuses_is_said_without_a_value(project: Warehouse) -> None:
+def test_sql_that_postgres_refuses_is_said_without_a_value(project: Project) -> None:
     changed = replaced(
         project, f"{SITES}.sql", "        site_code as usrn_raw,\n", "        site_name::integer as usrn_raw,\n"
     )
     ((name,),) = project.sql("select site_name from raw_confirm.site limit 1")
     with edited(project, **{f"{SITES}.sql": changed}):
-        printed = project("preview", "stg_confirm__sites", expect=1)
-    assert printed.startswith(f'Error: {SITES}.sql: invalid input syntax for type integer: "…"')
+        printed = project.refused("stg_confirm__sites")
+    assert printed.startswith(f'{SITES}.sql: invalid input syntax for type integer: "…"')
     assert name.split()[0] not in printed
     with edited(project, **{f"{SITES}.sql": "select site_nam\nfrom {{ source('raw_confirm', 'site') }}\n"}):
-        printed = project("preview", "stg_confirm__sites", expect=1)
+        printed = project.refused("stg_confirm__sites")
     assert 'column "site_nam" does not exist (line 1 of the compiled SQL: select site_nam)' in printed
 
 
-def test_a_model_that_is_not_published_yet_is_shown_and_one_upstream_is_missed(project: Warehouse) -> None:
+def test_a_model_that_is_not_published_yet_is_shown_and_one_upstream_is_missed(project: Project) -> None:
     folder = "dbt_project/models/marts/highways/highways__fct_junctions"
     files = {
         f"{folder}.sql": "select n::bigint as junction_key from generate_series(1, 3) as n\n",
@@ -234,8 +261,8 @@ def test_a_model_that_is_not_published_yet_is_shown_and_one_upstream_is_missed(p
     }
     report[f"{folder}.sql".replace("fct_", "rpt_")] = "select * from {{ ref('highways__fct_junctions') }}\n"
     with edited(project, **files, **report):
-        printed = project("preview", "highways__fct_junctions")
-        missed = project("preview", "highways__rpt_junctions", expect=1)
+        printed = project("highways__fct_junctions", parse=True)
+        missed = project.refused("highways__rpt_junctions", parse=True)
     assert "highways__fct_junctions: 3 rows\n" in printed
     assert "highways.fct_junctions is not published yet" in printed
     assert "highways.fct_junctions is not built" in missed
@@ -245,11 +272,11 @@ def test_without_a_server_it_says_how_to_start_one(tmp_path: Path) -> None:
     assert "`make run`" in Warehouse(tmp_path)("preview", "dim_postcodes", expect=1)
 
 
-def test_while_it_watches_each_save_renews_the_preview(project: Warehouse) -> None:
+def test_while_it_watches_each_save_renews_the_preview(project: Project) -> None:
     file, macro = project.root / f"{SITES}.sql", project.root / "dbt_project/macros/colours.sql"
     original = file.read_text(encoding="utf-8")
-    command = project.command("preview", "stg_confirm__sites", "--watch")
-    watching = subprocess.Popen(command, cwd=project.root, env=project.environment, stdout=subprocess.PIPE)
+    command = project.process.command("preview", "stg_confirm__sites", "--watch")
+    watching = subprocess.Popen(command, cwd=project.root, env=project.process.environment, stdout=subprocess.PIPE)
 
     def said() -> str:
         text = ""

@@ -2,17 +2,13 @@
 
 import csv
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
 import pytest
 
-from tests.support import ROOT, Warehouse, copy_county
-
-FOLDERS = ("dbt_project", "ingestion", "orchestration", "warehouse", "demo", "seeds", ".dlt")
-FILES = ("access.yml", "dbt_project.yml", "profiles.yml", "workspace.yaml", "pyproject.toml")
+from tests.support import Warehouse, copy_county, copy_repository
 
 CONTRACT = """\
 version: 2
@@ -146,10 +142,7 @@ class Followed:
 
     def __init__(self, built: Path, folder: Path):
         root = folder / "repository"
-        for name in FOLDERS:
-            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in FILES:
-            shutil.copy(ROOT / name, root)
+        copy_repository(root)
         self.models = root / "dbt_project/models"
         for name, content in RECIPES.items():
             (self.models / name).parent.mkdir(exist_ok=True)

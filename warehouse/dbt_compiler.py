@@ -32,22 +32,15 @@ class Compiled:
 
 
 class Compiler:
-    """The parsed project, with marts in the schemas that readers know (`published: true`)."""
+    """The parsed project in `root`, with marts in the schemas that readers know (`published: true`)."""
 
-    def __init__(self) -> None:
-        folder = str(home() / "preview")  # a target folder of its own: other variables would make builds parse again
-        self.options = [
-            "--target-path",
-            folder,
-            "--log-path",
-            folder,
-            "--log-level",
-            "none",
-            "--log-level-file",
-            "none",
-        ]
-        self.options += ["--vars", "published: true", "--no-write-json"]
-        self.manifest = Manifest()
+    def __init__(self, root: Path = ROOT) -> None:
+        self.root, self.manifest = root, Manifest()
+        folder = home() / "preview"  # a target folder of its own: other variables would make builds parse again
+        paths = {"project-dir": root, "profiles-dir": root, "target-path": folder, "log-path": folder}
+        self.options = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+        self.options += ["--log-level", "none", "--log-level-file", "none", "--no-write-json"]
+        self.options += ["--vars", "published: true"]
 
     def parse(self) -> None:
         """Reads what has changed in the project since it was last read; raises WarehouseError with dbt's message."""
@@ -65,7 +58,7 @@ class Compiler:
         """The model's SQL as its file has it now; raises WarehouseError with dbt's message."""
         file = Path(model.original_file_path)
         try:
-            text = (ROOT / file).read_text(encoding="utf-8").strip()
+            text = (self.root / file).read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             raise WarehouseError(f"{file} was removed") from None
         if not text:
