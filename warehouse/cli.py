@@ -452,6 +452,19 @@ def add(system: str, location: str | None, tables: tuple[str, ...], schema: str 
     click.echo("3. make check, then make run")
 
 
+@main.command()
+@click.argument("model")
+@click.option("--rows", default=10, show_default=True, type=click.IntRange(0), help="How many first rows to print.")
+@click.option("--key", multiple=True, metavar="COLUMN", help="Compare rows by this column (repeatable).")
+@click.option("--watch", is_flag=True, help="Print the preview again at each save of a file of the dbt project.")
+def preview(model: str, rows: int, key: tuple[str, ...], watch: bool) -> None:
+    """Compute a model of the working tree, and print its rows and how it differs from the published table."""
+    environment.prepare(start=False)
+    from warehouse.preview import run as run_preview
+
+    run_preview(model, rows, key, watch)
+
+
 def _become(*command: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # else Dagster, started in the background, ignores SIGTERM too
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

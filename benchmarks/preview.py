@@ -1,0 +1,113 @@
+"""How long `warehouse preview --watch` takes from the save of a model to its printed result, difference included.
+
+Ten models of a built county, of every layer, the largest among them, are edited in a copy of the project: one row in
+seven is filtered out. `python -m benchmarks.preview --home FOLDER` measures on a county that is there (FOLDER is a
+working folder whose server runs); without --home it makes a county.
+"""
+
+import argparse
+import os
+import re
+import select
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+from benchmarks import harness
+from ingestion.contracts import ROOT
+
+MODELS = (
+    "stg_capita__attendances",
+    "stg_confirm__enquiries",
+    "stg_confirm__sites",
+    "int_attendance_weeks_summed",
+    "int_supplier_payments_conformed",
+    "int_enquiries_conformed",
+    "dim_postcodes",
+    "finance__fct_supplier_payments",
+    "education__fct_attendance_weeks",
+    "highways__fct_enquiries",
+)
+PROJECT = ("dbt_project", "ingestion", "orchestration", "warehouse", "demo", "seeds", ".dlt")
+FILES = ("access.yml", "dbt_project.yml", "profiles.yml", "workspace.yaml", "pyproject.toml")
+DONE = re.compile(r"── \d\d:\d\d:\d\d, [\d.]+ s")
+
+
+def copy_project(root: Path) -> None:
+    """Copies what the console script and dbt read of this repository."""
+    for folder in PROJECT:
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in FILES:
+        shutil.copy(ROOT / file, root)
+
+
+def edit(text: str) -> str:
+    """The model with a condition in front of its last line: one row in seven goes."""
+    body, last = text.rstrip().rsplit("\n", 1)
+    return f"{body}\n{last}\nwhere hashtextextended({last.split()[-1]}::text, 0) % 7 <> 0\n"
+
+
+def seconds_from_save(root: Path, home: Path, model: str, saves: int) -> list[float]:
+    """Seconds from each save to the printed result."""
+    (file,) = (root / "dbt_project/models").rglob(f"{model}.sql")
+    original = file.read_text(encoding="utf-8")
+    command = [sys.executable, "-c", "from warehouse.cli import main; main()", "preview", model, "--watch"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "WAREHOUSE_"))}
+    env = kept | {"WAREHOUSE_HOME": str(home), "PYTHONPATH": str(root), "COLUMNS": "160"}
+    watching = subprocess.Popen(command, cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    measured = []
+    try:
+        _until_done(watching)
+        for number in range(saves):
+            time.sleep(0.5)
+            began = time.monotonic()
+            file.write_text(original if number % 2 else edit(original), encoding="utf-8")
+            said = _until_done(watching)
+            measured.append(time.monotonic() - began)
+            if ("No difference" in said) != bool(number % 2):
+                raise SystemExit(f"{model}: not what the edit did:\n{said}")
+    finally:
+        watching.terminate()
+        watching.wait()
+        file.write_text(original, encoding="utf-8")
+    return measured
+
+
+def _until_done(watching: subprocess.Popen) -> str:
+    said = ""
+    while not DONE.search(said):
+        if not select.select([watching.stdout], [], [], 120)[0]:
+            raise SystemExit(f"no answer within 120 s:\n{said}")
+        chunk = os.read(watching.stdout.fileno(), 65536).decode(errors="replace")
+        if not chunk:
+            raise SystemExit(f"the preview ended:\n{said}")
+        said += chunk
+    return said
+
+
+def main() -> None:
+    """Edits each model, prints the seconds of each and their median."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, help="working folder of a built county whose server runs")
+    parser.add_argument("--people", type=int, default=10_000, help="of the county that is made without --home")
+    parser.add_argument("--saves", type=int, default=4, help="saves of each model; every second takes the edit back")
+    options = parser.parse_args()
+    county = nullcontext((None, options.home)) if options.home else harness.county(options.people, 1)
+    with county as (_, home), tempfile.TemporaryDirectory(prefix="warehouse-preview-") as folder:
+        root = Path(folder).resolve()
+        copy_project(root)
+        medians = []
+        for model in MODELS:
+            measured = seconds_from_save(root, home.resolve(), model, options.saves)
+            medians.append(statistics.median(measured))
+            print(f"{model:<36} {medians[-1]:.2f} s  ({', '.join(f'{second:.2f}' for second in measured)})", flush=True)
+        print(f"median of {len(medians)} models: {statistics.median(medians):.2f} s, slowest {max(medians):.2f} s")
+
+
+if __name__ == "__main__":
+    main()

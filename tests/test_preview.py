@@ -1,0 +1,285 @@
+"""`warehouse preview`: what it says of a changed model, held to a count of its own; nothing stays in the database."""
+
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+import pytest
+from conftest import ROOT, Warehouse
+from test_recipes import FILES, FOLDERS
+
+PAYMENTS = "dbt_project/models/marts/finance/finance__fct_supplier_payments"
+OVER_500 = "dbt_project/models/marts/finance/finance__rpt_spend_over_500.sql"
+SITES = "dbt_project/models/staging/confirm/stg_confirm__sites"
+NEW_MART = """\
+models:
+  - name: highways__fct_junctions
+    description: Junctions. One row per junction.
+    columns:
+      - {name: junction_key, data_type: bigint, description: Key., data_tests: [unique]}
+"""
+
+
+@pytest.fixture(scope="module")
+def project(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """The built county, driven from a copy of the repository that tests may edit."""
+    root = tmp_path_factory.mktemp("preview") / "copy"
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in FILES:
+        shutil.copy(ROOT / file, root)
+    return Warehouse(warehouse.home, root)
+
+
+@contextmanager
+def edited(project: Warehouse, **files: str) -> Iterator[None]:
+    """Gives files of the project other content for a while (by their path)."""
+    before = {}
+    for path, content in files.items():
+        file = project.root / path
+        before[file] = file.read_text(encoding="utf-8") if file.exists() else None
+        file.write_text(content, encoding="utf-8")
+    try:
+        yield
+    finally:
+        for file, content in before.items():
+            file.unlink() if content is None else file.write_text(content, encoding="utf-8")
+
+
+def replaced(project: Warehouse, path: str, old: str, new: str) -> str:
+    """A file's text with one part replaced."""
+    text = (project.root / path).read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{path}: {old}"
+    return text.replace(old, new)
+
+
+def relations(warehouse: Warehouse) -> list[tuple]:
+    """Every table, view, index and sequence of the database, by its identity."""
+    return warehouse.sql("select oid, relname, relfilenode from pg_class order by oid")
+
+
+def counts(printed: str) -> tuple[int, ...]:
+    """Rows added, removed and changed, as printed."""
+    found = re.search(r": ([\d,]+) rows added, ([\d,]+) removed(?:, ([\d,]+) changed)?", printed)
+    assert found, printed
+    return tuple(int(number.replace(",", "")) for number in found.groups() if number)
+
+
+@pytest.mark.parametrize("model", ["stg_confirm__sites", "dim_postcodes", "finance__fct_supplier_payments"])
+def test_an_unchanged_model_of_each_layer_has_no_difference(project: Warehouse, model: str) -> None:
+    relation = {"stg": "staging.", "dim": "conformed."}.get(model[:3], "") + model.replace("finance__", "finance.")
+    ((rows,),) = project.sql(f"select count(*) from {relation}")
+    printed = project("preview", model)
+    state = "published" if "__fct_" in model else "built"
+    assert f"{model}: {rows:,} rows, {rows:,} {state}" in printed
+    assert f"No difference from {relation}, by " in printed
+
+
+def test_the_difference_is_what_a_count_in_python_finds(project: Warehouse) -> None:
+    another = "case when hashtext(payment_key::text) % 7 = 0 then -payment_key else payment_key end as payment_key"
+    changed = (project.root / f"{PAYMENTS}.sql").read_text(encoding="utf-8")
+    for old, new in {
+        "        payment_key,": f"        {another},\n        'new'::text as colour,",
+        "        invoice_number,": "        nullif(invoice_number, '03032025') as invoice_number,",
+        "    from int_supplier_payments_conformed": "    from int_supplier_payments_conformed\n"
+        "    where hashtext(payment_key::text) % 5 <> 0",
+    }.items():
+        assert changed.count(old) == 1
+        changed = changed.replace(old, new)
+    yaml = (project.root / f"{PAYMENTS}.yml").read_text(encoding="utf-8").rstrip()
+    yaml += "\n      - {name: colour, data_type: text, description: A colour.}\n"
+    added = removed = emptied = 0
+    published = project.sql(
+        "select payment_key, invoice_number, hashtext(payment_key::text) from finance.fct_supplier_payments"
+    )
+    for _, number, hashed in published:
+        has_another_key = hashed % 7 == 0
+        is_left_out = hashed % 5 == 0
+        added += has_another_key and not is_left_out
+        removed += has_another_key or is_left_out
+        emptied += number == "03032025" and not has_another_key and not is_left_out
+
+    with edited(project, **{f"{PAYMENTS}.sql": changed, f"{PAYMENTS}.yml": yaml}):
+        printed = project("preview", "finance__fct_supplier_payments", "--rows", "2")
+
+    assert counts(printed) == (added, removed, emptied)
+    assert 0 < emptied < added < removed
+    differing = re.findall(r"^(\w+) +([\d,]+) +-?\d+ +(\S+) +(\S+) *$", printed.split("Difference")[1], re.M)
+    assert differing == [("invoice_number", f"{emptied:,}", "03032025", "NULL")], printed
+    assert "column colour (text) is added" in printed
+    assert f"{len(published) + added - removed:,} rows, {len(published):,} published" in printed
+
+
+def test_dropped_added_and_retyped_columns_are_named(project: Warehouse) -> None:
+    changed = replaced(
+        project, f"{SITES}.sql", "        site_code as usrn_raw,\n", "        site_code::varchar(20) as usrn_raw,\n"
+    )
+    changed = changed.replace(" as locality_name,", " as locality,")
+    with edited(project, **{f"{SITES}.sql": changed}):
+        printed = project("preview", "stg_confirm__sites")
+    assert "column locality (text) is added" in printed
+    assert "column locality_name (text) is dropped" in printed
+    assert "column usrn_raw is re-typed from text to character varying(20)" in printed
+    assert counts(printed) == (0, 0, 0)
+
+
+def test_rows_of_a_model_without_a_key_are_compared_whole(project: Warehouse) -> None:
+    published = project.sql("select * from finance.rpt_spend_over_500")
+    repeated = len(published) - len(set(published))
+    assert repeated, "the report has rows that are alike"
+    changed = (project.root / OVER_500).read_text(encoding="utf-8").rstrip()
+    assert changed.endswith("select * from final")
+    with edited(project, **{OVER_500: changed.replace("select * from final", "select distinct * from final")}):
+        printed = project("preview", "finance__rpt_spend_over_500")
+    assert counts(printed) == (0, repeated)
+    assert "no test says what the key is: whole rows are compared" in printed
+
+
+def test_a_key_that_repeats_is_said_and_rows_are_compared_whole(project: Warehouse) -> None:
+    text = (project.root / f"{SITES}.sql").read_text(encoding="utf-8").rstrip()
+    with edited(project, **{f"{SITES}.sql": text + "\nunion all (select * from renamed order by usrn_raw limit 3)\n"}):
+        printed = project("preview", "stg_confirm__sites")
+        by_another = project("preview", "stg_confirm__sites", "--key", "street_name", "--key", "town_name")
+    assert "the key (usrn_raw) does not hold in the preview (3 values repeat): whole rows are compared" in printed
+    assert counts(printed) == (3, 0)
+    assert "the key (street_name, town_name) does not hold" in by_another
+
+
+def test_a_contract_that_the_sql_breaks_is_said_beside_the_rows(project: Warehouse) -> None:
+    changed = replaced(
+        project, f"{PAYMENTS}.sql", "        payee_reference,\n", "        7 as payee_reference,\n        1 as extra,\n"
+    )
+    with edited(project, **{f"{PAYMENTS}.sql": changed}):
+        printed = project("preview", "finance__fct_supplier_payments")
+    refusal = "a build will refuse the model: "
+    assert refusal + "payee_reference: the contract says text, the SQL gives another type" in printed
+    assert refusal + "the SQL has extra, the contract has not" in printed
+
+
+def test_a_preview_leaves_nothing_in_the_database(project: Warehouse) -> None:
+    before = relations(project), project.figures()
+    project("preview", "highways__fct_enquiries")
+    with edited(project, **{f"{SITES}.sql": "select 1 / 0 as usrn_raw\n"}):
+        project("preview", "stg_confirm__sites", expect=1)
+    assert (relations(project), project.figures()) == before
+
+
+def test_a_preview_gives_way_to_who_waits_for_a_table(project: Warehouse) -> None:
+    text = (project.root / f"{PAYMENTS}.sql").read_text(encoding="utf-8").replace("select * from final", "")
+    slow = text + "select final.* from final cross join pg_sleep(60)\n"
+    url = project.url
+    with edited(project, **{f"{PAYMENTS}.sql": slow}):
+        command = project.command("preview", "finance__fct_supplier_payments")
+        running = subprocess.Popen(
+            command, cwd=project.root, env=project.environment, stderr=subprocess.PIPE, text=True
+        )
+        waits = "select 1 from pg_stat_activity where usename = 'svc_dbt' and wait_event = 'PgSleep'"
+        limit = time.monotonic() + 60
+        while not project.sql(waits):
+            assert time.monotonic() < limit
+            time.sleep(0.1)
+        with closing(psycopg2.connect(url)) as other, other.cursor() as cursor:
+            began = time.monotonic()
+            cursor.execute("lock table conformed.int_supplier_payments_conformed in access exclusive mode")
+            waited = time.monotonic() - began
+            other.rollback()
+        assert running.wait(timeout=30) == 1
+    assert waited < 10
+    assert "so the preview was stopped" in running.stderr.read()
+
+
+def test_an_unknown_model_is_answered_with_close_names(project: Warehouse) -> None:
+    assert "no model dim_postcods; did you mean dim_postcodes" in project("preview", "dim_postcods", expect=1)
+
+
+def test_a_model_that_does_not_compile_is_named_by_its_file(project: Warehouse) -> None:
+    with edited(project, **{f"{SITES}.sql": "select 1\nfrom {{ source('raw_confirm', 'nothing') }}\n"}):
+        printed = project("preview", "stg_confirm__sites", expect=1)
+    assert f"{SITES}.sql" in printed
+    assert "raw_confirm.nothing" in printed
+
+
+def test_sql_that_postgres_refuses_is_said_without_a_value(project: Warehouse) -> None:
+    changed = replaced(
+        project, f"{SITES}.sql", "        site_code as usrn_raw,\n", "        site_name::integer as usrn_raw,\n"
+    )
+    ((name,),) = project.sql("select site_name from raw_confirm.site limit 1")
+    with edited(project, **{f"{SITES}.sql": changed}):
+        printed = project("preview", "stg_confirm__sites", expect=1)
+    assert printed.startswith(f'Error: {SITES}.sql: invalid input syntax for type integer: "…"')
+    assert name.split()[0] not in printed
+    with edited(project, **{f"{SITES}.sql": "select site_nam\nfrom {{ source('raw_confirm', 'site') }}\n"}):
+        printed = project("preview", "stg_confirm__sites", expect=1)
+    assert 'column "site_nam" does not exist (line 1 of the compiled SQL: select site_nam)' in printed
+
+
+def test_a_model_that_is_not_published_yet_is_shown_and_one_upstream_is_missed(project: Warehouse) -> None:
+    folder = "dbt_project/models/marts/highways/highways__fct_junctions"
+    files = {
+        f"{folder}.sql": "select n::bigint as junction_key from generate_series(1, 3) as n\n",
+        f"{folder}.yml": NEW_MART,
+    }
+    report = {
+        f"{path}".replace("fct_junctions", "rpt_junctions"): text.replace("fct_junctions", "rpt_junctions")
+        for path, text in files.items()
+    }
+    report[f"{folder}.sql".replace("fct_", "rpt_")] = "select * from {{ ref('highways__fct_junctions') }}\n"
+    with edited(project, **files, **report):
+        printed = project("preview", "highways__fct_junctions")
+        missed = project("preview", "highways__rpt_junctions", expect=1)
+    assert "highways__fct_junctions: 3 rows\n" in printed
+    assert "highways.fct_junctions is not published yet" in printed
+    assert "highways.fct_junctions is not built" in missed
+
+
+def test_without_a_server_it_says_how_to_start_one(tmp_path: Path) -> None:
+    assert "`make run`" in Warehouse(tmp_path)("preview", "dim_postcodes", expect=1)
+
+
+def test_while_it_watches_each_save_renews_the_preview(project: Warehouse) -> None:
+    file, macro = project.root / f"{SITES}.sql", project.root / "dbt_project/macros/colours.sql"
+    original = file.read_text(encoding="utf-8")
+    command = project.command("preview", "stg_confirm__sites", "--watch")
+    watching = subprocess.Popen(command, cwd=project.root, env=project.environment, stdout=subprocess.PIPE)
+
+    def said() -> str:
+        text = ""
+        while not re.search(r"─ \d\d:\d\d:\d\d, [\d.]+ s; Ctrl-C ends ─", text):
+            assert select.select([watching.stdout], [], [], 60)[0], text
+            text += os.read(watching.stdout.fileno(), 65536).decode()
+        return text
+
+    try:
+        with edited(project, **{f"{SITES}.sql": original}):
+            assert "No difference" in said()
+            file.write_text(original.rstrip() + "\nwhere usrn_raw <> '04736666'\n", encoding="utf-8")
+            assert counts(said()) == (0, 1, 0)
+            file.write_text(original + "\n{% if %}\n", encoding="utf-8")
+            assert "Expected an expression" in said()
+            file.write_text(original + "\nwhere nothing\n", encoding="utf-8")
+            assert 'column "nothing" does not exist' in said()
+            with edited(project, **{"dbt_project/macros/colours.sql": "{% macro colour() %}'green'{% endmacro %}\n"}):
+                assert 'column "nothing" does not exist' in said()
+                file.write_text(
+                    original.replace("    select\n", "    select {{ colour() }} as colour,\n", 1), encoding="utf-8"
+                )
+                assert "column colour (text) is added" in said()
+                macro.write_text("{% macro colour() %}7{% endmacro %}\n", encoding="utf-8")
+                assert "column colour (integer) is added" in said()
+                macro.write_text("{% macro colour() %}\n", encoding="utf-8")
+                assert "close tag" in said()
+                file.write_text(original, encoding="utf-8")
+                assert "column colour" not in said()
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(timeout=10) == 0
+    finally:
+        watching.kill()
+        watching.wait()

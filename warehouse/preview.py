@@ -1,0 +1,433 @@
+"""Previews one model of the working tree: its first rows, its row count, and how it differs from what is published.
+
+The model is computed once, into a temporary table of a session of its own: readers and builds see nothing of it. Marts
+are compared with the table that readers see, conformed models with the table as built, staging with the view as built.
+A value of the time of day or of today's date (`now()`) differs from the published one; the difference is a true one.
+"""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import string_types
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ingestion.contracts import ROOT
+from warehouse.dbt_compiler import Compiled, Compiler, unique_keys
+from warehouse.environment import WarehouseError, dbt_connection
+
+MODEL = sql.Identifier("pg_temp", "preview")
+SETTINGS = "set statement_timeout = '10min'; set lock_timeout = '2s'; set jit = off; set work_mem = '64MB'"
+PATIENCE = 1.0  # seconds between two looks whether a build or publication waits for the preview
+POLL, SETTLE = 0.1, 0.02  # seconds between two looks at the project's files; until a save is taken to be complete
+COMPARABLE = ({"int2", "int4", "int8", "numeric", "float4", "float8"}, {"text", "varchar", "bpchar", "name"},
+              {"date", "timestamp", "timestamptz"})  # fmt: skip
+NO_EQUALITY = {"json", "xml", "point", "box", "path", "polygon", "line", "lseg", "circle"}
+WIDEST = 32  # characters of a value that are shown
+
+
+@dataclass
+class Column:
+    """A column of a table: `kind` is its type with length or precision, `base` the type's name in the catalogue."""
+
+    name: str
+    kind: str
+    base: str
+
+
+@dataclass
+class Change:
+    """How many values of a column differ, and an example: key, published value, previewed value."""
+
+    values: int
+    example: list[str | None]
+
+
+@dataclass
+class Preview:
+    """What a preview found. Without `published` there is no table yet, without `key` whole rows were compared.
+
+    `state` is what a table of its layer is: published (marts) or built.
+    """
+
+    model: str
+    columns: list[Column]
+    rows: int
+    first: list[tuple[Any, ...]]
+    relation: str
+    state: str
+    published: list[Column] | None = None
+    key: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    by_column: dict[str, Change] = field(default_factory=dict)
+
+
+def preview(compiler: Compiler, name: str, limit: int = 10, key: tuple[str, ...] = ()) -> Preview:
+    """Compiles and computes a model and compares it with what is published; raises WarehouseError.
+
+    `limit` is the number of first rows, `key` the columns by which rows are compared instead of the model's own key.
+    """
+    compiled = compiler.compile(compiler.model(name))
+    model = compiler.model(name)
+    keys = [list(key)] if key else unique_keys(compiler.manifest, model)
+    with closing(dbt_connection()) as connection, connection.cursor() as cursor, _gives_way(connection):
+        connection.autocommit = True  # a lock on a table lasts one statement, not the whole preview
+        cursor.execute(SETTINGS)
+        try:
+            _require(cursor, compiler, compiled)
+            contract = model.columns if model.config.contract.enforced else {}
+            declared = {column.name: str(column.data_type) for column in contract.values()}
+            notes = _compute(cursor, compiled.sql, declared)
+            rows = cursor.rowcount
+            cursor.execute(sql.SQL("select * from {} limit %s").format(MODEL), [limit])
+            first = cursor.fetchall()
+            relation = sql.Identifier(model.schema, model.alias)
+            state = "published" if model.fqn[1] == "marts" else "built"
+            columns, published = _columns(cursor, MODEL), _columns(cursor, relation)
+            found = Preview(
+                name, columns, rows, first, f"{model.schema}.{model.alias}", state, published or None, notes=notes
+            )
+            for column in key:
+                if column not in {c.name for c in columns}:
+                    raise WarehouseError(f"{name} has no column {column}")
+            if published:
+                _compare(cursor, found, relation, keys[0] if keys else [])
+            return found
+        except psycopg2.Error as error:
+            raise WarehouseError(f"{model.original_file_path}: {_message(error, compiled.sql)}") from None
+
+
+def _require(cursor: Any, compiler: Compiler, compiled: Compiled) -> None:
+    """Raises WarehouseError that names the tables and views that the model reads and that are not there."""
+    missing = []
+    for unique_id in compiled.upstream:
+        node = compiler.manifest.sources.get(unique_id) or compiler.manifest.nodes[unique_id]
+        cursor.execute("select to_regclass(%s)", [node.relation_name])
+        if node.relation_name and cursor.fetchone()[0] is None:
+            relation = node.relation_name.replace('"', "").split(".", 1)[1]
+            missing.append(
+                f"{relation} {'has not landed' if unique_id in compiler.manifest.sources else 'is not built'}"
+            )
+    if missing:
+        raise WarehouseError(f"upstream of the model, {', '.join(missing)} yet")
+
+
+def _compute(cursor: Any, query: str, declared: dict[str, str]) -> list[str]:
+    """Makes the temporary table with the contract's types, as a build does; returns why a build would refuse it."""
+    body, notes = sql.SQL("(\n" + query.replace("{", "{{").replace("}", "}}") + "\n) as model").format(), []
+    chosen: sql.Composable = sql.SQL("*")
+    if declared:
+        cursor.execute(sql.SQL("select * from {} limit 0").format(body))
+        given = {column.name: column.type_code for column in cursor.description}
+        cursor.execute("select to_regtype(name)::oid::bigint from unnest(%s) as name", [list(declared.values())])
+        oids = dict(zip(declared, (row[0] for row in cursor.fetchall()), strict=True))
+        notes = [f"the contract has {name}, the SQL has not" for name in declared if name not in given]
+        notes += [f"the SQL has {name}, the contract has not" for name in given if name not in declared]
+        fits = {name for name in declared if name in given and _kind(given[name]) == _kind(oids[name])}
+        notes += [
+            f"{name}: the contract says {declared[name]}, the SQL gives another type"
+            for name in declared
+            if name in given and name not in fits
+        ]
+        ordered = [*(name for name in declared if name in given), *(name for name in given if name not in declared)]
+        chosen = sql.SQL(", ").join(
+            sql.SQL("{}::" + declared[name] + " as {}").format(sql.Identifier(name), sql.Identifier(name))
+            if name in fits
+            else sql.Identifier(name)
+            for name in ordered
+        )
+    cursor.execute(sql.SQL("create temporary table preview as select {} from {}").format(chosen, body))
+    return [f"a build will refuse the model: {note}" for note in notes]
+
+
+def _kind(oid: int | None) -> str:
+    """What dbt compares of a type when it holds a model to its contract."""
+    return string_types[oid].name if oid in string_types else f"type {oid}"
+
+
+def _columns(cursor: Any, relation: sql.Identifier) -> list[Column]:
+    cursor.execute(
+        "select a.attname, format_type(a.atttypid, a.atttypmod), t.typname "
+        "from pg_attribute as a inner join pg_type as t on a.atttypid = t.oid "
+        "where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped order by a.attnum",
+        [relation.as_string(cursor)],
+    )
+    return [Column(*row) for row in cursor.fetchall()]
+
+
+def _compare(cursor: Any, found: Preview, relation: sql.Identifier, key: list[str]) -> None:
+    """Fills in how the temporary table differs from the relation, in one query."""
+    old = {column.name: column for column in found.published or []}
+    common = [(column, old[column.name]) for column in found.columns if column.name in old]
+    names = {column.name for column, _ in common}
+    if not key:
+        found.notes.append("no test says what the key is: whole rows are compared")
+    elif not names.issuperset(key):
+        found.notes.append(f"the key ({', '.join(key)}) is not in both: whole rows are compared")
+    elif problem := _no_key(cursor, found, relation, key):
+        found.notes.append(f"{problem}: whole rows are compared")
+    else:
+        found.key = key
+        _compare_by_key(cursor, found, relation, common)
+        return
+    if not common:
+        cursor.execute(sql.SQL("select count(*) from {}").format(relation))
+        found.added, found.removed = found.rows, cursor.fetchone()[0]
+        return
+    names_only = sql.SQL(", ").join(sql.Identifier(column.name) for column, _ in common)
+    new_values, old_values = (
+        sql.SQL(", ").join(
+            sql.SQL("{} as {}").format(_typed(pair, side), sql.Identifier(pair[0].name)) for pair in common
+        )
+        for side in (0, 1)
+    )
+    cursor.execute(
+        sql.SQL(
+            "select coalesce(sum(greatest(net, 0)), 0)::bigint, coalesce(sum(greatest(-net, 0)), 0)::bigint "
+            "from (select sum(side) as net "
+            "from (select {}, 1 as side from {} as n union all select {}, -1 from {} as o) as sides "
+            "group by {}) as counted"
+        ).format(new_values, MODEL, old_values, relation, names_only)
+    )
+    found.added, found.removed = cursor.fetchone()
+
+
+def _no_key(cursor: Any, found: Preview, relation: sql.Identifier, key: list[str]) -> str:
+    """Why rows cannot be told apart by the key, empty where they can."""
+    columns = sql.SQL(", ").join(sql.Identifier(name) for name in key)
+    empty = sql.SQL(" or ").join(sql.SQL("{} is null").format(sql.Identifier(name)) for name in key)
+    for title, table in (("the preview", MODEL), (found.relation, relation)):
+        cursor.execute(
+            sql.SQL(
+                "select count(*) filter (where not is_empty), count(*) filter (where is_empty) "
+                "from (select ({}) as is_empty from {} group by {} having count(*) > 1 or ({})) as found"
+            ).format(empty, table, columns, empty)
+        )
+        repeated, without = cursor.fetchone()
+        reasons = [f"{repeated:,} values repeat"] * bool(repeated) + ["rows have none"] * bool(without)
+        if reasons:
+            return f"the key ({', '.join(key)}) does not hold in {title} ({' and '.join(reasons)})"
+    return ""
+
+
+def _compare_by_key(cursor: Any, found: Preview, relation: sql.Identifier, common: list[tuple[Column, Column]]) -> None:
+    keyed = [pair for pair in common if pair[0].name in found.key]
+    others = [pair for pair in common if pair[0].name not in found.key]
+    differs = [sql.SQL("{} is distinct from {}").format(_typed(pair, 0), _typed(pair, 1)) for pair in others]
+    first = sql.Identifier(found.key[0])
+    counts = [
+        sql.SQL("count(*) filter (where o.{} is null)").format(first),
+        sql.SQL("count(*) filter (where n.{} is null)").format(first),
+        sql.SQL("count(*) filter (where {} and ({}))").format(
+            _both(first), sql.SQL(" or ").join(differs or [sql.SQL("false")])
+        ),
+    ]
+    shown = sql.SQL(" || ', ' || ").join(sql.SQL("n.{}::text").format(sql.Identifier(name)) for name in found.key)
+    for (column, _), difference in zip(others, differs, strict=True):
+        counts.append(sql.SQL("count(*) filter (where {} and {})").format(_both(first), difference))
+        counts.append(
+            sql.SQL("min(array[{}, o.{}::text, n.{}::text]) filter (where {} and {})").format(
+                shown, sql.Identifier(column.name), sql.Identifier(column.name), _both(first), difference
+            )
+        )
+    cursor.execute(
+        sql.SQL("select {} from {} as n full join {} as o on {}").format(
+            sql.SQL(", ").join(counts),
+            MODEL,
+            relation,
+            sql.SQL(" and ").join(sql.SQL("{} = {}").format(_typed(pair, 0), _typed(pair, 1)) for pair in keyed),
+        )
+    )
+    found.added, found.removed, found.changed, *rest = cursor.fetchone()
+    pairs = zip(others, rest[::2], rest[1::2], strict=True)
+    found.by_column = {column.name: Change(values, example) for (column, _), values, example in pairs if values}
+
+
+def _both(first: sql.Identifier) -> sql.Composable:
+    return sql.SQL("n.{} is not null and o.{} is not null").format(first, first)
+
+
+def _typed(pair: tuple[Column, Column], side: int) -> sql.Composable:
+    """A column of the preview (n, side 0) or the published table (o, side 1), in a type in which both compare."""
+    bases = {pair[0].base, pair[1].base}
+    alike = len(bases) == 1 or any(bases <= family for family in COMPARABLE)
+    name = sql.SQL("no"[side] + ".{}").format(sql.Identifier(pair[side].name))
+    return name if alike and not bases & NO_EQUALITY else sql.SQL("{}::text").format(name)
+
+
+def _message(error: psycopg2.Error, query: str) -> str:
+    """What Postgres refuses, where in the compiled SQL, and no value of a row."""
+    if isinstance(error, psycopg2.errors.QueryCanceled) and "timeout" not in str(error):
+        return "a build or publication waits for a table that the preview reads, so the preview was stopped"
+    if isinstance(error, psycopg2.errors.LockNotAvailable):
+        return "a build or publication holds a table that the model reads; try again when it has ended"
+    message = error.diag.message_primary or str(error).strip().splitlines()[0]
+    if (error.pgcode or "")[:2] not in ("42", "0A", "57"):  # the others may quote a value
+        message = re.sub(r'"[^"]*"', '"…"', message)
+    if (where := error.diag.statement_position) and error.diag.internal_query is None:
+        sent = error.cursor.query.decode() if error.cursor and error.cursor.query else ""
+        start = sent.find(query)
+        offset = int(where) - 1 - start
+        if start >= 0 and 0 <= offset < len(query):
+            number = query.count("\n", 0, offset)
+            message += f" (line {number + 1} of the compiled SQL: {query.splitlines()[number].strip()})"
+    return message
+
+
+@contextmanager
+def _gives_way(connection: Any) -> Iterator[None]:
+    """Cancels the connection's statement when somebody else waits for a lock that it holds."""
+    done = Event()
+
+    def watch() -> None:
+        if done.wait(PATIENCE):
+            return
+        with suppress(psycopg2.Error, WarehouseError), closing(dbt_connection()) as other, other.cursor() as cursor:
+            other.autocommit = True
+            while True:
+                waiting = "select exists (select from pg_locks where not granted and %s = any(pg_blocking_pids(pid)))"
+                cursor.execute(waiting, [connection.info.backend_pid])
+                if cursor.fetchone()[0]:
+                    connection.cancel()
+                if done.wait(PATIENCE):
+                    return
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def show(found: Preview, console: Console) -> None:
+    """Prints a preview, as wide as the console is."""
+    published = "" if found.published is None else f", {found.rows - found.added + found.removed:,} {found.state}"
+    console.print(f"{found.model}: {found.rows:,} rows{published}", markup=False, style="bold")
+    _show_rows(found, console)
+    for note in found.notes:
+        console.print(note, markup=False, style="yellow")
+    if found.published is None:
+        console.print(f"{found.relation} is not {found.state} yet", markup=False)
+        return
+    old = {column.name: column.kind for column in found.published}
+    new = {column.name: column.kind for column in found.columns}
+    columns = [f"column {name} ({kind}) is added" for name, kind in new.items() if name not in old]
+    columns += [f"column {name} ({kind}) is dropped" for name, kind in old.items() if name not in new]
+    columns += [f"column {n} is re-typed from {old[n]} to {k}" for n, k in new.items() if n in old and old[n] != k]
+    counts = f"{found.added:,} rows added, {found.removed:,} removed" + (
+        f", {found.changed:,} changed" if found.key else ""
+    )
+    compared = f"from {found.relation}, by {', '.join(found.key) or 'whole rows'}"
+    if not columns and not found.added + found.removed + found.changed:
+        console.print(f"No difference {compared}", markup=False)
+        return
+    console.print(f"Difference {compared}: {counts}", markup=False, style="bold")
+    for line in columns:
+        console.print(line, markup=False)
+    if found.by_column:
+        table = _table("column", "values changed", "example", "published", "preview")
+        for name, change in found.by_column.items():
+            table.add_row(name, f"{change.values:,}", *(_text(value) for value in change.example))
+        console.print(table)
+
+
+def _show_rows(found: Preview, console: Console) -> None:
+    """The first rows, in as many blocks of columns as the width needs."""
+    cells = [[_text(value) for value in column] for column in zip_longest(*found.first)] or [[]] * len(found.columns)
+    widths = [max(len(c.name), *map(len, values), 0) + 2 for c, values in zip(found.columns, cells, strict=True)]
+    begin = 0
+    while begin < len(widths):
+        end, width = begin + 1, widths[begin]
+        while end < len(widths) and width + widths[end] <= console.width:
+            width, end = width + widths[end], end + 1
+        table = _table(*(column.name for column in found.columns[begin:end]))
+        for row in zip(*cells[begin:end], strict=True):
+            table.add_row(*row)
+        console.print(table)
+        console.print()
+        begin = end
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    for heading in headings:
+        table.add_column(Text(heading), no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _text(value: Any) -> Text:
+    """A value in one line, cut; NULL is in italics, so that it is not taken for the word."""
+    if value is None:
+        return Text("NULL", style="dim italic")
+    plain = (str(value).lower() if isinstance(value, bool) else str(value)).translate({9: "\\t", 10: "\\n", 13: "\\r"})
+    return Text(plain if len(plain) <= WIDEST else plain[: WIDEST - 1] + "…")
+
+
+def run(name: str, limit: int, key: tuple[str, ...], watch: bool) -> None:
+    """Prints the preview of a model; with `watch` again at each save of a file of the dbt project, until Ctrl-C."""
+    console = Console(file=sys.stdout, highlight=False)
+    dbt_connection().close()  # before dbt parses the project: is there a server?
+    compiler = Compiler()
+    state = _files()
+    with console.status("dbt reads the project"):
+        compiler.parse()
+    own = ROOT / compiler.model(name).original_file_path
+    try:
+        if not watch:
+            show(preview(compiler, name, limit, key), console)
+            return
+        is_parsed = True
+        while True:
+            began = time.monotonic()
+            try:
+                if not is_parsed:
+                    compiler.parse()
+                    is_parsed = True
+                show(preview(compiler, name, limit, key), console)
+            except WarehouseError as error:
+                console.print(str(error), markup=False, style="red")
+            console.rule(f"{time.strftime('%H:%M:%S')}, {time.monotonic() - began:.1f} s; Ctrl-C ends", style="dim")
+            while (changed := _files()) == state:
+                time.sleep(POLL)
+            while True:  # an editor may write a file in several steps
+                time.sleep(SETTLE)
+                if (later := _files()) == changed:
+                    break
+                changed = later
+            if {path for path, _ in changed.items() ^ state.items()} != {own} or own not in changed:
+                is_parsed = False
+            state = changed
+    except KeyboardInterrupt:
+        console.print("ended")
+
+
+def _files() -> dict[Path, int]:
+    """{file of the dbt project: when it was saved, in nanoseconds}."""
+    found = {ROOT / "dbt_project.yml": (ROOT / "dbt_project.yml").stat().st_mtime_ns}
+    folders = [ROOT / "dbt_project", ROOT / "seeds"]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    folders.append(Path(entry.path))
+                elif entry.name.endswith((".sql", ".yml", ".yaml", ".md", ".csv")):
+                    found[Path(entry.path)] = entry.stat().st_mtime_ns
+    return found
