@@ -19,6 +19,7 @@ from packaging import version
 
 from ingestion.contracts import ROOT
 from ingestion.pipeline import BUILD_LOCK
+from warehouse import published
 from warehouse.environment import dbt_connection
 
 TARGET = Path(os.environ.get("DBT_TARGET_PATH", ROOT / ".warehouse/target"))  # a run's dbt begins with what is there
@@ -144,9 +145,8 @@ def build_models(manifest: dict[str, Any]) -> list[dg.AssetsDefinition | dg.Asse
         whole = [f"path:dbt_project/models/marts/{name}" for name in touched]
         selected, failure = context.op_execution_context.selected_output_names, None
         context.instance.optimize_for_webserver(**POOL)
-        with _alone_with_raw_tables() as cursor:
-            cursor.execute("select coalesce(max(publication_id), 0) from governance.publications")
-            last = cursor.fetchone()
+        with alone_with_raw_tables() as cursor:
+            last = published.last_decision(cursor)
             build = dbt.cli([*BUILD, *(["--select", " ".join(whole)] if whole else [])], context=context)
             if hasattr(fcntl, "F_SETPIPE_SZ"):  # dbt need not wait until Dagster has stored what it said so far
                 fcntl.fcntl(build.process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
@@ -158,13 +158,9 @@ def build_models(manifest: dict[str, Any]) -> list[dg.AssetsDefinition | dg.Asse
                         yield event
             except DagsterDbtCliRuntimeError as error:
                 failure = error
-            cursor.execute(
-                "select publish_set, action, tests_passed, tests_warned, tests_failed, problems, loads::text "
-                "from governance.publications where publication_id > %s order by publication_id",
-                last,
-            )
-            names = [column.name for column in cursor.description]
-            decisions = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            decisions = published.decisions_since(cursor, last)
+            builds = {decision["publish_set"]: decision["invocation_id"] for decision in decisions}
+            published.keep(build.target_path / "manifest.json", builds)
         for decision in decisions:
             if decision["action"] == "publish":
                 yield dg.AssetMaterialization([PUBLICATION, decision["publish_set"]], metadata=decision)
@@ -208,7 +204,7 @@ def build_access_checks(sets: list[dg.AssetKey]) -> dg.AssetChecksDefinition:
 
 
 @contextmanager
-def _alone_with_raw_tables() -> Iterator[Any]:
+def alone_with_raw_tables() -> Iterator[Any]:
     """A cursor, while which loads wait with their commit: every model of a set rests on the same loads."""
     connection = dbt_connection()
     connection.autocommit = True

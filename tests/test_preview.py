@@ -13,8 +13,9 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from conftest import ROOT, Warehouse
-from test_recipes import FILES, FOLDERS
+
+from tests.support import ROOT, Warehouse
+from tests.test_recipes import FILES, FOLDERS
 
 PAYMENTS = "dbt_project/models/marts/finance/finance__fct_supplier_payments"
 OVER_500 = "dbt_project/models/marts/finance/finance__rpt_spend_over_500.sql"
