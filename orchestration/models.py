@@ -20,7 +20,7 @@ from psycopg2 import extensions as pg
 
 from ingestion.contracts import ROOT
 from ingestion.pipeline import BUILD_LOCK
-from ingestion.postgres import names_in
+from warehouse import published
 from warehouse.environment import dbt_connection
 
 TARGET = Path(os.environ.get("DBT_TARGET_PATH", ROOT / ".warehouse/target"))  # a run's dbt begins with what is there
@@ -149,9 +149,8 @@ def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg
         whole = [f"path:dbt_project/models/marts/{name}" for name in touched]
         selected, failure = context.op_execution_context.selected_output_names, None
         context.instance.optimize_for_webserver(**POOL)
-        with _alone_with_raw_tables() as cursor:
-            cursor.execute("select coalesce(max(publication_id), 0) from governance.publications")
-            last = cursor.fetchone()
+        with alone_with_raw_tables() as cursor:
+            last = published.last_decision(cursor)
             build = dbt.cli([*BUILD, *(["--select", " ".join(whole)] if whole else [])], context=context)
             said = build.process.stdout
             if said and hasattr(fcntl, "F_SETPIPE_SZ"):  # dbt need not wait until Dagster has stored it
@@ -164,13 +163,9 @@ def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg
                         yield event
             except DagsterDbtCliRuntimeError as error:
                 failure = error
-            cursor.execute(
-                "select publish_set, action, tests_passed, tests_warned, tests_failed, problems, loads::text "
-                "from governance.publications where publication_id > %s order by publication_id",
-                last,
-            )
-            names = names_in(cursor)
-            decisions = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            decisions = published.decisions_since(cursor, last)
+            builds = {decision["publish_set"]: decision["invocation_id"] for decision in decisions}
+            published.keep(build.target_path / "manifest.json", builds)
         for decision in decisions:
             if decision["action"] == "publish":
                 yield dg.AssetMaterialization([PUBLICATION, decision["publish_set"]], metadata=decision)
@@ -217,7 +212,7 @@ def build_access_checks(sets: list[dg.AssetKey]) -> dg.AssetChecksDefinition:
 
 
 @contextmanager
-def _alone_with_raw_tables() -> Iterator[pg.cursor]:
+def alone_with_raw_tables() -> Iterator[pg.cursor]:
     """A cursor, while which loads wait with their commit: every model of a set rests on the same loads."""
     connection = dbt_connection()
     connection.autocommit = True

@@ -466,6 +466,19 @@ def preview(model: str, rows: int, key: tuple[str, ...], watch: bool) -> None:
     run_preview(model, rows, key, watch)
 
 
+@main.command()
+@click.option("--changed", is_flag=True, help="Only what differs from what is published, and what is downstream of it.")
+def build(changed: bool) -> None:
+    """Build, test and publish every set from what has landed; exit status 1 if a set was refused."""
+    environment.prepare(start=False)
+    if "DBT_HOST" not in os.environ:
+        raise WarehouseError(NOT_RUNNING)
+    from orchestration.build import build as build_sets  # reads settings that are made by now
+
+    if problems := build_sets(changed):
+        raise WarehouseError("\n".join(problems))
+
+
 def _become(*command: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # else Dagster, started in the background, ignores SIGTERM too
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

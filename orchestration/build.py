@@ -1,0 +1,146 @@
+"""Builds, tests and publishes by hand: everything, or what differs from what is published and its downstream."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
+
+from orchestration.models import BUILD, TARGET, alone_with_raw_tables, publish_set_of, sets_and_inputs
+from warehouse import published
+from warehouse.environment import WarehouseError
+
+MARTS = "dbt_project/models/marts"
+QUIET = ["--log-level", "none", "--log-level-file", "none"]
+
+
+@dataclass
+class Plan:
+    """What a build has to do: `nodes` and `tests` by unique id, `reasons` for each publish set that it touches.
+
+    `sets` are dbt's selectors of the sets, `covered` the nodes that these select.
+    """
+
+    nodes: set[str] = field(default_factory=set)
+    sets: list[str] = field(default_factory=list)
+    covered: set[str] = field(default_factory=set)
+    tests: set[str] = field(default_factory=set)
+    modified: set[str] = field(default_factory=set)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def build(changed: bool) -> list[str]:
+    """Builds and publishes, with `changed` only what differs; returns why sets were refused or dbt failed."""
+    click.echo("dbt reads the project")
+    parsed = dbtRunner().invoke([*QUIET, "parse"])
+    if not isinstance(parsed.result, Manifest):
+        raise WarehouseError(str(parsed.exception))
+    manifest = json.loads((TARGET / "manifest.json").read_text(encoding="utf-8"))
+    runner = dbtRunner(parsed.result)
+    arguments, sets = BUILD, list(sets_and_inputs(manifest))
+    with alone_with_raw_tables() as cursor:
+        if changed:
+            plan = make_plan(manifest, published.states(cursor), runner)
+            if not plan.nodes | plan.tests:
+                click.echo("nothing differs from what is published")
+                return []
+            for name, reason in sorted(plan.reasons.items()):
+                click.echo(f"{name}: {reason}")
+            arguments, sets = _arguments(manifest, plan), list(plan.reasons)
+        published.keep(TARGET / "manifest.json", dict.fromkeys(sets, published.UNFINISHED))
+        last = published.last_decision(cursor)
+        done = runner.invoke(arguments)
+        decisions = published.decisions_since(cursor, last)
+        published.finish({decision["publish_set"]: decision["invocation_id"] for decision in decisions})
+    for decision in decisions:
+        if decision["action"] == "publish":
+            click.echo(f"{decision['publish_set']}: published, {decision['tests_passed']} tests passed")
+    if isinstance(done.exception, KeyboardInterrupt):
+        raise done.exception
+    problems = [f"{d['publish_set']} is not published: {'; '.join(d['problems'])}" for d in decisions if d["problems"]]
+    return problems or ([] if done.success else [str(done.exception or "dbt failed: its messages are above")])
+
+
+def make_plan(manifest: dict[str, Any], states: dict[str, list[Path]], runner: dbtRunner) -> Plan:
+    """What differs from the states of each publish set, and what is downstream of it, widened to whole sets."""
+    by_file = {(state / "manifest.json").stat().st_ino: state for found in states.values() for state in found}
+    modified = {file: _modified(runner, state) for file, state in by_file.items()}
+    plan, inputs = Plan(), sets_and_inputs(manifest)
+    marts = {unique_id: name for unique_id, node in manifest["nodes"].items() if (name := publish_set_of(node))}
+    for name, reached in inputs.items():
+        own = {unique_id for unique_id in reached if marts.get(unique_id) == name}
+        if not (found := states.get(name, [])):
+            plan.reasons[name] = "what is published was not built from a known state of the project: all is built"
+            plan.sets.append(f"+path:{MARTS}/{name}")
+            plan.nodes |= reached
+            plan.covered |= reached
+            continue
+        differing = set().union(*(modified[(state / "manifest.json").stat().st_ino] for state in found))
+        tests = {test for test in differing if _kind(test) == "test" and own & {*manifest["parent_map"].get(test, [])}}
+        before = json.loads((found[0] / "manifest.json").read_text(encoding="utf-8"))["nodes"].values()
+        removed = {node["unique_id"] for node in before if publish_set_of(node) == name} - own
+        if changes := differing & reached | tests | removed:
+            plan.sets.append(f"path:{MARTS}/{name}")
+            plan.nodes |= own | _downstream(manifest, differing & reached) & reached
+            plan.covered |= own
+            plan.reasons[name] = "differs by " + ", ".join(sorted(unique_id.split(".")[2] for unique_id in changes))
+        plan.modified |= differing
+    used = set().union(*inputs.values())
+    if modified:  # nothing says what state the others were built from: they count as changed while every state differs
+        others = set.intersection(*modified.values()) - used - plan.nodes
+        plan.nodes |= {unique_id for unique_id in others if _kind(unique_id) in ("model", "seed", "snapshot")}
+        plan.tests = {unique_id for unique_id in plan.modified if _kind(unique_id) in ("test", "unit_test")}
+    plan.nodes &= manifest["nodes"].keys()
+    plan.tests &= manifest["nodes"].keys() | manifest["unit_tests"].keys()
+    return plan
+
+
+def _modified(runner: dbtRunner, state: Path) -> set[str]:
+    """The unique ids that dbt finds new or modified since a state."""
+    chosen = ["--select", "state:modified", "--state", str(state), "--indirect-selection", "empty"]
+    found = runner.invoke([*QUIET, "ls", *chosen, "--output", "json", "--output-keys", "unique_id"])
+    if not found.success:
+        raise WarehouseError(f"dbt cannot compare the project with {state}: {found.exception}")
+    return {json.loads(line)["unique_id"] for line in found.result or []}  # type: ignore[union-attr]
+
+
+def _kind(unique_id: str) -> str:
+    return unique_id.split(".")[0]
+
+
+def _downstream(manifest: dict[str, Any], unique_ids: set[str]) -> set[str]:
+    reached: set[str] = set()
+    todo = list(unique_ids)
+    while todo:
+        if (current := todo.pop()) not in reached:
+            reached.add(current)
+            todo += manifest["child_map"].get(current, [])
+    return reached
+
+
+def _arguments(manifest: dict[str, Any], plan: Plan) -> list[str]:
+    """dbt's arguments for a plan: every test of what is built, the unit tests of what was modified."""
+    nodes, parents = manifest["nodes"] | manifest["unit_tests"], manifest["parent_map"]
+    marts = {unique_id: name for unique_id, node in manifest["nodes"].items() if (name := publish_set_of(node))}
+    of_nodes = {test for unique_id in plan.nodes for test in manifest["child_map"].get(unique_id, [])}
+    unit_tests = {test for test in of_nodes if _kind(test) == "unit_test"}
+    wanted = {test for test in unit_tests if plan.modified & {*parents[test]}} | plan.tests
+    left_out = unit_tests - wanted
+    for test in of_nodes | plan.tests:
+        sets = {marts[parent] for parent in parents[test] if parent in marts}
+        if _kind(test) == "test" and sets - plan.reasons.keys():
+            left_out.add(test)  # the set is not built, so its hidden schema does not hold its tables
+    arguments = ["build", "--indirect-selection", "eager"]
+    if not any(_kind(test) == "unit_test" for test in wanted):
+        arguments += ["--exclude-resource-type", "unit_test"]  # a selector for each takes dbt long
+        left_out -= unit_tests
+    chosen = [_selector(nodes[unique_id]) for unique_id in sorted(plan.nodes - plan.covered | plan.tests - left_out)]
+    excluded = [_selector(nodes[unique_id]) for unique_id in sorted(left_out)]
+    return [*arguments, "--select", *plan.sets, *chosen, *(["--exclude", *excluded] if excluded else [])]
+
+
+def _selector(node: dict[str, Any]) -> str:
+    return f"fqn:{'.'.join(node['fqn'])}"

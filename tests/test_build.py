@@ -1,0 +1,82 @@
+"""`warehouse build --changed`: what it builds, tests and publishes, and how it knows what is published."""
+
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from tests.support import Warehouse, copy_repository
+from warehouse import published
+
+NOTHING = "nothing differs from what is published"
+BRANCHES = "dbt_project/models/marts/libraries/libraries__dim_branches.sql"
+ORGANISATIONS = "dbt_project/models/conformed/dim_organisations.sql"
+
+
+@pytest.fixture
+def project(county: Warehouse, tmp_path: Path) -> Warehouse:
+    """The built county, driven from a copy of the repository that the test may edit."""
+    copy_repository(tmp_path / "copy")
+    return Warehouse(county.home, tmp_path / "copy", **county.places)
+
+
+def publications(project: Warehouse) -> list[tuple[str, str]]:
+    """What became of each build of a set, in order."""
+    return project.sql("select publish_set, action from governance.publications order by publication_id")
+
+
+def add(project: Warehouse, file: str, text: str) -> None:
+    """Appends a line to a file of the project."""
+    path = project.root / file
+    path.write_text(path.read_text(encoding="utf-8") + text + "\n", encoding="utf-8")
+
+
+def test_only_what_differs_is_built_and_its_whole_set_is_published(project: Warehouse) -> None:
+    before = len(publications(project))
+    assert NOTHING in project("build", "--changed")
+    add(project, BRANCHES, "-- changed")
+    printed = project("build", "--changed")
+    assert "libraries: differs by libraries__dim_branches" in printed
+    assert publications(project)[before:] == [("libraries", "publish")]
+    assert "conformed.dim_" not in printed
+
+
+def test_a_set_that_failed_still_counts_as_changed_when_another_was_published(project: Warehouse) -> None:
+    before = len(publications(project))
+    original = (project.root / BRANCHES).read_text(encoding="utf-8")
+    add(project, ORGANISATIONS, "-- changed")
+    add(project, BRANCHES, "where 1 = 1 / 0")
+    printed = project("build", "--changed", expect=1)
+    assert "libraries is not published: model libraries__dim_branches failed" in printed
+    assert "START unit_test dim_organisations::an_organisation_bears_its_most_used_spelling" in printed
+    assert sorted(publications(project)[before:]) == [("finance", "publish"), ("libraries", "refuse")]
+
+    (project.root / BRANCHES).write_text(original, encoding="utf-8")
+    printed = project("build", "--changed")
+    assert "libraries: differs by libraries__dim_branches" in printed, "the failed build may have left tables behind"
+    assert "finance:" not in printed
+    assert NOTHING in project("build", "--changed")
+
+
+def test_what_was_published_by_another_way_is_built_whole_with_all_upstream(project: Warehouse) -> None:
+    project.build("libraries", upstream=False)
+    printed = project("build", "--changed")
+    assert "libraries: what is published was not built from a known state of the project: all is built" in printed
+    assert "conformed.dim_services" in printed
+    assert "finance:" not in printed
+    project("undo", "libraries")
+    with project.entered(), closing(psycopg2.connect(project.url)) as connection, connection.cursor() as cursor:
+        states = published.states(cursor)
+    assert [name for name, known in states.items() if not known] == ["libraries"], "an undo is another way too"
+
+
+def test_a_set_that_a_model_was_removed_from_is_published_without_its_table(project: Warehouse) -> None:
+    mart = project.root / "dbt_project/models/marts/libraries/libraries__rpt_libraries_by_month"
+    exposures = project.root / "dbt_project/models/marts/libraries/_libraries__exposures.yml"
+    exposures.unlink()
+    mart.with_suffix(".sql").unlink()
+    mart.with_suffix(".yml").unlink()
+    printed = project("build", "--changed", expect=1)
+    assert "rpt_libraries_by_month" in printed.split("libraries: differs by ")[1].splitlines()[0]
+    assert "--approve rpt_libraries_by_month" in printed
