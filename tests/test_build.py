@@ -39,7 +39,7 @@ def test_only_what_differs_is_built_and_its_whole_set_is_published(project: Ware
     printed = project("build", "--changed")
     assert "libraries: differs by libraries__dim_branches" in printed
     assert publications(project)[before:] == [("libraries", "publish")]
-    assert "conformed.dim_" not in printed
+    assert "table model conformed." not in printed
 
 
 def test_a_set_that_failed_still_counts_as_changed_when_another_was_published(project: Warehouse) -> None:
@@ -63,7 +63,7 @@ def test_what_was_published_by_another_way_is_built_whole_with_all_upstream(proj
     project.build("libraries", upstream=False)
     printed = project("build", "--changed")
     assert "libraries: what is published was not built from a known state of the project: all is built" in printed
-    assert "conformed.dim_services" in printed
+    assert "table model conformed." in printed
     assert "finance:" not in printed
     project("undo", "libraries")
     with project.entered(), closing(psycopg2.connect(project.url)) as connection, connection.cursor() as cursor:
