@@ -1,5 +1,6 @@
 """`warehouse build --changed`: what it builds, tests and publishes, and how it knows what is published."""
 
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -69,6 +70,18 @@ def test_what_was_published_by_another_way_is_built_whole_with_all_upstream(proj
     with project.entered(), closing(psycopg2.connect(project.url)) as connection, connection.cursor() as cursor:
         states = published.states(cursor)
     assert [name for name, known in states.items() if not known] == ["libraries"], "an undo is another way too"
+
+
+def test_a_build_that_was_killed_counts_as_changed_when_its_edit_is_taken_back(project: Warehouse) -> None:
+    original = (project.root / ORGANISATIONS).read_text(encoding="utf-8")
+    add(project, ORGANISATIONS, "-- changed")
+    command = project.command("build", "--changed")
+    killed = {"cwd": project.root, "env": project.environment, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **killed) as build:
+        assert any("OK created sql table model conformed.dim_organisations" in line for line in build.stdout)
+        build.kill()
+    (project.root / ORGANISATIONS).write_text(original, encoding="utf-8")
+    assert "finance: differs by dim_organisations" in project("build", "--changed")
 
 
 def test_a_set_that_a_model_was_removed_from_is_published_without_its_table(project: Warehouse) -> None:
