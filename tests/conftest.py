@@ -14,9 +14,12 @@ from pathlib import Path
 from types import ModuleType
 
 import psutil
+import pymysql
 import pytest
+import sqlalchemy as sa
 
 from tests.support import (
+    MARIADB,
     NO_DATA,
     PATIENCE,
     REAL_DATA,
@@ -29,6 +32,7 @@ from tests.support import (
     bare_environment,
     copy_county,
     environment_of,
+    free_port,
     manifest,
     manifest_folder,
 )
@@ -84,9 +88,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Marks a test with its tier, and keeps tests that share a dear fixture on one worker."""
     fixtures = set(item.fixturenames)
-    item.add_marker("county" if fixtures & COUNTY else "database" if fixtures & SERVER else "unit")
-    for shared in sorted(fixtures & SHARED):
-        item.add_marker(pytest.mark.xdist_group(shared))
+    tier = "county" if fixtures & COUNTY else "database" if fixtures & SERVER else "unit"
+    item.add_marker(tier)
+    for shared in sorted(fixtures & SHARED):  # a test of the county must not hold up others of its group
+        item.add_marker(pytest.mark.xdist_group(f"{shared}-{tier}"))
 
 
 @pytest.hookimpl(trylast=True)
@@ -192,3 +197,39 @@ def published(trial_server: TrialServer) -> Iterator[Published]:
         with trial.entered():
             published = Published(trial)
         yield published
+
+
+@pytest.fixture(scope="session")
+def mariadb(home: Path) -> Iterator[str]:
+    """A private MariaDB server with a database `source`; its SQLAlchemy URL."""
+    password = "gosling%/@"  # noqa: S105  with characters that a URL has to escape
+    folder, port = home / "mariadb", free_port()
+    folder.mkdir(mode=0o755)
+    account = ["--user=root"] if os.geteuid() == 0 else []
+    install = [
+        "mariadb-install-db",
+        "--no-defaults",
+        "--auth-root-authentication-method=normal",
+        f"--datadir={folder}/data",
+    ]
+    subprocess.run([*install, *account], check=True, capture_output=True)
+    options = [f"--datadir={folder}/data", f"--socket={folder}/socket", f"--port={port}", "--bind-address=127.0.0.1"]
+    log = (folder / "log").open("wb")
+    server = subprocess.Popen([MARIADB, "--no-defaults", *options, *account], stdout=log, stderr=log)
+    try:
+        for _ in range(300):
+            try:
+                connection = pymysql.connect(unix_socket=f"{folder}/socket", user="root")
+                break
+            except pymysql.err.OperationalError:
+                time.sleep(0.1)
+        with connection.cursor() as cursor:
+            cursor.execute("create database source character set utf8mb4")
+            cursor.execute("create user reader@'127.0.0.1' identified by %s", [password])
+            cursor.execute("grant all on source.* to reader@'127.0.0.1'")
+        connection.close()
+        url = sa.URL.create("mariadb+pymysql", "reader", password, "127.0.0.1", port, "source")
+        yield url.render_as_string(hide_password=False)
+    finally:
+        server.terminate()
+        server.wait()

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 import psycopg2
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from filelock import FileLock
 from govuk_bank_holidays.bank_holidays import BankHolidays
@@ -29,6 +30,8 @@ from warehouse import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
+MARIADB = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")
+needs_mariadb = pytest.mark.skipif(not MARIADB, reason="needs MariaDB: `make test-packages` (Debian, root)")
 NO_DATA = "the published data are not beside this checkout: ../shared/data"
 needs_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason=NO_DATA)
 HOLIDAYS = {
@@ -81,6 +84,15 @@ def rows(url: str, query: str, values: tuple = (), role: str | None = None, **op
 
 def manifest_folder() -> Path:
     return Path(os.environ["TEST_FOLDER"]) / "manifest"
+
+
+def change(url: str, *queries: str) -> None:
+    """Runs queries on a source by its SQLAlchemy URL, all or none."""
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        for query in queries:
+            connection.exec_driver_sql(query)
+    engine.dispose()
 
 
 def files_holding(folders: Iterable[Path], *values: bytes) -> set[Path]:

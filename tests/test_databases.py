@@ -1,17 +1,11 @@
 """Source databases other than Postgres: MariaDB with a real server, SQL Server and Oracle as far as queries go."""
 
-import os
-import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import connectorx
 import pyarrow as pa
-import pymysql
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mssql, mysql, oracle, postgresql
@@ -19,58 +13,11 @@ from sqlalchemy.dialects import mssql, mysql, oracle, postgresql
 from ingestion import databases
 from ingestion.contracts import SourceError
 from ingestion.databases import select_rows
-from tests.support import Trial, free_port, trial_system
+from tests.support import Trial, change, needs_mariadb, trial_system
 
-MARIADB = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")
-needs_mariadb = pytest.mark.skipif(not MARIADB, reason="needs MariaDB: `make test-packages` (Debian, root)")
-PASSWORD = "gosling%/@"  # noqa: S105  with characters that a URL has to escape
 COLUMNS = {"id": "bigint", "name": "text", "amount": "numeric(18,2)", "ratio": "double precision", "born": "date",
            "changed": "timestamptz", "kind": "text", "is_open": "boolean"}  # fmt: skip
 CASES = {"name": "cases", "columns": COLUMNS, "load": "merge", "key": ["id"], "cursor": "changed"}
-
-
-@pytest.fixture(scope="module")
-def mariadb(home: Path) -> Iterator[str]:
-    """A private MariaDB server with a database `source`; its SQLAlchemy URL."""
-    folder, port = home / "mariadb", free_port()
-    folder.mkdir(mode=0o755)
-    account = ["--user=root"] if os.geteuid() == 0 else []
-    install = [
-        "mariadb-install-db",
-        "--no-defaults",
-        "--auth-root-authentication-method=normal",
-        f"--datadir={folder}/data",
-    ]
-    subprocess.run([*install, *account], check=True, capture_output=True)
-    options = [f"--datadir={folder}/data", f"--socket={folder}/socket", f"--port={port}", "--bind-address=127.0.0.1"]
-    log = (folder / "log").open("wb")
-    server = subprocess.Popen([MARIADB, "--no-defaults", *options, *account], stdout=log, stderr=log)
-    try:
-        for _ in range(300):
-            try:
-                connection = pymysql.connect(unix_socket=f"{folder}/socket", user="root")
-                break
-            except pymysql.err.OperationalError:
-                time.sleep(0.1)
-        with connection.cursor() as cursor:
-            cursor.execute("create database source character set utf8mb4")
-            cursor.execute("create user reader@'127.0.0.1' identified by %s", [PASSWORD])
-            cursor.execute("grant all on source.* to reader@'127.0.0.1'")
-        connection.close()
-        url = sa.URL.create("mariadb+pymysql", "reader", PASSWORD, "127.0.0.1", port, "source")
-        yield url.render_as_string(hide_password=False)
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def ask(url: str, *queries: str) -> None:
-    """Runs queries on the source, all or none."""
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        for query in queries:
-            connection.exec_driver_sql(query)
-    engine.dispose()
 
 
 @needs_mariadb
@@ -81,7 +28,7 @@ def test_mariadb_lands_exactly_and_keeps_up(
 ) -> None:
     for name, value in changed.items():
         monkeypatch.setattr(databases, name, value)
-    ask(
+    change(
         mariadb,
         "drop table if exists cases",
         "create table cases (id bigint unsigned primary key, name varchar(200), amount decimal(18,2), ratio double, "
@@ -107,7 +54,7 @@ def test_mariadb_lands_exactly_and_keeps_up(
         ("not bigint", "id"),
         ("not date", "born"),
     ]
-    ask(
+    change(
         mariadb,
         "update cases set name = 'new', changed = '2026-08-01' where id = 1",
         "insert into cases values (5, 'five', 5, 5, null, '2026-08-02', 'a', 1, null)",
@@ -129,7 +76,7 @@ def test_the_pieces_of_a_table_are_all_of_it_whatever_its_key(
     rows = [(code, number * 100 + place, "za"[place % 2]) for place, code in enumerate(codes) for number in range(3)]
     rows = rows if "code, no" in key else rows[::3]
     create = f"create table parts (code varchar(9), no int, kind enum('z', 'a'), `share %%` int, primary key ({key}))"
-    ask(mariadb, "drop table if exists parts", create)
+    change(mariadb, "drop table if exists parts", create)
     engine = sa.create_engine(mariadb)
     with engine.begin() as connection:
         connection.exec_driver_sql("insert into parts (code, no, kind) values (%s, %s, %s)", rows)
@@ -157,7 +104,7 @@ NUMBERS = {"name": "numbers", "columns": {"id": "bigint", "changed_no": "bigint"
 def test_what_changes_while_mariadb_is_read_is_explained_and_comes_next(
     trial: Trial, mariadb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask(
+    change(
         mariadb,
         "create table numbers (id bigint primary key, changed_no bigint, amount decimal(18,2))",
         "insert into numbers select seq, seq, seq from seq_1_to_100",
@@ -168,7 +115,7 @@ def test_what_changes_while_mariadb_is_read_is_explained_and_comes_next(
         asked.append(query)
         yield from read(url, query, **how)
         if len(asked) == 2:  # row 2 has been read, row 99 is still to be
-            ask(
+            change(
                 mariadb,
                 "update numbers set changed_no = 101, amount = 0 where id = 2",
                 "update numbers set changed_no = 102, amount = 0 where id = 99",

@@ -29,8 +29,7 @@ from ingestion.contracts import ContractError, SourceError, System, read_contrac
 from ingestion.discovery import contract_type
 from ingestion.pipeline import load_system
 from ingestion.scaffold import add_source
-from tests.support import ROOT, Trial, Warehouse
-from tests.test_databases import ask, mariadb, needs_mariadb  # noqa: F401  the server that its tests start too
+from tests.support import ROOT, Trial, Warehouse, change, needs_mariadb
 
 DECISIONS = {
     "privacy: TODO": "privacy: none",
@@ -349,8 +348,8 @@ def test_only_the_tables_that_are_named_are_declared(trial: Trial, staging: Path
 
 
 @needs_mariadb
-def test_what_is_loaded_from_mariadb_is_what_it_holds(trial: Trial, mariadb: str, staging: Path) -> None:  # noqa: F811
-    ask(
+def test_what_is_loaded_from_mariadb_is_what_it_holds(trial: Trial, mariadb: str, staging: Path) -> None:
+    change(
         mariadb,
         "drop table if exists loans, cases, parts, numbers",
         "create table loans (id bigint unsigned primary key, big bigint unsigned, name varchar(200) comment 'Who', "
@@ -459,7 +458,7 @@ def test_what_is_written_builds_and_passes_make_check(trial: Trial, copy: Path, 
     for system in systems.values():
         load_system(system)
 
-    target = str(copy / ".warehouse/target")  # where dbt-bouncer looks
+    target = str(copy / ".warehouse/check")  # where dbt-bouncer looks
     warehouse = Warehouse(trial.home, copy, WAREHOUSE_URL=trial.url, DBT_TARGET_PATH=target)
     paths = [f"path:dbt_project/models/staging/{name}" for name in systems]
     printed = warehouse("exec", "--", "dbt", "build", "--select", *paths)

@@ -238,7 +238,7 @@ def test_a_canary_is_in_the_vault_alone_and_after_erasure_nowhere(county: Wareho
     county.build("highways")
     county.dbt("docs", "generate")
     assert where_it_is(*canary) == set()
-    printed = county("subject", "find", "name", "email", typed=f"{canary[1].upper()}\n{canary[3]}\n")
+    printed = county.process("subject", "find", "name", "email", typed=f"{canary[1].upper()}\n{canary[3]}\n")
     (found,) = re.findall(r"k\d+_\w{32}", printed)
     assert canary[3] not in printed
     export = json.loads(county("subject", "export", found))
