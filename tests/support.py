@@ -120,14 +120,6 @@ def manifest():
     return parsed.result
 
 
-def copy_repository(root: Path) -> None:
-    """Copies what the console script and dbt read of the checkout, for tests that edit it."""
-    for folder in ("dbt_project", "ingestion", "orchestration", "warehouse", "demo", "seeds", ".dlt"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("access.yml", "dbt_project.yml", "profiles.yml", "workspace.yaml", "pyproject.toml"):
-        shutil.copy(ROOT / file, root)
-
-
 class Warehouse:
     """A warehouse in a folder of its own, driven by its commands as a person would."""
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from tests.support import Warehouse, copy_repository
+from benchmarks.preview import copy_project
+from tests.support import Warehouse
 from warehouse import published
 
 NOTHING = "nothing differs from what is published"
@@ -18,7 +19,7 @@ ORGANISATIONS = "dbt_project/models/conformed/dim_organisations.sql"
 @pytest.fixture
 def project(county: Warehouse, tmp_path: Path) -> Warehouse:
     """The built county, driven from a copy of the repository that the test may edit."""
-    copy_repository(tmp_path / "copy")
+    copy_project(tmp_path / "copy")
     return Warehouse(county.home, tmp_path / "copy", **county.places)
 
 

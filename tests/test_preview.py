@@ -15,7 +15,8 @@ import psycopg2
 import pytest
 from rich.console import Console
 
-from tests.support import Warehouse, copy_repository
+from benchmarks.preview import copy_project
+from tests.support import Warehouse
 from warehouse.environment import WarehouseError
 
 PAYMENTS = "dbt_project/models/marts/finance/finance__fct_supplier_payments"
@@ -34,7 +35,7 @@ class Project:
     """A copy of the project that tests may edit, previewed against the built county in this process."""
 
     def __init__(self, warehouse: Warehouse, root: Path):
-        copy_repository(root)
+        copy_project(root)
         self.root, self.sql, self.figures = root, warehouse.sql, warehouse.figures
         self.process, self.entered = Warehouse(warehouse.home, root), warehouse.entered
         with self.entered():

@@ -8,7 +8,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from tests.support import Warehouse, copy_county, copy_repository
+from benchmarks.preview import copy_project
+from tests.support import Warehouse, copy_county
 
 CONTRACT = """\
 version: 2
@@ -142,7 +143,7 @@ class Followed:
 
     def __init__(self, built: Path, folder: Path):
         root = folder / "repository"
-        copy_repository(root)
+        copy_project(root)
         self.models = root / "dbt_project/models"
         for name, content in RECIPES.items():
             (self.models / name).parent.mkdir(exist_ok=True)
