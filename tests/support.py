@@ -199,6 +199,12 @@ class Warehouse:
         with self.entered(**self.places | variables):
             return {landing.table: landing.rows for landing in load_system(read_contracts()[system])}
 
+    def start(self) -> None:
+        """Starts its servers where they do not run, and notes where its systems are now."""
+        with environment_of(self.environment):
+            environment.prepare()
+            self.places = {name: os.environ[name] for name in CONFIGURED & os.environ.keys()}
+
     @property
     def url(self) -> str:
         if not hasattr(self, "_url"):
@@ -305,9 +311,7 @@ def copy_county(built: Path, home: Path, kind: type[Warehouse] = Warehouse) -> W
     subprocess.run(["cp", "-a", built / "county", home], check=True)
     (home / "postgres.lock").unlink(missing_ok=True)
     county = kind(home)
-    with environment_of(county.environment):
-        environment.prepare()
-        county.places = {name: os.environ[name] for name in CONFIGURED & os.environ.keys()}
+    county.start()
     return county
 
 
