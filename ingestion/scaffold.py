@@ -249,8 +249,8 @@ def _model_yaml(system: str, model: str, table: FoundTable, columns: list[_Stage
     unique = key or (["source_file", "source_row_number"] if table.has_files else [column.name for column in columns])
     lines = ["models:", f"  - name: {model}", f"    description: {_scalar(description)}"]
     if len(unique) > 1:
-        lines += ["    data_tests:", "      - unique_combination:"]
-        lines.append(f"          arguments: {{columns: {_listed(unique)}}}")
+        lines += ["    data_tests:", "      - unique_combination_of_columns:"]
+        lines.append(f"          arguments: {{combination_of_columns: {_listed(unique)}}}")
     lines.append("    columns:")
     for column in columns:
         lines += [f"      - name: {_scalar(column.name)}", f"        description: {_scalar(column.description)}"]
