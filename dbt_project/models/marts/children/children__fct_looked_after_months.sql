@@ -28,7 +28,7 @@ month_ends as (
 
     select date_day - 1 as month_end_date
     from dim_dates
-    where day_of_month = 1
+    where date_day = month_start_date
 
 ),
 
