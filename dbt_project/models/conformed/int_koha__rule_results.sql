@@ -25,7 +25,7 @@ loan_events as (
         staged_loan_events.*,
         case
             when
-                staged_loan_events.event_type in ('issue', 'renew')
+                staged_loan_events.loan_event_type in ('issue', 'renew')
                 and borrowers.is_deceased
                 and {{ local_date('staged_loan_events.occurred_at') }} > borrowers.barred_date
                 then 'LIB02'

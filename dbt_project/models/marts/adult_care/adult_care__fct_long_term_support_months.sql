@@ -32,7 +32,7 @@ final as (
     select
         {{ surrogate_key(['int_care_services_conformed.service_id', 'month_ends.month_end_date']) }}
             as support_month_key,
-        int_care_services_conformed.service_key,
+        int_care_services_conformed.care_service_key,
         int_care_services_conformed.person_key,
         int_care_services_conformed.restriction,
         {{ age_group('int_care_services_conformed.birth_month', 'month_ends.month_end_date') }} as age_group,
@@ -47,7 +47,7 @@ final as (
         on
             int_care_services_conformed.start_date <= month_ends.month_end_date
             and coalesce(int_care_services_conformed.end_date, month_ends.month_end_date) >= month_ends.month_end_date
-    where int_care_services_conformed.is_long_term
+    where int_care_services_conformed.is_long_term_support
 
 )
 

@@ -51,7 +51,7 @@ timed as (
 final as (
 
     select
-        {{ surrogate_key(['request_reference']) }} as request_key,
+        {{ surrogate_key(['request_reference']) }} as foi_request_key,
         request_reference,
         topic_name,
         outcome_name,

@@ -30,7 +30,7 @@ final as (
         {{ academic_year('suspensions.start_date') }} as academic_year,
         suspensions.reason_code,
         suspensions.sessions_lost,
-        suspensions.category_code = 'PERM' as is_permanent,
+        suspensions.exclusion_category_code = 'PERM' as is_permanent,
         suspensions.start_date
     from suspensions
     left join bridge_pupils_upns

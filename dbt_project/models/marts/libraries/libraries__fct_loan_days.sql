@@ -14,10 +14,10 @@ final as (
         coalesce(item_type_code, 'Not known') as item_type_code,
         coalesce(item_type_name, 'Not known') as item_type_name,
         event_date as loan_date,
-        count(*) filter (where event_type = 'issue' and not is_on_staff_card) as issues,
-        count(*) filter (where event_type = 'renew' and not is_on_staff_card) as renewals,
+        count(*) filter (where loan_event_type = 'issue' and not is_on_staff_card) as issues,
+        count(*) filter (where loan_event_type = 'renew' and not is_on_staff_card) as renewals,
         count(*) filter (where is_loan and not is_on_staff_card) as loans,
-        count(*) filter (where event_type = 'return') as returned_items,
+        count(*) filter (where loan_event_type = 'return') as returned_items,
         count(*) filter (where is_loan and is_on_staff_card) as staff_card_loans
     from int_loan_events_conformed
     group by
