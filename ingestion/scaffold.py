@@ -249,15 +249,16 @@ def _model_yaml(system: str, model: str, table: FoundTable, columns: list[_Stage
     unique = key or (["source_file", "source_row_number"] if table.has_files else [column.name for column in columns])
     lines = ["models:", f"  - name: {model}", f"    description: {_scalar(description)}"]
     if len(unique) > 1:
-        lines += ["    data_tests:", "      - unique_combination:"]
-        lines.append(f"          arguments: {{columns: {_listed(unique)}}}")
-    lines.append("    columns:")
+        lines += ["    data_tests:", "      - unique_combination_of_columns:"]
+        lines.append(f"          arguments: {{combination_of_columns: {_listed(unique)}}}")
+    tested = []  # the contract describes the other columns
     for column in columns:
-        lines += [f"      - name: {_scalar(column.name)}", f"        description: {_scalar(column.description)}"]
         tests = ["unique"] if unique == [column.name] else []
-        tests += ["not_null"] if column.name in (key or unique[:2] * table.has_files) else []
+        tests += ["not_null"] if column.name in key else []
         if tests:
-            lines += ["        data_tests:", *(f"          - {test}" for test in tests)]
+            tested += [f"      - name: {_scalar(column.name)}", f"        description: {_scalar(column.description)}"]
+            tested.append(f"        data_tests: {_listed(tests)}")
+    lines += ["    columns:", *tested] if tested else []
     return "\n".join(lines) + "\n"
 
 

@@ -21,7 +21,8 @@ from psycopg2 import extensions as pg
 from ingestion.contracts import ROOT
 from ingestion.pipeline import BUILD_LOCK
 from warehouse import published
-from warehouse.environment import dbt_connection
+from warehouse.access import read_access, read_platform_owner
+from warehouse.environment import dbt_connection, publish_sets
 
 TARGET = Path(os.environ.get("DBT_TARGET_PATH", ROOT / ".warehouse/target"))  # a run's dbt begins with what is there
 PUBLICATION = "publication"
@@ -54,7 +55,7 @@ def node_key(node: Mapping[str, Any]) -> dg.AssetKey:
     return dg.AssetKey([node["schema"].removesuffix("__next"), node["alias"]])
 
 
-def publish_set_of(node: dict[str, Any]) -> str | None:
+def publish_set_of(node: Mapping[str, Any]) -> str | None:
     """The publish set of a mart, None for every other node."""
     return node["fqn"][2] if node["resource_type"] == "model" and node["fqn"][1] == "marts" else None
 
@@ -107,15 +108,16 @@ class Translator(DagsterDbtTranslator):
     def __init__(self, manifest: dict[str, Any]):
         super().__init__()
         self.manifest, self.sets = manifest, sets_and_inputs(manifest)
+        self.owners, self.platform = read_access(publish_sets()), read_platform_owner()
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         return node_key(dbt_resource_props)
 
-    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str] | None:
-        group = self.manifest["groups"].get(
-            f"group.{self.manifest['metadata']['project_name']}.{dbt_resource_props['config'].get('group')}"
-        )
-        return [group["owner"]["email"]] if group else None
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        return [self.owners.get(publish_set_of(dbt_resource_props) or "", self.platform).email]
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return publish_set_of(dbt_resource_props) or "data_platform"
 
     def get_automation_condition(self, dbt_resource_props: Mapping[str, Any]) -> dg.AutomationCondition[Any] | None:
         """When a raw table's content changed that any of the node's sets rests on: so a set is asked for whole."""

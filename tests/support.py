@@ -436,7 +436,7 @@ class Published:
             for name in self.SYSTEMS:
                 patch.setenv(contracts[name].location, str(REAL_DATA))
             self.landings = {name: load_system(contracts[name]) for name in self.SYSTEMS}
-        models = [f"+int_{name}_columns_checked" for name in self.SYSTEMS]
+        models = [f"+int_{name}__rule_results" for name in self.SYSTEMS]
         warehouse = Warehouse(trial.home, WAREHOUSE_URL=trial.url)
         warehouse.dbt("build", "--select", *models, "--exclude-resource-type", "unit_test")
 
@@ -453,7 +453,7 @@ class Published:
         values, broken = Counter(), Counter()
         for table, column, rule, number in self.trial.sql(
             f"select split_part(raw_table, '.', 2), replace(column_name, '_', ''), rule_code, value_count::integer "
-            f"from conformed.int_{system}_columns_checked"
+            f"from conformed.int_{system}__rule_results"
         ):
             values[table, column] += number
             if rule:

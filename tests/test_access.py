@@ -167,5 +167,5 @@ def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path, old: str, 
     file = tmp_path / "access.yml"
     file.write_text(text.replace(old, new, 1), encoding="utf-8")
     finance = text.splitlines().index("finance:") + 1
-    with pytest.raises(ContractError, match=re.escape(words.format(finance=finance, readers=finance + 3))):
+    with pytest.raises(ContractError, match=re.escape(words.format(finance=finance, readers=finance + 4))):
         read_access(SETS, file)

@@ -13,7 +13,7 @@ from warehouse import published
 
 NOTHING = "nothing differs from what is published"
 BRANCHES = "dbt_project/models/marts/libraries/libraries__dim_branches.sql"
-ORGANISATIONS = "dbt_project/models/conformed/dim_organisations.sql"
+VAT_NUMBERS = "dbt_project/models/conformed/bridge_organisations_vat_numbers.sql"
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ def test_only_what_differs_is_built_and_its_whole_set_is_published(project: Ware
 def test_a_set_that_failed_still_counts_as_changed_when_another_was_published(project: Warehouse) -> None:
     before = len(publications(project))
     original = (project.root / BRANCHES).read_text(encoding="utf-8")
-    add(project, ORGANISATIONS, "-- changed")
+    add(project, VAT_NUMBERS, "-- changed")
     add(project, BRANCHES, "where 1 = 1 / 0")
     printed = project("build", "--changed", expect=1)
     assert "libraries is not published: model libraries__dim_branches failed" in printed
-    assert "START unit_test dim_organisations::an_organisation_bears_its_most_used_spelling" in printed
+    assert "START unit_test bridge_organisations_vat_numbers::a_vat_number_is_checked" in printed
     assert sorted(publications(project)[before:]) == [("finance", "publish"), ("libraries", "refuse")]
 
     (project.root / BRANCHES).write_text(original, encoding="utf-8")
@@ -74,15 +74,17 @@ def test_what_was_published_by_another_way_is_built_whole_with_all_upstream(proj
 
 
 def test_a_build_that_was_killed_counts_as_changed_when_its_edit_is_taken_back(project: Warehouse) -> None:
-    original = (project.root / ORGANISATIONS).read_text(encoding="utf-8")
-    add(project, ORGANISATIONS, "-- changed")
+    original = (project.root / VAT_NUMBERS).read_text(encoding="utf-8")
+    add(project, VAT_NUMBERS, "-- changed")
     command = project.command("build", "--changed")
     killed = {"cwd": project.root, "env": project.environment, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **killed) as build:
-        assert any("OK created sql table model conformed.dim_organisations" in line for line in build.stdout)
+        assert any(
+            "OK created sql table model conformed.bridge_organisations_vat_numbers" in line for line in build.stdout
+        )
         build.kill()
-    (project.root / ORGANISATIONS).write_text(original, encoding="utf-8")
-    assert "finance: differs by dim_organisations" in project("build", "--changed")
+    (project.root / VAT_NUMBERS).write_text(original, encoding="utf-8")
+    assert "finance: differs by bridge_organisations_vat_numbers" in project("build", "--changed")
 
 
 def test_a_set_that_a_model_was_removed_from_is_published_without_its_table(project: Warehouse) -> None:

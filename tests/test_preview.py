@@ -112,13 +112,13 @@ def test_an_unchanged_model_of_each_layer_has_no_difference(project: Project, mo
 
 
 def test_the_difference_is_what_a_count_in_python_finds(project: Project) -> None:
-    another = "case when hashtext(payment_key::text) % 7 = 0 then -payment_key else payment_key end as payment_key"
+    key = "{{ surrogate_key(['ledger_lines.source_file', 'ledger_lines.source_row_number']) }}"
+    another = f"case when hashtext(({key})::text) % 7 = 0 then -({key}) else {key} end as payment_key"
     changed = (project.root / f"{PAYMENTS}.sql").read_text(encoding="utf-8")
     for old, new in {
-        "        payment_key,": f"        {another},\n        'new'::text as colour,",
-        "        invoice_number,": "        nullif(invoice_number, '03032025') as invoice_number,",
-        "    from int_supplier_payments_conformed": "    from int_supplier_payments_conformed\n"
-        "    where hashtext(payment_key::text) % 5 <> 0",
+        f"        {key} as payment_key,": f"        {another},\n        'new'::text as colour,",
+        "ledger_lines.invoice_number,": "nullif(ledger_lines.invoice_number, '03032025') as invoice_number,",
+        "on_contract.payment_date\n": f"on_contract.payment_date\nwhere hashtext(({key})::text) % 5 <> 0\n",
     }.items():
         assert changed.count(old) == 1
         changed = changed.replace(old, new)
@@ -216,7 +216,7 @@ def test_a_preview_gives_way_to_who_waits_for_a_table(project: Project) -> None:
             time.sleep(0.1)
         with closing(psycopg2.connect(url)) as other, other.cursor() as cursor:
             began = time.monotonic()
-            cursor.execute("lock table conformed.int_supplier_payments_conformed in access exclusive mode")
+            cursor.execute("lock table conformed.bridge_organisations_suppliers in access exclusive mode")
             waited = time.monotonic() - began
             other.rollback()
         assert running.wait(timeout=30) == 1

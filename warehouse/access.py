@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, Va
 from ingestion.contracts import ROOT, ContractError, Name, Place, Text, located, read_yaml
 
 FILE = ROOT / "access.yml"
-REIDENTIFICATION = "reidentification"
+PLATFORM, REIDENTIFICATION = "platform", "reidentification"  # no publish sets
 Model = TypeVar("Model", bound=BaseModel)
 RESERVED = ("svc_", "read_", "wh_", "pg_", "postgres")
 
@@ -34,11 +34,17 @@ class RowScope(BaseModel):
     whole_tables: list[Name] = []
 
 
-class Access(BaseModel):
-    """Who reads one publish set, and on whose decision."""
+class Owner(BaseModel):
+    """The role that answers for tables, and its e-mail address."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
     owner: Text
+    email: Text
+
+
+class Access(Owner):
+    """Who reads one publish set, and on whose decision."""
+
     purpose: Text
     readers: list[Login] = []
     row_scopes: list[RowScope] = []
@@ -77,13 +83,19 @@ class Reidentification(BaseModel):
 def read_access(publish_sets: list[str], file: Path = FILE) -> dict[str, Access]:
     """Each publish set's readers; raises ContractError, with file and line, where one is missing, unknown or wrong."""
     shown, root, document = read_yaml(file)
-    sets = {name: part for name, part in document.items() if name != REIDENTIFICATION}
+    sets = {name: part for name, part in document.items() if name not in (PLATFORM, REIDENTIFICATION)}
     access = _validated(RootModel[dict[str, Access]], sets, root, (), shown).root
     if missing := sorted(set(publish_sets) - set(access)):
         raise ContractError(f"{shown}:1: nobody is named, nor an owner, for the publish set {', '.join(missing)}")
     if unknown := sorted(set(access) - set(publish_sets)):
         raise ContractError(f"{shown}:1: no publish set (a folder under dbt_project/models/marts) {', '.join(unknown)}")
     return access
+
+
+def read_platform_owner(file: Path = FILE) -> Owner:
+    """The owner of what all publish sets share; raises ContractError."""
+    shown, root, document = read_yaml(file)
+    return _validated(Owner, document.get(PLATFORM), root, (PLATFORM,), shown)
 
 
 def read_reidentification(file: Path = FILE) -> Reidentification:

@@ -108,7 +108,7 @@ def unique_keys(manifest: Manifest, model: ModelNode) -> list[list[str]]:
         metadata = test.test_metadata
         if metadata.name == "unique" and test.column_name:
             single.append(_plain(test.column_name))
-        elif metadata.name.startswith("unique_combination"):
+        elif metadata.name == "unique_combination_of_columns":
             combined += [[_plain(c) for c in value] for value in metadata.kwargs.values() if isinstance(value, list)]
     return [*found, *([name] for name in columns if name in single), *sorted(combined)]
 

@@ -6,7 +6,7 @@ periods as (
         service_code,
         valid_to_date,
         lead(valid_from_date) over (partition by service_code order by valid_from_date) as next_from_date
-    from {{ ref('dim_services') }}
+    from {{ ref('customer__dim_services') }}
 
 )
 

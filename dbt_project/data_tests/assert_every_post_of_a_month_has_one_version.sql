@@ -7,9 +7,9 @@ int_posts_conformed as (
 
 ),
 
-dim_positions as (
+workforce__dim_positions as (
 
-    select * from {{ ref('dim_positions') }}
+    select * from {{ ref('workforce__dim_positions') }}
 
 )
 
@@ -17,12 +17,15 @@ select
     int_posts_conformed.month_end_date,
     int_posts_conformed.position_reference
 from int_posts_conformed
-left join dim_positions
+left join workforce__dim_positions
     on
-        int_posts_conformed.position_reference = dim_positions.position_reference
-        and int_posts_conformed.employee_token = dim_positions.employee_token
-        and int_posts_conformed.organisation_unit_key is not distinct from dim_positions.organisation_unit_key
-        and {{ is_in_force('dim_positions', 'int_posts_conformed.month_end_date') }}
+        {{ person_key('workforce', 'int_posts_conformed.position_reference') }}
+        = workforce__dim_positions.position_key
+        and {{ person_key('workforce', 'int_posts_conformed.employee_token') }}
+        = workforce__dim_positions.person_key
+        and int_posts_conformed.organisation_unit_key
+        is not distinct from workforce__dim_positions.organisation_unit_key
+        and {{ is_in_force('workforce__dim_positions', 'int_posts_conformed.month_end_date') }}
 where not int_posts_conformed.is_still_live_after_leaving
 group by int_posts_conformed.month_end_date, int_posts_conformed.position_reference
-having count(dim_positions.position_version_key) <> 1
+having count(workforce__dim_positions.position_version_key) <> 1

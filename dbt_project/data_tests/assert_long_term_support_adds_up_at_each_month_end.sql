@@ -4,7 +4,7 @@ with
 services as (
 
     select * from {{ ref('int_care_services_conformed') }}
-    where is_long_term
+    where is_long_term_support
 
 ),
 

@@ -24,3 +24,19 @@
         {{ 'union all' if not loop.last }}
     {% endfor %}
 {%- endmacro %}
+
+{# The rule results of all systems, as a select. dbt has to know what a model reads when it parses the file, before there is
+   a graph; so the systems are listed, and a system of the graph that is not listed is an error. #}
+{% macro union_rule_results(systems) -%}
+    {%- if execute %}
+        {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name.endswith('__rule_results') %}
+            {%- if node.name[4:-14] not in systems %}
+                {{- exceptions.raise_compiler_error('add ' ~ node.name[4:-14] ~ ' to the systems of int_rule_results_unioned') }}
+            {%- endif %}
+        {%- endfor %}
+    {%- endif %}
+    {%- for system in systems %}
+    select * from {{ ref('int_' ~ system ~ '__rule_results') }}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}

@@ -84,7 +84,7 @@ joined as (
 final as (
 
     select
-        {{ surrogate_key(['joined.service_id']) }} as service_key,
+        {{ surrogate_key(['joined.service_id']) }} as care_service_key,
         joined.service_id,
         joined.person_key,
         joined.restriction,
@@ -102,7 +102,7 @@ final as (
             when joined.is_per_unit then joined.unit_cost_gbp * joined.planned_units_per_week
             else joined.unit_cost_gbp * joined.periods_per_year / 52
         end::numeric(12, 2) as weekly_cost_gbp,
-        joined.service_type like 'Long Term Support: %' as is_long_term,
+        joined.service_type like 'Long Term Support: %' as is_long_term_support,
         joined.is_cost_in_doubt,
         joined.is_support_reason_in_doubt,
         coalesce(joined.date_of_death < coalesce(joined.end_date, 'infinity'), false) as is_open_after_death,

@@ -73,7 +73,7 @@ final as (
         job_reference,
         enquiry_reference,
         item_category_name,
-        item_type_name,
+        defect_type_name,
         item_detail_name,
         instruction_type_name,
         defect_category_name,

@@ -67,7 +67,7 @@ unioned as (
         person_key as set_person_key,
         'Adult social care' as service_area_name,
         service_type as involvement_name,
-        service_key::text as involvement_reference,
+        care_service_key::text as involvement_reference,
         start_date as began_date,
         end_date as ended_date
     from int_care_services_conformed

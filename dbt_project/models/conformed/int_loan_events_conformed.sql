@@ -39,8 +39,8 @@ final as (
         dim_branches.branch_key,
         items.item_type_code,
         item_types.item_type_name,
-        loan_events.event_type,
-        loan_events.event_type in ('issue', 'renew') as is_loan,
+        loan_events.loan_event_type,
+        loan_events.loan_event_type in ('issue', 'renew') as is_loan,
         coalesce({{ is_staff_card('borrowers') }}, false) as is_on_staff_card,
         coalesce(
             borrowers.is_deceased and {{ local_date('loan_events.occurred_at') }} > borrowers.barred_date, false

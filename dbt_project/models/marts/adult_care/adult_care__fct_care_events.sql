@@ -1,44 +1,199 @@
 with
 
-int_care_events_unioned as (
+requests as (
 
-    select * from {{ ref('int_care_events_unioned') }}
+    select * from {{ ref('stg_mosaic__requests') }}
+
+),
+
+assessments as (
+
+    select * from {{ ref('stg_mosaic__assessments') }}
+
+),
+
+services as (
+
+    select * from {{ ref('stg_mosaic__services') }}
+
+),
+
+reviews as (
+
+    select * from {{ ref('stg_mosaic__reviews') }}
+
+),
+
+int_care_services_conformed as (
+
+    select * from {{ ref('int_care_services_conformed') }}
+
+),
+
+int_homes_dated as (
+
+    select * from {{ ref('int_homes_dated') }}
+
+),
+
+int_care_people_conformed as (
+
+    select * from {{ ref('int_care_people_conformed') }}
+
+),
+
+int_care_as_at_dated as (
+
+    select * from {{ ref('int_care_as_at_dated') }}
+
+),
+
+dim_primary_support_reasons as (
+
+    select * from {{ ref('dim_primary_support_reasons') }}
+
+),
+
+unioned as (
+
+    select
+        'Request' as event_type,
+        request_id as event_id,
+        null::bigint as service_id,
+        person_token,
+        primary_support_reason,
+        route_of_access,
+        null as assessment_type,
+        null as review_reason,
+        outcome as event_outcome,
+        request_date as start_date,
+        outcome_date as end_date
+    from requests
+
+    union all
+
+    select
+        'Assessment' as event_type,
+        assessment_id as event_id,
+        null as service_id,
+        person_token,
+        primary_support_reason,
+        null as route_of_access,
+        assessment_type,
+        null as review_reason,
+        outcome as event_outcome,
+        start_date,
+        end_date
+    from assessments
+
+    union all
+
+    select
+        'Service' as event_type,
+        service_id as event_id,
+        service_id,
+        person_token,
+        null as primary_support_reason,
+        null as route_of_access,
+        null as assessment_type,
+        null as review_reason,
+        null as event_outcome,
+        start_date,
+        null as end_date
+    from services
+
+    union all
+
+    select
+        'Review' as event_type,
+        review_id as event_id,
+        service_id,
+        person_token,
+        null as primary_support_reason,
+        null as route_of_access,
+        null as assessment_type,
+        review_reason,
+        outcome as event_outcome,
+        start_date,
+        end_date
+    from reviews
+
+),
+
+-- what a review says of its service is the service's; costs and units are told once, with the service
+described as (
+
+    select
+        unioned.*,
+        int_care_services_conformed.service_type,
+        int_care_services_conformed.service_component,
+        coalesce(
+            dim_primary_support_reasons.primary_support_reason_key,
+            int_care_services_conformed.primary_support_reason_key
+        ) as primary_support_reason_key,
+        costed.delivery_mechanism,
+        costed.provider_name,
+        costed.cost_frequency,
+        costed.unit_cost_gbp,
+        costed.planned_units_per_week,
+        costed.weekly_cost_gbp,
+        coalesce(costed.is_cost_in_doubt, false) as is_cost_in_doubt,
+        coalesce(costed.is_open_after_death, false) as is_open_after_death,
+        coalesce(costed.end_date, unioned.end_date) as event_end_date
+    from unioned
+    left join int_care_services_conformed
+        on unioned.service_id = int_care_services_conformed.service_id
+    left join int_care_services_conformed as costed
+        on
+            unioned.service_id = costed.service_id
+            and unioned.event_type = 'Service'
+    left join dim_primary_support_reasons
+        on unioned.primary_support_reason = dim_primary_support_reasons.primary_support_reason_name
 
 ),
 
 final as (
 
     select
-        event_key,
-        event_type,
-        person_key,
-        restriction,
-        age_group,
-        gender_code,
-        ethnic_group,
-        district_code,
-        district_name,
-        primary_support_reason_key,
-        route_of_access,
-        assessment_type,
-        service_type,
-        service_component,
-        delivery_mechanism,
-        review_reason,
-        event_outcome,
-        provider_name,
-        cost_frequency,
-        unit_cost_gbp,
-        planned_units_per_week,
-        weekly_cost_gbp,
-        open_days,
-        is_open,
-        is_cost_in_doubt,
-        is_open_after_death,
-        event_start_date,
-        event_end_date,
-        as_at_date
-    from int_care_events_unioned
+        {{ surrogate_key(['described.event_type', 'described.event_id']) }} as event_key,
+        described.event_type,
+        int_care_people_conformed.person_key,
+        int_care_people_conformed.restriction,
+        {{ age_group('int_care_people_conformed.birth_month', 'described.start_date') }} as age_group,
+        int_care_people_conformed.gender_code,
+        int_care_people_conformed.ethnic_group,
+        int_homes_dated.district_code,
+        int_homes_dated.district_name,
+        described.primary_support_reason_key,
+        described.route_of_access,
+        described.assessment_type,
+        described.service_type,
+        described.service_component,
+        described.delivery_mechanism,
+        described.review_reason,
+        described.event_outcome,
+        described.provider_name,
+        described.cost_frequency,
+        described.unit_cost_gbp,
+        described.planned_units_per_week,
+        described.weekly_cost_gbp,
+        greatest(
+            least(described.event_end_date, int_care_as_at_dated.as_at_date) - described.start_date, 0
+        ) as open_days,
+        described.event_end_date is null as is_open,
+        described.is_cost_in_doubt,
+        described.is_open_after_death,
+        described.start_date as event_start_date,
+        described.event_end_date,
+        int_care_as_at_dated.as_at_date
+    from described
+    cross join int_care_as_at_dated
+    left join int_care_people_conformed
+        on described.person_token = int_care_people_conformed.person_token
+    left join int_homes_dated
+        on
+            int_care_people_conformed.person_key = int_homes_dated.person_key
+            and described.start_date <@ int_homes_dated.lived_there
 
 )
 

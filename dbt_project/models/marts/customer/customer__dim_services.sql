@@ -1,33 +1,164 @@
 with
 
-dim_services as (
+services as (
 
-    select * from {{ ref('dim_services') }}
+    select * from {{ ref('services') }}
+
+),
+
+service_responsibilities as (
+
+    select * from {{ ref('service_responsibilities') }}
+
+),
+
+dim_organisation_units as (
+
+    select * from {{ ref('dim_organisation_units') }}
+
+),
+
+dim_cost_centres as (
+
+    select * from {{ ref('dim_cost_centres') }}
+
+),
+
+services_with_an_entry as (
+
+    select distinct service_code
+    from service_responsibilities
+
+),
+
+described as (
+
+    select
+        services.service_code,
+        services.service_name,
+        services.parent_service_code,
+        parents.service_name as parent_service_name,
+        services.lgsl_code,
+        services.lgsl_name,
+        coalesce(services.sercop_division_name, parents.sercop_division_name) as sercop_division_name,
+        -- whoever answers for a service answers for its parts, but for those that have an entry of their own
+        coalesce(services_with_an_entry.service_code, services.parent_service_code) as answered_as_code
+    from services
+    left join services_with_an_entry
+        on services.service_code = services_with_an_entry.service_code
+    left join services as parents
+        on services.parent_service_code = parents.service_code
+
+),
+
+answered as (
+
+    select
+        described.service_code,
+        service_responsibilities.unit_code,
+        service_responsibilities.paying_body_uri,
+        service_responsibilities.cost_centre_code,
+        service_responsibilities.valid_from_date as answered_from_date,
+        service_responsibilities.valid_to_date as answered_to_date
+    from described
+    inner join service_responsibilities
+        on described.answered_as_code = service_responsibilities.service_code
+
+),
+
+unit_changes as (
+
+    select
+        unit_code,
+        valid_from_date as change_date
+    from dim_organisation_units
+
+    union distinct
+
+    select
+        unit_code,
+        valid_to_date + 1 as change_date
+    from dim_organisation_units
+    where valid_to_date is not null
+
+),
+
+-- a period begins where somebody else takes over, where the unit that answers changes, and where it is known no more
+beginnings as (
+
+    select
+        service_code,
+        answered_from_date,
+        answered_from_date as valid_from_date
+    from answered
+
+    union distinct
+
+    select
+        answered.service_code,
+        answered.answered_from_date,
+        unit_changes.change_date as valid_from_date
+    from answered
+    inner join unit_changes
+        on
+            answered.unit_code = unit_changes.unit_code
+            and answered.answered_from_date < unit_changes.change_date
+            and unit_changes.change_date <= coalesce(answered.answered_to_date, 'infinity')
+
+),
+
+bounded as (
+
+    select
+        answered.*,
+        beginnings.valid_from_date,
+        coalesce(
+            lead(beginnings.valid_from_date) over (
+                partition by beginnings.service_code, beginnings.answered_from_date
+                order by beginnings.valid_from_date
+            ) - 1,
+            answered.answered_to_date
+        ) as valid_to_date
+    from beginnings
+    inner join answered
+        on
+            beginnings.service_code = answered.service_code
+            and beginnings.answered_from_date = answered.answered_from_date
 
 ),
 
 final as (
 
     select
-        service_key,
-        service_code,
-        service_name,
-        parent_service_code,
-        parent_service_name,
-        lgsl_code,
-        lgsl_name,
-        sercop_division_name,
-        organisation_unit_key,
-        unit_code,
-        unit_name,
-        directorate_name,
-        cost_centre_key,
-        cost_centre_code,
-        cost_centre_name,
-        valid_from_date,
-        valid_to_date,
-        is_current
-    from dim_services
+        {{ surrogate_key(['described.service_code', 'bounded.valid_from_date']) }} as service_key,
+        described.service_code,
+        described.service_name,
+        described.parent_service_code,
+        described.parent_service_name,
+        described.lgsl_code,
+        described.lgsl_name,
+        described.sercop_division_name,
+        dim_organisation_units.organisation_unit_key,
+        bounded.unit_code,
+        dim_organisation_units.unit_name,
+        dim_organisation_units.directorate_name,
+        dim_cost_centres.cost_centre_key,
+        bounded.cost_centre_code,
+        dim_cost_centres.cost_centre_name,
+        bounded.valid_from_date,
+        bounded.valid_to_date,
+        bounded.valid_to_date is null as is_current
+    from bounded
+    inner join described
+        on bounded.service_code = described.service_code
+    left join dim_organisation_units
+        on
+            bounded.unit_code = dim_organisation_units.unit_code
+            and {{ is_in_force('dim_organisation_units', 'bounded.valid_from_date') }}
+    left join dim_cost_centres
+        on
+            bounded.paying_body_uri = dim_cost_centres.paying_body_uri
+            and bounded.cost_centre_code = dim_cost_centres.cost_centre_code
 
 )
 

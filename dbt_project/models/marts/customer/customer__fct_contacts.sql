@@ -1,8 +1,20 @@
 with
 
-int_customer_contacts_conformed as (
+interactions as (
 
-    select * from {{ ref('int_customer_contacts_conformed') }}
+    select * from {{ ref('stg_dynamics__interactions') }}
+
+),
+
+contact_channels as (
+
+    select * from {{ ref('contact_channels') }}
+
+),
+
+int_cases_conformed as (
+
+    select * from {{ ref('int_cases_conformed') }}
 
 ),
 
@@ -15,19 +27,23 @@ customer__fct_cases as (
 final as (
 
     select
-        int_customer_contacts_conformed.contact_key,
-        int_customer_contacts_conformed.case_key,
-        int_customer_contacts_conformed.person_key,
-        int_customer_contacts_conformed.channel_code,
-        int_customer_contacts_conformed.channel_name,
+        {{ surrogate_key(['interactions.interaction_id']) }} as contact_key,
+        int_cases_conformed.case_key,
+        {{ person_key('customer', 'interactions.contact_token') }} as person_key,
+        contact_channels.channel_code,
+        contact_channels.channel_name,
         customer__fct_cases.service_key,
-        int_customer_contacts_conformed.service_name,
-        int_customer_contacts_conformed.contacted_at,
-        int_customer_contacts_conformed.contacted_date
-    from int_customer_contacts_conformed
+        int_cases_conformed.service_name,
+        interactions.contacted_at,
+        {{ local_date('interactions.contacted_at') }} as contacted_date
+    from interactions
+    left join contact_channels
+        on interactions.contact_type = contact_channels.source_value
+    left join int_cases_conformed
+        on interactions.case_reference = int_cases_conformed.case_reference
     left join customer__fct_cases
-        on int_customer_contacts_conformed.case_key = customer__fct_cases.case_key
-    where not int_customer_contacts_conformed.is_test
+        on int_cases_conformed.case_key = customer__fct_cases.case_key
+    where int_cases_conformed.is_test is not true
 
 )
 

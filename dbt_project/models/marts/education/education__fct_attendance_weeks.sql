@@ -1,8 +1,68 @@
 with
 
-int_attendance_weeks_summed as (
+attendances as (
 
-    select * from {{ ref('int_attendance_weeks_summed') }}
+    select * from {{ ref('stg_capita__attendances') }}
+
+),
+
+attendance_codes as (
+
+    select * from {{ ref('attendance_codes') }}
+
+),
+
+bridge_pupils_upns as (
+
+    select * from {{ ref('bridge_pupils_upns') }}
+
+),
+
+bridge_schools_urns as (
+
+    select * from {{ ref('bridge_schools_urns') }}
+
+),
+
+
+counted as (
+
+    select
+        coalesce(
+            bridge_pupils_upns.person_key, {{ person_key('education', 'attendances.upn_token') }}
+        ) as person_key,
+        bridge_schools_urns.school_key,
+        attendances.week_start_date,
+        attendances.session_count,
+        attendance_codes.session_kind
+    from attendances
+    left join attendance_codes
+        on attendances.session_code = attendance_codes.session_code
+    left join bridge_pupils_upns
+        on attendances.upn_token = bridge_pupils_upns.upn_token
+    left join bridge_schools_urns
+        on attendances.urn = bridge_schools_urns.urn
+
+),
+
+summed as (
+
+    select
+        person_key,
+        school_key,
+        week_start_date,
+        {{ academic_year('week_start_date') }} as academic_year,
+        sum(session_count) as sessions_recorded,
+        coalesce(sum(session_count) filter (where session_kind = 'attended'), 0) as sessions_attended,
+        coalesce(sum(session_count) filter (where session_kind = 'authorised'), 0) as sessions_authorised,
+        coalesce(sum(session_count) filter (where session_kind = 'unauthorised'), 0) as sessions_unauthorised,
+        coalesce(sum(session_count) filter (where session_kind = 'not possible'), 0) as sessions_not_possible,
+        coalesce(sum(session_count) filter (where session_kind is null), 0) as sessions_unknown
+    from counted
+    group by
+        person_key,
+        school_key,
+        week_start_date
 
 ),
 
@@ -14,14 +74,17 @@ final as (
         academic_year,
         week_start_date,
         sessions_recorded,
-        sessions_possible,
+        sessions_attended + sessions_authorised + sessions_unauthorised as sessions_possible,
         sessions_attended,
         sessions_authorised,
         sessions_unauthorised,
         sessions_not_possible,
         sessions_unknown,
-        attendance_rate_pct
-    from int_attendance_weeks_summed
+        round(
+            100.0 * sessions_attended
+            / nullif(sessions_attended + sessions_authorised + sessions_unauthorised, 0), 2
+        )::numeric(5, 2) as attendance_rate_pct
+    from summed
 
 )
 

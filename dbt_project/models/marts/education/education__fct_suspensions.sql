@@ -1,23 +1,42 @@
 with
 
-int_suspensions_conformed as (
+suspensions as (
 
-    select * from {{ ref('int_suspensions_conformed') }}
+    select * from {{ ref('stg_capita__suspensions') }}
 
 ),
+
+bridge_pupils_upns as (
+
+    select * from {{ ref('bridge_pupils_upns') }}
+
+),
+
+bridge_schools_urns as (
+
+    select * from {{ ref('bridge_schools_urns') }}
+
+),
+
 
 final as (
 
     select
-        suspension_key,
-        person_key,
-        school_key,
-        academic_year,
-        reason_code,
-        sessions_lost,
-        is_permanent,
-        start_date
-    from int_suspensions_conformed
+        {{ surrogate_key(['suspensions.source_file', 'suspensions.source_row_number']) }} as suspension_key,
+        coalesce(
+            bridge_pupils_upns.person_key, {{ person_key('education', 'suspensions.upn_token') }}
+        ) as person_key,
+        bridge_schools_urns.school_key,
+        {{ academic_year('suspensions.start_date') }} as academic_year,
+        suspensions.reason_code,
+        suspensions.sessions_lost,
+        suspensions.exclusion_category_code = 'PERM' as is_permanent,
+        suspensions.start_date
+    from suspensions
+    left join bridge_pupils_upns
+        on suspensions.upn_token = bridge_pupils_upns.upn_token
+    left join bridge_schools_urns
+        on suspensions.urn = bridge_schools_urns.urn
 
 )
 

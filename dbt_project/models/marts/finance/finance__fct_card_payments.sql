@@ -1,30 +1,42 @@
 with
 
-int_card_payments_conformed as (
+card_transactions as (
 
-    select * from {{ ref('int_card_payments_conformed') }}
+    select * from {{ ref('stg_erp__card_transactions') }}
+
+),
+
+bridge_organisations_suppliers as (
+
+    select * from {{ ref('bridge_organisations_suppliers') }}
 
 ),
 
 final as (
 
     select
-        card_payment_key,
-        organisation_key as supplier_key,
-        payee_name,
-        organisational_unit_name,
-        account_name,
-        card_type_code,
-        merchant_category_code,
-        merchant_category_name,
-        net_amount_gbp,
-        irrecoverable_vat_gbp,
-        gross_amount_gbp,
-        is_redacted,
-        is_credit_note,
-        payment_date,
-        effective_date
-    from int_card_payments_conformed
+        {{ surrogate_key(['card_transactions.source_file', 'card_transactions.source_row_number']) }}
+            as card_payment_key,
+        bridge_organisations_suppliers.organisation_key as supplier_key,
+        case when card_transactions.is_redacted then 'Redacted' else card_transactions.merchant_name end as payee_name,
+        card_transactions.organisational_unit_name,
+        card_transactions.account_name,
+        card_transactions.card_type_code,
+        card_transactions.merchant_category_code,
+        card_transactions.merchant_category_name,
+        card_transactions.net_amount_gbp,
+        card_transactions.irrecoverable_vat_gbp,
+        card_transactions.net_amount_gbp + card_transactions.irrecoverable_vat_gbp as gross_amount_gbp,
+        card_transactions.is_redacted,
+        card_transactions.net_amount_gbp < 0 as is_credit_note,
+        card_transactions.payment_date,
+        card_transactions.effective_date
+    from card_transactions
+    left join bridge_organisations_suppliers
+        on
+            {{ surrogate_key(["'card'", 'null', 'card_transactions.merchant_name']) }}
+            = bridge_organisations_suppliers.supplier_spelling_key
+            and not card_transactions.is_redacted
 
 )
 

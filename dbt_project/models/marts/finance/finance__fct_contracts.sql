@@ -1,36 +1,88 @@
 with
 
-int_contracts_conformed as (
+contracts as (
 
-    select * from {{ ref('int_contracts_conformed') }}
+    select * from {{ ref('stg_procurement__contracts') }}
+
+),
+
+bridge_organisations_suppliers as (
+
+    select * from {{ ref('bridge_organisations_suppliers') }}
+
+),
+
+invoices as (
+
+    select * from {{ ref('stg_procurement__invoices') }}
+
+),
+
+-- the warehouse knows nothing later than the last change it was told of
+as_at as (
+
+    select {{ local_date('max(updated_at)') }} as as_at_date
+    from invoices
+
+),
+
+-- a supplier number belongs to one organisation, in whatever spellings
+suppliers as (
+
+    select distinct
+        supplier_id,
+        organisation_key
+    from bridge_organisations_suppliers
+    where supplier_id is not null
+
+),
+
+booked as (
+
+    select
+        contract_reference,
+        sum(net_amount_gbp) as invoiced_gbp,
+        max(received_date) as last_invoice_date
+    from invoices
+    where contract_reference is not null
+    group by contract_reference
 
 ),
 
 final as (
 
     select
-        contract_key,
-        contract_reference,
-        contract_title,
-        department_name,
-        organisation_key as supplier_key,
-        payee_reference,
-        payee_name,
-        cpv_code,
-        procedure_name,
-        annual_value_gbp,
-        total_value_gbp,
-        invoiced_gbp,
-        is_sme,
-        is_vcse,
-        is_in_force,
-        is_review_due,
-        start_date,
-        end_date,
-        review_date,
-        last_invoice_date,
-        as_at_date
-    from int_contracts_conformed
+        {{ surrogate_key(['contracts.contract_reference']) }} as contract_key,
+        contracts.contract_reference,
+        contracts.contract_title,
+        contracts.department_name,
+        suppliers.organisation_key as supplier_key,
+        contracts.supplier_id as payee_reference,
+        contracts.supplier_name as payee_name,
+        contracts.cpv_code,
+        contracts.procedure_name,
+        contracts.annual_value_gbp,
+        -- a year has 365.25 days
+        round(
+            contracts.annual_value_gbp * (contracts.end_date - contracts.start_date + 1) / 365.25, 2
+        )::numeric(18, 2) as total_value_gbp,
+        coalesce(booked.invoiced_gbp, 0)::numeric(18, 2) as invoiced_gbp,
+        contracts.is_sme,
+        contracts.is_vcse,
+        as_at.as_at_date between contracts.start_date and contracts.end_date as is_in_force,
+        coalesce(contracts.review_date <= as_at.as_at_date and contracts.end_date >= as_at.as_at_date, false)
+            as is_review_due,
+        contracts.start_date,
+        contracts.end_date,
+        contracts.review_date,
+        booked.last_invoice_date,
+        as_at.as_at_date
+    from contracts
+    cross join as_at
+    left join suppliers
+        on contracts.supplier_id = suppliers.supplier_id
+    left join booked
+        on contracts.contract_reference = booked.contract_reference
 
 )
 

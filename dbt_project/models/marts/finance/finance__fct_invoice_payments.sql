@@ -1,38 +1,156 @@
 with
 
-int_invoices_conformed as (
+invoices as (
 
-    select * from {{ ref('int_invoices_conformed') }}
+    select * from {{ ref('stg_procurement__invoices') }}
+
+),
+
+orders as (
+
+    select * from {{ ref('stg_procurement__orders') }}
+
+),
+
+order_lines as (
+
+    select * from {{ ref('stg_procurement__order_lines') }}
+
+),
+
+contracts as (
+
+    select * from {{ ref('stg_procurement__contracts') }}
+
+),
+
+bank_of_england_base_rates as (
+
+    select * from {{ ref('bank_of_england_base_rates') }}
+
+),
+
+bridge_organisations_suppliers as (
+
+    select * from {{ ref('bridge_organisations_suppliers') }}
+
+),
+
+-- the warehouse knows nothing later than the last change it was told of
+as_at as (
+
+    select {{ local_date('max(updated_at)') }} as as_at_date
+    from invoices
+
+),
+
+suppliers as (
+
+    select distinct
+        supplier_id,
+        organisation_key
+    from bridge_organisations_suppliers
+    where supplier_id is not null
+
+),
+
+ordered as (
+
+    select
+        order_id,
+        sum(ordered_gbp) as ordered_gbp
+    from order_lines
+    group by order_id
+
+),
+
+base_rates as (
+
+    select
+        base_rate_pct,
+        daterange(first_date, lead(first_date) over (order by first_date)) as in_force
+    from bank_of_england_base_rates
+
+),
+
+counted as (
+
+    select
+        invoices.*,
+        as_at.as_at_date,
+        -- no sum is due on a credit, nor while its justification is disputed
+        invoices.net_amount_gbp > 0 and not invoices.is_disputed as is_measured,
+        coalesce(invoices.paid_date, as_at.as_at_date) - invoices.received_date as days_so_far,
+        -- at the latest 30 days after the invoice came, whatever was agreed (Procurement Act 2023, section 68)
+        invoices.received_date + 31 as first_late_date
+    from invoices
+    cross join as_at
+
+),
+
+-- the rate is that of 31 December or 30 June before the half-year in which the debt became late (SI 2002/1675)
+rated as (
+
+    select
+        counted.*,
+        greatest(counted.days_so_far - 30, 0) as late_days,
+        8 + base_rates.base_rate_pct as interest_rate_pct
+    from counted
+    left join base_rates
+        on
+            (
+                make_date(
+                    extract(year from counted.first_late_date)::integer,
+                    case when extract(month from counted.first_late_date) > 6 then 7 else 1 end,
+                    1
+                ) - 1
+            ) <@ base_rates.in_force
 
 ),
 
 final as (
 
     select
-        invoice_key,
-        transaction_number,
-        invoice_number,
-        organisation_key as supplier_key,
-        contract_key,
-        net_amount_gbp,
-        ordered_gbp,
-        payment_days,
-        is_paid_in_30_days,
-        late_days,
-        interest_rate_pct,
-        interest_owed_gbp,
-        is_disputed,
-        is_paid,
-        has_order,
-        is_ordered_after_invoice,
-        is_after_contract_end,
-        is_off_contract,
-        invoice_date,
-        received_date,
-        due_date,
-        paid_date,
-        as_at_date
-    from int_invoices_conformed
+        {{ surrogate_key(['rated.invoice_id']) }} as invoice_key,
+        rated.transaction_number,
+        rated.invoice_number,
+        suppliers.organisation_key as supplier_key,
+        {{ surrogate_key(['contracts.contract_reference']) }} as contract_key,
+        rated.net_amount_gbp,
+        ordered.ordered_gbp::numeric(18, 2) as ordered_gbp,
+        case when rated.paid_date is not null then rated.days_so_far end as payment_days,
+        -- unpaid, it is late once its 30 days are up, and neither in time nor late before that
+        case
+            when rated.is_measured and (rated.paid_date is not null or rated.late_days > 0) then rated.late_days = 0
+        end as is_paid_in_30_days,
+        case when rated.is_measured then rated.late_days end as late_days,
+        case when rated.is_measured and rated.late_days > 0 then rated.interest_rate_pct end as interest_rate_pct,
+        case
+            when rated.is_measured
+                then round(
+                    rated.net_amount_gbp * rated.interest_rate_pct / 100 * rated.late_days / 365, 2
+                )
+        end::numeric(18, 2) as interest_owed_gbp,
+        rated.is_disputed,
+        rated.paid_date is not null as is_paid,
+        orders.order_id is not null as has_order,
+        coalesce(orders.order_date > rated.invoice_date, false) as is_ordered_after_invoice,
+        coalesce(contracts.end_date < rated.invoice_date, false) as is_after_contract_end,
+        not coalesce(contracts.end_date >= rated.invoice_date, false) as is_off_contract,
+        rated.invoice_date,
+        rated.received_date,
+        rated.due_date,
+        rated.paid_date,
+        rated.as_at_date
+    from rated
+    left join suppliers
+        on rated.supplier_id = suppliers.supplier_id
+    left join orders
+        on rated.order_id = orders.order_id
+    left join ordered
+        on rated.order_id = ordered.order_id
+    left join contracts
+        on rated.contract_reference = contracts.contract_reference
 
 )
 

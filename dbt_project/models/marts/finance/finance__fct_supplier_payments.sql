@@ -1,36 +1,82 @@
 with
 
-int_supplier_payments_conformed as (
+ledger_lines as (
 
-    select * from {{ ref('int_supplier_payments_conformed') }}
+    select * from {{ ref('stg_erp__ledger_lines') }}
+
+),
+
+bridge_organisations_suppliers as (
+
+    select * from {{ ref('bridge_organisations_suppliers') }}
+
+),
+
+contracts as (
+
+    select * from {{ ref('stg_procurement__contracts') }}
+
+),
+
+-- lines are many, suppliers and their days of payment few
+days_paid as (
+
+    select distinct
+        supplier_id,
+        payment_date
+    from ledger_lines
+
+),
+
+days_on_contract as (
+
+    select distinct
+        days_paid.supplier_id,
+        days_paid.payment_date
+    from days_paid
+    inner join contracts
+        on
+            days_paid.supplier_id = contracts.supplier_id
+            and days_paid.payment_date between contracts.start_date and contracts.end_date
 
 ),
 
 final as (
 
     select
-        payment_key,
-        organisation_key as supplier_key,
-        cost_centre_key,
-        transaction_number,
-        invoice_number,
-        payee_reference,
-        payee_name,
-        payee_vat_number,
-        organisational_unit_name,
-        account_name,
-        proclass_code,
-        proclass_name,
-        net_amount_gbp,
-        irrecoverable_vat_gbp,
-        gross_amount_gbp,
-        is_redacted,
-        is_credit_note,
-        is_over_500,
-        is_on_contract,
-        payment_date,
-        effective_date
-    from int_supplier_payments_conformed
+        {{ surrogate_key(['ledger_lines.source_file', 'ledger_lines.source_row_number']) }} as payment_key,
+        -- redacted lines have no partner in the bridge, and so belong to no organisation
+        bridge_organisations_suppliers.organisation_key as supplier_key,
+        {{ surrogate_key(['ledger_lines.paying_body_uri', 'ledger_lines.cost_centre_code']) }} as cost_centre_key,
+        ledger_lines.transaction_number,
+        ledger_lines.invoice_number,
+        case when ledger_lines.is_redacted then 'Redacted' else ledger_lines.supplier_id end as payee_reference,
+        case when ledger_lines.is_redacted then 'Redacted' else ledger_lines.supplier_name end as payee_name,
+        -- a VAT number would say who it was
+        case when not ledger_lines.is_redacted then ledger_lines.vat_number_raw end as payee_vat_number,
+        ledger_lines.organisational_unit_name,
+        ledger_lines.account_name,
+        ledger_lines.proclass_code,
+        ledger_lines.proclass_name,
+        ledger_lines.net_amount_gbp,
+        ledger_lines.irrecoverable_vat_gbp,
+        ledger_lines.net_amount_gbp + ledger_lines.irrecoverable_vat_gbp as gross_amount_gbp,
+        ledger_lines.is_redacted,
+        ledger_lines.net_amount_gbp < 0 as is_credit_note,
+        ledger_lines.net_amount_gbp > 500 as is_over_500,
+        case when not ledger_lines.is_redacted then days_on_contract.supplier_id is not null end as is_on_contract,
+        ledger_lines.payment_date,
+        ledger_lines.effective_date
+    from ledger_lines
+    left join bridge_organisations_suppliers
+        on
+            {{ surrogate_key(["'invoice'", 'ledger_lines.supplier_id', 'ledger_lines.supplier_name']) }}
+            = bridge_organisations_suppliers.supplier_spelling_key
+            and not ledger_lines.is_redacted
+    left join days_on_contract
+        on
+            ledger_lines.supplier_id = days_on_contract.supplier_id
+            and ledger_lines.payment_date = days_on_contract.payment_date
 
 )
 

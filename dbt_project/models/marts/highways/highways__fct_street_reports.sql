@@ -6,11 +6,22 @@ int_street_reports_unioned as (
 
 ),
 
-int_street_reports_repeated as (
+placed as (
 
-    select * from {{ ref('int_street_reports_repeated') }}
+    select
+        report_key,
+        -- what was sent on from one way to another is no repeat of itself
+        source_name,
+        category_name,
+        reported_at,
+        {{ metres_east('latitude', 'longitude') }} as x,
+        {{ metres_north('latitude') }} as y
+    from int_street_reports_unioned
+    where latitude is not null and longitude is not null
 
 ),
+
+{{ earlier_nearby('report_key', 'reported_at', ['source_name', 'category_name']) }},
 
 final as (
 
@@ -25,15 +36,15 @@ final as (
         int_street_reports_unioned.is_open,
         case
             when int_street_reports_unioned.latitude is not null and int_street_reports_unioned.longitude is not null
-                then int_street_reports_repeated.report_key is not null
+                then repeats.report_key is not null
         end as is_repeat,
         int_street_reports_unioned.reported_at,
         int_street_reports_unioned.updated_at,
         int_street_reports_unioned.reported_date,
         int_street_reports_unioned.updated_date
     from int_street_reports_unioned
-    left join int_street_reports_repeated
-        on int_street_reports_unioned.report_key = int_street_reports_repeated.report_key
+    left join repeats
+        on int_street_reports_unioned.report_key = repeats.report_key
 
 )
 

@@ -10,7 +10,7 @@ final as (
 
     select
         coalesce(district_name, 'Not located') as "District",
-        coalesce(service_name, 'Not known') as "Service",
+        coalesce(enquiry_service_name, 'Not known') as "Service",
         count(*) as "Open enquiries",
         avg(age_working_days)::numeric(9, 1) as "Mean age in working days",
         (
@@ -23,7 +23,7 @@ final as (
     where is_open
     group by
         coalesce(district_name, 'Not located'),
-        coalesce(service_name, 'Not known')
+        coalesce(enquiry_service_name, 'Not known')
 
 )
 

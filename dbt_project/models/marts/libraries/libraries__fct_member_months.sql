@@ -1,18 +1,56 @@
 with
 
-int_active_members_counted as (
+int_loan_events_conformed as (
 
-    select * from {{ ref('int_active_members_counted') }}
+    select * from {{ ref('int_loan_events_conformed') }}
+
+),
+
+
+borrowed as (
+
+    select distinct
+        branch_key,
+        person_key,
+        date_trunc('month', event_date)::date as month_start_date
+    from int_loan_events_conformed
+    where is_loan and not is_on_staff_card and not is_after_death
+
+),
+
+-- who borrowed in a month is active in it and in the eleven after it
+active as (
+
+    select
+        borrowed.branch_key,
+        borrowed.person_key,
+        (borrowed.month_start_date + make_interval(months => later.months))::date as month_start_date
+    from borrowed
+    cross join generate_series(0, 11) as later (months)
+
+),
+
+told as (
+
+    select
+        date_trunc('month', min(event_date) + interval '11 months')::date as first_month,
+        date_trunc('month', max(event_date))::date as last_month
+    from int_loan_events_conformed
 
 ),
 
 final as (
 
     select
-        branch_key,
-        month_start_date,
-        active_members
-    from int_active_members_counted
+        active.branch_key,
+        active.month_start_date,
+        count(distinct active.person_key) as active_members
+    from active
+    cross join told
+    where active.month_start_date between told.first_month and told.last_month
+    group by
+        active.branch_key,
+        active.month_start_date
 
 )
 

@@ -1,8 +1,8 @@
 with
 
-dim_data_quality_rules as (
+data_quality_rules as (
 
-    select * from {{ ref('dim_data_quality_rules') }}
+    select * from {{ ref('data_quality_rules') }}
 
 ),
 
@@ -15,7 +15,7 @@ final as (
         severity,
         owner,
         remedy
-    from dim_data_quality_rules
+    from data_quality_rules
 
 )
 

@@ -1,8 +1,8 @@
 with
 
-int_column_checks_unioned as (
+int_rule_results_unioned as (
 
-    select * from {{ ref('int_column_checks_unioned') }}
+    select * from {{ ref('int_rule_results_unioned') }}
 
 ),
 
@@ -15,7 +15,7 @@ final as (
         sum(value_count)::bigint as values_checked,
         count(rule_code) as values_with_a_finding,
         round(100 - 100.0 * count(rule_code) / sum(value_count), 3)::numeric(6, 3) as percent_passed
-    from int_column_checks_unioned
+    from int_rule_results_unioned
     group by raw_table, column_name
 
 )

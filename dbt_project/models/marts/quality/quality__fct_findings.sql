@@ -1,8 +1,8 @@
 with
 
-int_column_checks_unioned as (
+int_rule_results_unioned as (
 
-    select * from {{ ref('int_column_checks_unioned') }}
+    select * from {{ ref('int_rule_results_unioned') }}
 
 ),
 
@@ -15,7 +15,7 @@ final as (
         column_name,
         record_key,
         moved_to_column
-    from int_column_checks_unioned
+    from int_rule_results_unioned
     where rule_code is not null
 
 )

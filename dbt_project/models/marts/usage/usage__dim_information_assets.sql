@@ -1,15 +1,16 @@
 with
 
-dim_information_assets as (
+-- what stands at the sources, and nothing beside it
+contracted_tables as (
 
-    select * from {{ ref('dim_information_assets') }}
+    {{ contracted_tables() }}
 
 ),
 
 final as (
 
     select
-        information_asset_key,
+        {{ surrogate_key(['asset_name']) }} as information_asset_key,
         asset_name,
         system_name,
         system_description,
@@ -21,20 +22,25 @@ final as (
         purpose,
         lawful_basis,
         special_category_basis,
-        classification,
+        case
+            when identifier_column_count > 0 then 'identifier'
+            when special_category_column_count > 0 then 'special_category'
+            when personal_column_count > 0 then 'personal'
+            else 'none'
+        end as classification,
         none_column_count,
         personal_column_count,
         special_category_column_count,
         identifier_column_count,
         retention,
-        retained_from_column,
+        retained_from as retained_from_column,
         sharing,
         load_mode,
         schedule,
         time_zone,
         publish_sets,
         report_readers
-    from dim_information_assets
+    from contracted_tables
 
 )
 

@@ -1,23 +1,36 @@
 with
 
-int_mart_reads_conformed as (
+statements as (
 
-    select * from {{ ref('int_mart_reads_conformed') }}
+    select * from {{ ref('stg_serverlog__statements') }}
+
+),
+
+reads as (
+
+    select
+        statements.*,
+        split_part(table_read, '.', 1) as publish_set,
+        split_part(table_read, '.', 2) as table_name
+    from statements
+    cross join lateral string_to_table(statements.tables_read, ' ') as table_read
 
 ),
 
 final as (
 
-    select
-        mart_read_key,
+    -- pgaudit names a table as often as a statement does
+    select distinct on (session_id, statement_number, publish_set, table_name)
+        {{ surrogate_key(['session_id', 'statement_number', 'publish_set', 'table_name']) }} as mart_read_key,
         login_name,
         publish_set,
         table_name,
         application_name,
         is_refused,
         read_at,
-        read_date
-    from int_mart_reads_conformed
+        {{ local_date('read_at') }} as read_date
+    from reads
+    order by session_id, statement_number, publish_set, table_name, read_at
 
 )
 

@@ -14,7 +14,7 @@ renamed as (
         _source_row as source_row_number,
         upn as upn_token,
         {{ clean_code('urn') }} as urn,
-        {{ clean_code('category') }} as category_code,
+        {{ clean_code('category') }} as exclusion_category_code,
         {{ clean_code('reason') }} as reason_code,
 
         -- numbers

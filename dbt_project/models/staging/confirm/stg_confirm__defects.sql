@@ -20,7 +20,7 @@ renamed as (
         -- text
         {{ clean_text('response_time_name') }} as response_time_name,
         {{ clean_text('item_category_name') }} as item_category_name,
-        {{ clean_text('item_type_name') }} as item_type_name,
+        {{ clean_text('item_type_name') }} as defect_type_name,
         {{ clean_text('item_detail_name') }} as item_detail_name,
         {{ clean_text('instruction_type_name') }} as instruction_type_name,
         {{ clean_text('defect_category_name') }} as defect_category_name,

@@ -15,7 +15,7 @@ renamed as (
         borrowernumber as borrower_token,
         {{ clean_code('branch') }} as branch_code,
         itemnumber as item_number,
-        lower({{ clean_text('type') }}) as event_type,
+        lower({{ clean_text('type') }}) as loan_event_type,
 
         -- dates
         datetime as occurred_at
