@@ -1,4 +1,4 @@
-# Everything a person types. `make run` and `make test` need only Python 3.11+, make and git.
+# The commands of the README. `make run` and `make test` need Python 3.11 to 3.13, make and git.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ DEMO_PEOPLE := $(or $(PEOPLE),$(DEMO_PEOPLE))
 CHECKED := .warehouse/check
 DBT_INPUTS := dbt_project seeds dbt_project.yml profiles.yml pyproject.toml warehouse/lineage.py ingestion/contracts.py
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
-# Of files by their names and contents, and of all packages that are installed
+# Hash of the files' names and contents, the installed packages and dbt's variables
 hash = { find $(1) -type f | sort; find $(1) -type f | sort | git hash-object --stdin-paths; \
 	ls -d $(VENV)/lib/*/site-packages/*.dist-info; env | grep ^DBT_ | sort; } | git hash-object --stdin
 export LANDING WAREHOUSE_URL DEMO_PEOPLE
@@ -16,7 +16,7 @@ export LANDING WAREHOUSE_URL DEMO_PEOPLE
 .DEFAULT_GOAL := help
 .PHONY: help run test test-unit test-packages check check-python check-sql check-dbt dev docs stop bench schema requirements
 
-help: ## this list
+help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/installed: requirements.txt pyproject.toml
@@ -25,13 +25,13 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-run: $(VENV)/installed ## load, build, test, publish, write feeds; LANDING=folder reads the files there, WAREHOUSE_URL=… another server
+run: $(VENV)/installed ## load, match people, build, test, publish, write report feeds; PEOPLE=60000, LANDING=folder, WAREHOUSE_URL=…
 	@$(BIN)/warehouse run $(WITH_DEMO)
 
-test: check ## check, then every test
+test: check ## run the checks, then every test
 	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-test-unit: $(VENV)/installed ## the tests that need no server, in under a minute
+test-unit: $(VENV)/installed ## run the tests that need no server, in under a minute
 	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m unit
 
 test-packages: ## install the servers that some tests need (Debian 12, as root)
@@ -41,7 +41,7 @@ test-packages: ## install the servers that some tests need (Debian 12, as root)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$(grep -v '^#' tests/packages.txt)
 
-check: $(VENV)/installed ## lint, format, types, conventions, privacy: ruff, mypy, import-linter, sqlfluff, dbt-bouncer, column lineage
+check: $(VENV)/installed ## check style, types, imports, conventions and privacy: ruff, mypy, import-linter, sqlfluff, dbt-bouncer, lineage
 	@mkdir -p $(CHECKED)
 	@$(MAKE) --no-print-directory --keep-going -j2 $(SYNC) check-dbt check-sql check-python
 
@@ -51,7 +51,7 @@ check-python:
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --cache-dir $(CHECKED)/imports
 
-# A file that has passed as it is, by the same sqlfluff, macros and settings, is not linted again
+# A file is skipped if it has passed with the same content, sqlfluff version, macros and settings
 check-sql:
 	@$(call hash,pyproject.toml dbt_project/macros) > $(CHECKED)/sql.settings
 	@find dbt_project/models dbt_project/data_tests -name '*.sql' | sort > $(CHECKED)/sql.files
@@ -62,7 +62,7 @@ check-sql:
 		| xargs -r $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar
 	@mv $(CHECKED)/sql.now $(CHECKED)/sql.passed
 
-# Nothing is done again where nothing has changed on which the result depends
+# Skipped if nothing has changed that the result depends on
 check-dbt:
 	@now=$$($(call hash,$(DBT_INPUTS))) && if [ "$$now" != "$$(cat $(CHECKED)/dbt.passed 2> /dev/null)" ]; then \
 		$(BIN)/dbt --quiet compile --no-introspect --no-populate-cache --profiles-dir . \
@@ -71,21 +71,21 @@ check-dbt:
 		&& $(BIN)/python -m warehouse.lineage \
 		&& echo "$$now" > $(CHECKED)/dbt.passed; fi
 
-dev: $(VENV)/installed ## Dagster's web page and daemon
+dev: $(VENV)/installed ## start Dagster's web interface and daemon; PORT=3000
 	@$(BIN)/warehouse dev $(WITH_DEMO) $(if $(PORT),--port $(PORT))
 
-docs: $(VENV)/installed ## dbt's documentation
+docs: $(VENV)/installed ## serve the documentation site; PORT=8080
 	@$(BIN)/warehouse docs $(WITH_DEMO) $(if $(PORT),--port $(PORT))
 
-stop: $(VENV)/installed ## end what a run started
+stop: $(VENV)/installed ## stop the servers that a run started
 	@$(BIN)/warehouse stop
 
-bench: $(VENV)/installed ## measure; needs no other load on the machine
+bench: $(VENV)/installed ## run the benchmarks, on a machine without other load
 	@failed=0; for program in load incremental latency faults privacy quality publications suite county; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
 
 schema: $(VENV)/installed ## write the JSON Schema of source contracts, after ingestion/contracts.py has changed
 	@$(BIN)/python -m ingestion.schema
 
-requirements: ## pin every dependency again, with hashes, for every platform (needs uv)
+requirements: ## pin every dependency with hashes, for every platform (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--python-version 3.11 --group dev pyproject.toml -o requirements.txt

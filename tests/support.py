@@ -441,14 +441,14 @@ class Published:
         warehouse.dbt("build", "--select", *models, "--exclude-resource-type", "unit_test")
 
     def told(self, section: str) -> str:
-        """What docs/data_quality.md says under that heading."""
-        text = (ROOT / "docs/data_quality.md").read_text(encoding="utf-8")
+        """What docs/reference/published-data-findings.md says under that heading."""
+        text = (ROOT / "docs/reference/published-data-findings.md").read_text(encoding="utf-8")
         return text.split(f"\n## {section}\n")[1].split("\n## ")[0]
 
     def findings(self, system: str, section: str) -> Counter[tuple[str, str, str]]:
-        """How many values break a rule, by table, column and rule; these are the figures in docs/data_quality.md.
+        """How many values break a rule, by table, column and rule; these figures are in the documents.
 
-        Its table in that section names everything that was found, and may name what was not (0).
+        The table in that section names everything that was found, and may name what was not (0).
         """
         values, broken = Counter(), Counter()
         for table, column, rule, number in self.trial.sql(

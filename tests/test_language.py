@@ -1,0 +1,82 @@
+"""The repository's texts and names use the glossary's words; docs/glossary.md lists the retired words."""
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+from tests.test_documents import text_of, tracked
+
+GLOSSARY = "docs/glossary.md"
+HERE = "tests/test_language.py"
+TEXTS = (".md", ".py", ".sql", ".yml", ".yaml", ".toml", ".example", "Makefile", ".ci/run", "CODEOWNERS")
+# A word in another sense: path pattern, word, reason
+EXCUSES = (
+    ("benchmarks/results/*", "*", "a measurement of the past, written by its program"),
+    ("demo/liquidlogic.py", "front door", "the name of a team of children's services"),
+    ("warehouse/migrations/*", "*", "names of earlier releases, which the migrations change"),
+    ("tests/release_0_1.sql", "*", "a database of release 0.1"),
+)
+BETWEEN = r"(?:_|\s+(?:(?:--|#)\s+)?)"  # words in prose, also across the lines of a comment, and in names
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the glossary's table below a heading."""
+    section = text_of(GLOSSARY).split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip("|"))] for row in rows[2:]]
+
+
+RETIRED = [words.strip("`") for words, _ in table("Retired words")]
+FOUND = re.compile(
+    rf"(?<![A-Za-z])(?:{'|'.join(BETWEEN.join(map(re.escape, words.split())) for words in RETIRED)})(?![A-Za-z])", re.I
+)
+
+
+def findings(name: str, text: str) -> Iterator[str]:
+    """`file:line: word` for each retired word that is not excused."""
+    for match in FOUND.finditer(text):
+        words = " ".join(re.split(BETWEEN, match[0]))
+        if not any(fnmatch(name, path) and fnmatch(words.lower(), word) for path, word, _ in EXCUSES):
+            yield f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {words}"
+
+
+def test_no_retired_word_is_used() -> None:
+    used = []
+    for name in tracked():
+        if name.endswith(TEXTS) and name not in (GLOSSARY, HERE):
+            text = text_of(name)
+            used += findings(name, text.split("\n## 0.")[0] if name == "CHANGELOG.md" else text)
+    assert used == [], f"{len(used)} retired words:\n" + "\n".join(used)
+
+
+def test_a_retired_word_is_found_in_prose_and_names() -> None:
+    text = "x\n# who was\n# told, and told\n-- of it\ndef test_nothing_Is_told():\nNought"
+    assert list(findings("a.py", text)) == ["a.py:2: was told", "a.py:3: told of", "a.py:5: Is told", "a.py:6: Nought"]
+    assert list(findings("a.md", "departed, resealed, unfitted")) == []
+    assert list(findings("benchmarks/results/load.md", "parted")) == []
+
+
+def test_documents_that_texts_name_exist() -> None:
+    named = [
+        (name, path)
+        for name in tracked()
+        if name.endswith((*TEXTS, ".json"))
+        for path in re.findall(r"\bdocs/[\w/-]+\.md\b", text_of(name))
+    ]
+    assert [f"{name}: {path}" for name, path in named if path not in tracked()] == []
+
+
+def test_the_glossary_is_regular() -> None:
+    for heading, columns in (("Business words", 3), ("Terms of the warehouse", 3), ("Retired words", 2)):
+        rows = table(heading)
+        words = [row[0].strip("`").lower() for row in rows]
+        assert words == sorted(set(words)), heading
+        assert all(len(row) == columns and all(row) for row in rows), heading
+
+
+def test_every_excuse_is_needed() -> None:
+    for path, word, reason in EXCUSES:
+        texts = [text_of(name) for name in tracked() if fnmatch(name, path) and name.endswith(TEXTS)]
+        used = {match[0].lower() for text in texts for match in FOUND.finditer(text)}
+        assert reason
+        assert not texts or any(fnmatch(words, word) for words in used), f"{path}, {word}: not needed"
