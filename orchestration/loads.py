@@ -52,7 +52,7 @@ def build_loads(system: System, manifest: dict[str, Any]) -> tuple[dg.AssetsDefi
                     "rows_quarantined": landing.quarantined,
                     "rows_total": landing.total,
                     "new_columns": landing.new_columns,
-                    "source_cut_off": landing.cut_off,
+                    "source_cut_off": landing.high_watermark,
                 },
                 data_version=dg.DataVersion(landing.version),
             )

@@ -12,7 +12,12 @@ from warehouse.matching import match
 
 def build_matching(systems: list[System]) -> dg.AssetsDefinition:
     """The crosswalk from each system's records of people to persons."""
-    people = [dg.AssetKey([system.name, table.name]) for system in systems for table in system.tables if table.evidence]
+    people = [
+        dg.AssetKey([system.name, table.name])
+        for system in systems
+        for table in system.tables
+        if table.is_matching_source
+    ]
 
     @dg.asset(
         key=["matching", "person_records"],

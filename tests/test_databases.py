@@ -21,7 +21,7 @@ CASES = {"name": "cases", "columns": COLUMNS, "load": "merge", "key": ["id"], "c
 
 
 @needs_mariadb
-@pytest.mark.parametrize("changed", [{}, {"PIECE_ROWS": 2}, {"MOST_ROWS": 0, "_key": lambda *_: {}}],
+@pytest.mark.parametrize("changed", [{}, {"PAGE_ROWS": 2}, {"MAX_UNPAGED_ROWS": 0, "_page_key": lambda *_: {}}],
                          ids=["at once", "in pieces", "row by row"])  # fmt: skip
 def test_mariadb_lands_exactly_and_keeps_up(
     trial: Trial, mariadb: str, changed: dict, monkeypatch: pytest.MonkeyPatch
@@ -87,8 +87,8 @@ def test_the_pieces_of_a_table_are_all_of_it_whatever_its_key(
         asked.append(query)
         return read(url, query, **how)
 
-    monkeypatch.setattr(databases, "PIECE_ROWS", 2)
-    monkeypatch.setattr(databases, "MOST_ROWS", 12)
+    monkeypatch.setattr(databases, "PAGE_ROWS", 2)
+    monkeypatch.setattr(databases, "MAX_UNPAGED_ROWS", 12)
     monkeypatch.setattr(connectorx, "read_sql", read_sql)
     columns = {"code": "text", "no": "bigint", "kind": "text"}
     (landing,) = trial.load({"name": "parts", "columns": columns, "load": "replace"}, at=mariadb)
@@ -122,19 +122,19 @@ def test_what_changes_while_mariadb_is_read_is_explained_and_comes_next(
                 "delete from numbers where id = 100",
             )
 
-    monkeypatch.setattr(databases, "PIECE_ROWS", 30)
+    monkeypatch.setattr(databases, "PAGE_ROWS", 30)
     monkeypatch.setattr(connectorx, "read_sql", read_sql)
     (landing,) = trial.load(NUMBERS, at=mariadb)
-    assert (landing.read, landing.total, landing.cut_off, len(asked)) == (99, 99, "100", 4)
+    assert (landing.read, landing.total, landing.high_watermark, len(asked)) == (99, 99, "100", 4)
     (landing,) = trial.load(NUMBERS, at=mariadb)
-    assert (landing.rows, landing.total, landing.cut_off) == (1, 99, "102")
+    assert (landing.rows, landing.total, landing.high_watermark) == (1, 99, "102")
     assert trial.sql("select sum(amount), min(amount), max(changed_no) from raw_trial.numbers") == [(4849, 0, 102)]
 
     def cut_short(url: str, query: str, **how: object) -> Iterator[pa.RecordBatch]:
         yield from (batch.slice(0, len(batch) - 1) for batch in read(url, query, **how))
 
     monkeypatch.setattr(connectorx, "read_sql", cut_short)
-    with pytest.raises(SourceError, match=r"raw_trial\.numbers: the source counts 1 rows and 0 were read"):
+    with pytest.raises(SourceError, match=r"raw_trial\.numbers: 0 rows read, the source counts 1"):
         trial.load(NUMBERS, at=mariadb)
 
 

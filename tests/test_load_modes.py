@@ -142,12 +142,10 @@ def test_a_shrunken_or_empty_extract_waits_for_somebodys_word(trial: Trial) -> N
     trial.source(HUNDRED)
     trial.load(CASES)
     trial.source("create table kept as select * from cases; delete from cases where case_no > 80")
-    with pytest.raises(
-        SourceError, match=r"raw_trial.cases: the source has 80 rows and the warehouse 100 \(landed .*10%"
-    ):
+    with pytest.raises(SourceError, match=r"raw_trial.cases: 80 rows instead of 100 \(loaded .*10%"):
         trial.load(CASES)
     trial.source("delete from cases")
-    with pytest.raises(SourceError, match=r"the source is empty .* warehouse accept raw_trial.cases --reason"):
+    with pytest.raises(SourceError, match=r"0 rows instead of .* warehouse accept raw_trial.cases --reason"):
         trial.load(CASES)
     assert trial.sql("select count(*) from raw_trial.cases") == [(100,)]
     trial.sql("insert into governance.acceptances (system, table_name, reason) values ('raw_trial', 'cases', 'closed')")
@@ -157,7 +155,7 @@ def test_a_shrunken_or_empty_extract_waits_for_somebodys_word(trial: Trial) -> N
     trial.source("insert into cases select * from kept")
     trial.load(CASES)
     trial.source("delete from cases")
-    with pytest.raises(SourceError, match="the source is empty"):
+    with pytest.raises(SourceError, match="0 rows instead of"):
         trial.load(CASES)
 
 
@@ -166,16 +164,14 @@ def test_many_deletions_are_believed_as_little_as_a_shrunken_extract(trial: Tria
     trial.source(HUNDRED)
     trial.load(cases)
     trial.source("delete from cases where case_no > 50")
-    with pytest.raises(SourceError, match="the source has 50 rows and the warehouse 100"):
+    with pytest.raises(SourceError, match="50 rows instead of 100"):
         trial.load(cases)
 
 
 def test_what_the_source_counts_has_to_be_what_was_read(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.source("create view leaky as select * from cases where case_no > 1 or current_query() ilike '%count(%'")
-    with pytest.raises(
-        SourceError, match=r"raw_trial\.leaky: the source counts 100 rows and 99 were read; nothing was"
-    ):
+    with pytest.raises(SourceError, match=r"raw_trial\.leaky: 99 rows read, the source counts 100; nothing was"):
         trial.load(CASES | {"name": "leaky"})
 
 
@@ -185,7 +181,7 @@ def test_control_totals_are_compared_with_the_sources_own(trial: Trial) -> None:
     trial.load(cases)
     trial.source("alter table cases rename to real; create view cases as select case_no, name, "
                  "(amount + (random() * 100)::int)::numeric(18,2) as amount, updated_at from real")  # fmt: skip
-    with pytest.raises(SourceError, match="the sum of amount over the rows read is not the source's own"):
+    with pytest.raises(SourceError, match="the sum of amount over the rows read differs from the source's"):
         trial.load(cases)
 
 
@@ -204,7 +200,7 @@ def test_rows_that_are_read_and_do_not_arrive_are_missed(trial: Trial, monkeypat
     trial.source(HUNDRED)
     monkeypatch.setattr("ingestion.landing.COPY_ROWS", 10)
     monkeypatch.setattr("ingestion.landing.ArrowToPostgresBinaryEncoder", Lossy)
-    with pytest.raises(SourceError, match=r"raw_trial\.cases: 100 rows were read and 50 arrived; nothing was loaded"):
+    with pytest.raises(SourceError, match=r"raw_trial\.cases: 100 rows read, 50 arrived; nothing was loaded"):
         trial.load(CASES)
 
 
@@ -219,7 +215,7 @@ def test_tables_of_one_system_land_together_or_not_at_all(trial: Trial) -> None:
     parties = CASES | {"name": "parties"}
     trial.load(CASES, parties)
     trial.source("update cases set name = 'x'; delete from parties")
-    with pytest.raises(SourceError, match=r"raw_trial\.parties: the source is empty"):
+    with pytest.raises(SourceError, match=r"raw_trial\.parties: 0 rows instead of"):
         trial.load(CASES, parties)
     assert trial.sql("select count(*) from raw_trial.cases where name = 'x'") == [(0,)]
 
@@ -251,7 +247,7 @@ def test_unfit_rows_go_to_quarantine_and_land_after_the_contract_is_put_right(tr
     (landing,) = trial.load(MERGE | {"columns": COLUMNS | {"amount": "numeric(18,2)"}}, redrive=True)
     assert (landing.rows, landing.total) == (6, 1005)
     assert same(trial)
-    assert {row[3] for row in trial.sql(facts)} == {"refused again", "landed when driven again"}
+    assert {row[3] for row in trial.sql(facts)} == {"rejected again", "loaded by redrive"}
     assert trial.load(MERGE)[0].total == 1005
     assert same(trial)
 
@@ -263,7 +259,7 @@ def test_an_unfit_row_put_right_at_source_leaves_quarantine(trial: Trial) -> Non
     trial.source("update cases set amount = 1, updated_at = now() where case_no = 7")
     assert trial.load(strict)[0].total == 100
     assert same(trial)
-    assert trial.sql("select resolution from quarantine.rows") == [("a later version has landed",)]
+    assert trial.sql("select resolution from quarantine.rows") == [("a later version was loaded",)]
 
 
 def test_a_retyped_column_stops_the_load_and_names_no_value(trial: Trial) -> None:
@@ -271,7 +267,7 @@ def test_a_retyped_column_stops_the_load_and_names_no_value(trial: Trial) -> Non
     trial.load(CASES)
     trial.source(f"alter table cases alter column amount type text using '{PERSON}'")
     with pytest.raises(
-        SourceError, match="100 of 100 rows do not fit the contract, 100 of them by amount: not"
+        SourceError, match="100 of 100 rows do not fit the contract, 100 of them: amount: not"
     ) as refusal:
         trial.load(CASES)
     assert PERSON not in str(refusal.value)
@@ -283,7 +279,7 @@ def test_a_key_that_comes_twice_lands_once_and_the_other_is_parted(trial: Trial)
     (landing,) = trial.load(MERGE)
     assert (landing.read, landing.total, landing.quarantined) == (101, 100, 1)
     assert trial.sql("select name from raw_trial.cases where case_no = 7") == [("newer",)]
-    assert trial.sql("select rule, key, content ->> 'name' from quarantine.rows") == [("key came twice", "7", "case 7")]
+    assert trial.sql("select rule, key, content ->> 'name' from quarantine.rows") == [("duplicate key", "7", "case 7")]
 
 
 def test_values_at_the_edge_land_or_are_parted_never_changed(trial: Trial) -> None:
@@ -411,16 +407,16 @@ def test_a_renamed_column_stops_the_load_and_the_new_name_is_said(trial: Trial) 
     trial.source(HUNDRED)
     trial.load(MERGE)
     trial.source("alter table cases rename column amount to amount_gbp")
-    with pytest.raises(SourceError, match=r"cases: no column amount; was it .* There is, undeclared: amount_gbp"):
+    with pytest.raises(SourceError, match=r"cases: no column amount\. Was it .* Undeclared columns: amount_gbp"):
         trial.load(MERGE)
     trial.source("alter table cases rename to enquiries")
-    with pytest.raises(SourceError, match="TRIAL_AT has no table cases; was it renamed"):
+    with pytest.raises(SourceError, match=r"TRIAL_AT has no table cases\. Was it renamed"):
         trial.load(MERGE)
 
 
 def test_two_columns_of_one_name_are_refused(trial: Trial) -> None:
     trial.source(HUNDRED + '; alter table cases add column "Case No" text')
-    with pytest.raises(SourceError, match="two columns of the source are called case_no"):
+    with pytest.raises(SourceError, match="two source columns give the name case_no"):
         trial.load(CASES)
 
 
@@ -438,8 +434,8 @@ def test_the_contract_refuses_a_load_mode_that_cannot_work() -> None:
     for change, words in (
         ({"load": "merge", "key": []}, "needs a key"),
         ({"load": "append", "cursor": None}, "append needs a key and a cursor"),
-        ({"load": "replace"}, "a cursor says otherwise"),
-        ({"cursor": "name"}, "a cursor is a timestamptz, date or bigint"),
+        ({"load": "replace"}, "remove the cursor"),
+        ({"cursor": "name"}, "a cursor must be a timestamptz, date or bigint"),
         ({"control_totals": ["name"]}, "not declared as a number"),
     ):
         with pytest.raises((ValueError, ContractError), match=words):
@@ -480,7 +476,7 @@ def test_a_corrected_file_replaces_its_rows_where_the_contract_says_so(trial: Tr
     deliver(tmp_path, "july.csv", "3,c,1,2026-07-01")
     trial.load(FILE, at=at, kind="files")
     deliver(tmp_path, "june.csv", "1,corrected,1,2026-06-01")
-    with pytest.raises(SourceError, match=r"june\.csv: raw_trial\.cases: a file of this name has landed with other"):
+    with pytest.raises(SourceError, match=r"june\.csv: raw_trial\.cases: a file of this name was loaded with other"):
         trial.load(FILE, at=at, kind="files")
     assert trial.load(FILE | {"corrections": True}, at=at, kind="files")[0].total == 2
     assert trial.sql("select name from raw_trial.cases order by case_no") == [("corrected",), ("c",)]

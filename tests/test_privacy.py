@@ -12,7 +12,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 
 from ingestion.contracts import Identifier, SourceError
-from ingestion.privacy import NORMAL, PSEUDONYM, Keys
+from ingestion.privacy import NORMALISERS, PSEUDONYM_PATTERN, Keys
 from tests.support import Trial, files_holding, trial_system
 from warehouse import environment, vault
 from warehouse.subjects import Register
@@ -70,7 +70,7 @@ def test_identifiers_land_as_tokens_and_lie_sealed_in_the_vault(trial: Trial) ->
     rows = trial.sql("select person_no, nhs_no, surname, born, postcode, phone, need from raw_trial.people")
     assert len({row[0] for row in rows}) == 101
     for row in rows:
-        assert all(value is None or re.fullmatch(PSEUDONYM, value) for value in row[:6])
+        assert all(value is None or re.fullmatch(PSEUDONYM_PATTERN, value) for value in row[:6])
     assert sorted(row[6] for row in rows if row[6]) == sorted(f"need {n}" for n in range(100, 200))
     people = {row["person_no"]: row for row in opened(trial)}
     assert len(people) == 101
@@ -113,7 +113,7 @@ def test_a_row_in_quarantine_is_sealed_and_can_be_driven_again(trial: Trial) -> 
     assert (landing.rows, landing.quarantined) == (100, 1)
     ((content, key),) = trial.sql("select content::text, key from quarantine.rows")
     assert "unknown" not in content
-    assert re.fullmatch(PSEUDONYM, key)
+    assert re.fullmatch(PSEUDONYM_PATTERN, key)
     columns = COLUMNS | {"nhs_no": "text"}
     (landing,) = trial.load(PEOPLE | {"columns": columns}, redrive=True, **BASIS)
     assert landing.rows == 1
@@ -167,7 +167,7 @@ def test_a_column_that_becomes_an_identifier_is_not_left_in_clear(trial: Trial) 
     trial.source(HUNDRED)
     trial.load(plain, **BASIS)
     trial.load(PEOPLE, **BASIS)
-    assert trial.sql(f"select count(*) from raw_trial.people where surname !~ '{PSEUDONYM}'") == [(0,)]
+    assert trial.sql(f"select count(*) from raw_trial.people where surname !~ '{PSEUDONYM_PATTERN}'") == [(0,)]
     assert trial.sql("select count(*) from raw_trial.people") == [(101,)]
 
 
@@ -176,7 +176,7 @@ def test_a_history_is_refused_where_a_column_becomes_an_identifier(trial: Trial)
     history = {"load": "history", "name": "people"}
     trial.source(HUNDRED)
     trial.load(plain | history, **BASIS)
-    with pytest.raises(SourceError, match="is an identifier now, and rows that landed before have it in clear"):
+    with pytest.raises(SourceError, match="is an identifier now, but rows loaded earlier hold clear values"):
         trial.load(PEOPLE | history, **BASIS)
 
 
@@ -196,7 +196,7 @@ def test_nothing_loads_without_the_key_or_with_another(trial: Trial, keys: Keys)
         with pytest.raises(SourceError, match="no vault key in "):
             trial.load(PEOPLE, **BASIS)
         Keys.write({keys.version: Keys.generate(keys.version)})
-        with pytest.raises(SourceError, match=f"has not the vault key of this database .*{keys.fingerprint}"):
+        with pytest.raises(SourceError, match=f"does not hold this database's vault key .*{keys.fingerprint}"):
             trial.load(PEOPLE, **BASIS)
     finally:
         put_away.rename(file)
@@ -229,9 +229,9 @@ def test_a_rotation_gives_every_token_anew_and_leaves_every_join(trial: Trial, k
             assert trial.sql(query) == [(0,)]
     salt, sealed = trial.sql("select salt, sealed from vault.identities inner join vault.data_keys using (record)")[0]
     with pytest.raises(InvalidTag):
-        keys.open(bytes(salt), bytes(sealed))
+        keys.decrypt(bytes(salt), bytes(sealed))
     ((content,),) = trial.sql("select content from quarantine.rows where column_name = 'person_no'")
-    assert Keys.read_all()[keys.version + 1].open_content(content)["surname"] == "Zyzzyva"
+    assert Keys.read_all()[keys.version + 1].decrypt_content(content)["surname"] == "Zyzzyva"
     assert [landing.rows for landing in trial.load(PEOPLE, history, **BASIS)] == [0, 0], "and loads go on as before"
 
 
@@ -288,4 +288,4 @@ def test_one_value_in_many_spellings_is_one_token(kind: str, spellings: list[str
     assert len(set(made[: len(spellings)].to_pylist())) == 1
     assert made[len(spellings) : -1].to_pylist() == [None] * 3
     assert made[-1] != made[0]
-    assert {*NORMAL, "address"} == set(get_args(Identifier))
+    assert {*NORMALISERS, "address"} == set(get_args(Identifier))

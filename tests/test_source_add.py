@@ -509,20 +509,20 @@ def test_nothing_loads_before_a_person_has_decided(landing: Path, staging: Path)
 @pytest.mark.parametrize(
     ("system", "location", "more", "says"),
     [
-        ("Tolls", "landing", [], "no name of a system"),
-        ("bridge_tolls", "landing", [], "no name of a system"),
+        ("Tolls", "landing", [], "not a valid system name"),
+        ("bridge_tolls", "landing", [], "not a valid system name"),
         ("tolls", "nowhere", [], "does not exist"),
-        ("tolls", "empty", [], "no file that is read"),
+        ("tolls", "empty", [], "no supported file"),
         ("tolls", "landing", ["--table", "lanes"], "no table lanes in"),
-        ("tolls", "landing", ["--schema", "dbo"], "--schema is for a database"),
+        ("tolls", "landing", ["--schema", "dbo"], "--schema is for databases"),
         ("tolls", "broken", [], "broken.xlsx: raw_tolls"),
-        ("tolls", "numbers", [], "none of its first rows is a header"),
+        ("tolls", "numbers", [], "no header in its first rows"),
         ("tolls", "postgresql://reader:s3cr3t@127.0.0.1:1/db", [], "cannot reach the database that TOLLS_URL names"),
         ("tolls", "postgresql://reader:s3cr3t@x@127.0.0.1:1/db", [], "%40 for an @"),
-        ("tolls", "postgresql://reader:s3cr3t@127.0.0.1:port/db", [], "not a URL as SQLAlchemy reads it"),
+        ("tolls", "postgresql://reader:s3cr3t@127.0.0.1:port/db", [], "not a SQLAlchemy URL"),
         ("tolls", "nosuch://reader:s3cr3t@127.0.0.1/db", [], "nosuch"),
         ("tolls", "https://tolls.example/api", [], "HTTP API"),
-        ("confirm", "landing", [], "dbt_project/models/staging/confirm exists already"),
+        ("confirm", "landing", [], "dbt_project/models/staging/confirm exists;"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_added_is_said_in_one_line_and_leaves_nothing(
@@ -544,7 +544,7 @@ def test_what_cannot_be_added_is_said_in_one_line_and_leaves_nothing(
 
 def test_an_unknown_table_of_a_database_is_refused_with_those_that_are_there(trial: Trial, staging: Path) -> None:
     trial.source("create table crossings (id int primary key)")
-    with pytest.raises(SourceError, match=r"no table lanes in the login's default schema .* there are crossings"):
+    with pytest.raises(SourceError, match=r"no table lanes in the login's default schema .* Tables: crossings"):
         add_source("trial", trial.place, ["lanes"], staging=staging)
     with pytest.raises(SourceError, match="no table in schema nowhere"):
         add_source("trial", trial.place, schema="nowhere", staging=staging)

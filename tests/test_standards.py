@@ -10,8 +10,8 @@ from stdnum.gb import nhs, upn, utr
 from demo import highways
 from demo.county import County, Truth
 from ingestion.contracts import read_contracts
-from ingestion.privacy import spellings
-from ingestion.standards import RULES, UPN_LETTERS, faults
+from ingestion.privacy import canonical_forms
+from ingestion.standards import RULES, UPN_LETTERS, violations
 from tests.support import ROOT, Trial, Warehouse, trial_system
 
 EXAMPLES = [  # kind, value, fault
@@ -65,7 +65,7 @@ EXAMPLES = [  # kind, value, fault
 
 def found(kind: str, values: list[str | None]) -> list[str | None]:
     texts = pa.chunked_array([values], pa.string())
-    return faults(kind, texts, spellings(kind, texts)[""]).to_pylist()
+    return violations(kind, texts, canonical_forms(kind, texts)[""]).to_pylist()
 
 
 @pytest.mark.parametrize(("kind", "value", "fault"), EXAMPLES)
@@ -213,7 +213,7 @@ def test_a_value_in_the_wrong_field_moves_to_its_own_where_that_is_empty(trial: 
 
 def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehouse) -> None:
     customers = "raw_confirm.enquiry_customer"
-    truth = {fault for fault in warehouse.faults("confirm") if fault[0] == customers}
+    truth = {fault for fault in warehouse.violations("confirm") if fault[0] == customers}
     findings = [finding for finding in warehouse.findings("confirm") if finding[0] == customers]
     reader = warehouse("url", "--reader", "pbi_data_quality").strip()
     assert len(truth) == len(findings) > 300

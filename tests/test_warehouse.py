@@ -211,7 +211,7 @@ def test_sources_that_fail_leave_the_others_and_the_marts_alone(county: Warehous
         "confirm": ({"CONFIRM_URL": wrong}, "raw_confirm: cannot reach the database that CONFIRM_URL names"),
         "open311": (
             {"OPEN311_URL": "http://127.0.0.1:9", "RUNTIME__REQUEST_MAX_ATTEMPTS": "1"},
-            "raw_open311: extract failed (OPEN311_URL says where it is)",
+            "raw_open311: extract failed (check OPEN311_URL)",
         ),
     }
     variables = {name: value for given, _ in failing.values() for name, value in given.items()}

@@ -17,7 +17,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 from sqlglot.schema import MappingSchema
 
-from ingestion.contracts import HISTORY, PLACE, ROOT, beside, token_columns
+from ingestion.contracts import ORIGIN_COLUMNS, ROOT, VALIDITY_COLUMNS, companion_columns, token_columns
 
 DATED = ("dbt_valid_from", "dbt_valid_to")  # what a snapshot adds, of what anybody reads
 CLASSES = ("none", "personal", "special_category", "identifier")  # the strongest last
@@ -111,13 +111,16 @@ def _shown(nodes: dict[str, dict[str, Any]], column: Column) -> str:
 def _landed(node: dict[str, Any]) -> dict[str, str]:
     """{column: class} of a source, with what the loader adds, or of a seed."""
     is_source, meta = node["resource_type"] == "source", node["config"]["meta"]
-    added = [*(PLACE if meta.get("files") else ()), *(HISTORY if meta.get("load") == "history" else ())]
+    added = [
+        *(ORIGIN_COLUMNS if meta.get("files") else ()),
+        *(VALIDITY_COLUMNS if meta.get("load") == "history" else ()),
+    ]
     columns = dict.fromkeys(added, "none")
     for name, column in node["columns"].items():
         described = column["config"]["meta"]
         columns[name] = described.get("privacy", None if is_source else "none")
         kind = described.get("identifier")
-        columns |= dict.fromkeys(beside(name, kind), "personal")
+        columns |= dict.fromkeys(companion_columns(name, kind), "personal")
         columns |= dict.fromkeys(token_columns(name, kind).values(), "identifier")
         if columns[name] not in CLASSES:
             raise LineageError(f"column {name} has no privacy class")

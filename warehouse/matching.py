@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2 import extensions as pg
 
-from ingestion.contracts import REACHED, System, Table
+from ingestion.contracts import CONTACT_KINDS, System, Table
 from ingestion.pipeline import BUILD_LOCK
 from ingestion.postgres import value_of
-from ingestion.privacy import Keys, standardised
+from ingestion.privacy import Keys, normalise
 from warehouse.vault import VaultError, opened
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MODEL = Path(__file__).with_name("person_model.json")
 SURE, POSSIBLE = 0.95, 0.5  # probabilities: from the one on it is one person, between both a steward decides
-MANY = ("upn", *REACHED)  # kinds of which a person may have several over time
+MANY = ("upn", *CONTACT_KINDS)  # kinds of which a person may have several over time
 CHANCE = "probability_two_random_records_match"  # in MODEL times the number of records: so many more each has
 NULL = r"\N"  # as COPY reads it
 UNFIT, NO_NAME = "^[^>]+$", "^NAM0[13]"  # faults of values that did not move; of names of which too little is left
@@ -307,7 +307,7 @@ def _gather(connection: pg.connection, systems: Iterable[System], database: duck
         cursor.execute("select exists (select from vault.identities)")
         keys = Keys.current(cursor) if value_of(cursor) else None  # nobody needs a key to open nothing
     if keys:
-        for table in (table for system in systems for table in system.tables if table.evidence):
+        for table in (table for system in systems for table in system.tables if table.is_matching_source):
             for clear in opened(connection, table, keys):
                 _take(database, table, keys, clear)
     forms = [(form, n) for n, line in enumerate(FORMS.split("|")) for form in line.split()]
@@ -319,7 +319,7 @@ def _gather(connection: pg.connection, systems: Iterable[System], database: duck
 def _take(database: duckdb.DuckDBPyConnection, table: Table, keys: Keys, clear: pa.Table) -> None:
     """Takes from identity records what tells who somebody is, each value in its field, and none that is at fault."""
     texts = {name: clear[name] for name in clear.column_names}
-    spelt, codes = standardised(table, texts)
+    spelt, codes = normalise(table, texts)
     values: dict[str, list[pa.ChunkedArray]] = defaultdict(list)
     for column in table.identifiers:
         value = spelt[column.name][""]
@@ -331,7 +331,7 @@ def _take(database: duckdb.DuckDBPyConnection, table: Table, keys: Keys, clear: 
     subject = table.subject_column
     who = {
         "system": pa.repeat(table.system.name, len(clear)),
-        "subject": keys.tokens_of(subject, table, spelt[subject.name][""]),
+        "subject": keys.tokens_of_normalised(subject, table, spelt[subject.name][""]),
     }
     if table.person is not None:
         nothing = pa.nulls(len(clear), pa.string())

@@ -14,11 +14,18 @@ from psycopg2 import extensions as pg
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
-from ingestion.commit import Landing, destroy_identities, has_landed, last_landings, record_landing, store_of
+from ingestion.commit import (
+    LoadResult,
+    destroy_identities,
+    last_load_results,
+    record_load_result,
+    store_exists,
+    store_table,
+)
 from ingestion.contracts import System, Table
 from ingestion.pipeline import BUILD_LOCK
 from ingestion.postgres import value_of
-from ingestion.privacy import ONE_PERSON, Keys
+from ingestion.privacy import UNIQUE_KINDS, Keys
 from warehouse.vault import MATCHED, VaultError, opened, sealed_rejects
 
 NO_COPY = ("pg_catalog", "information_schema", "governance", "vault", "quarantine")  # schemas searched by other means
@@ -78,7 +85,7 @@ class Register:
                 places = [
                     place
                     for place, column in enumerate(table.identifiers, 1)
-                    if column.identifier in ONE_PERSON or column.name == table.subject
+                    if column.identifier in UNIQUE_KINDS or column.name == table.subject
                 ]
                 cursor.execute(
                     f"select distinct unnest(array[subject, {', '.join(f'tokens[{n}]' for n in places)}]) "
@@ -101,10 +108,10 @@ class Register:
                 mine = "(subject = any(%s) or tokens && %s::text[])"
                 for records in opened(self.connection, table, self.keys, mine, [sorted(tokens)] * 2):
                     held[f"vault: {table.label}"] += records.to_pylist()
-                if has_landed(plain, table):
+                if store_exists(plain, table):
                     rows = sql.SQL("select * from {} where {} = any(%s)")
                     cursor.execute(
-                        rows.format(store_of(table), sql.Identifier(table.subject_column.name)), [sorted(tokens)]
+                        rows.format(store_table(table), sql.Identifier(table.subject_column.name)), [sorted(tokens)]
                     )
                     held[table.label] += cursor.fetchall()
             for _, table, content in self._rejects(plain, tokens):
@@ -181,7 +188,7 @@ class Register:
         counts = {}
         with _alone(self.connection) as cursor:
             for table in (table for system in self.systems for table in system.tables):
-                if not table.retained_from or not has_landed(cursor, table):
+                if not table.retained_from or not store_exists(cursor, table):
                     continue
                 due = sql.SQL("{}::timestamptz < now() - %s::interval").format(sql.Identifier(table.retained_from))
                 held: sql.Composable = sql.SQL("false")
@@ -190,19 +197,19 @@ class Register:
                         "coalesce({} in (select subject from governance.legal_holds where released_at is null), false)"
                     ).format(sql.Identifier(table.subject_column.name))
                 period = [table.retention or table.system.retention]
-                count = sql.SQL("select count(*) from {} where {} and {}").format(store_of(table), due, held)
+                count = sql.SQL("select count(*) from {} where {} and {}").format(store_table(table), due, held)
                 cursor.execute(count, period)
                 kept = value_of(cursor)
                 which = sql.SQL("{} and not {}").format(due, held)
                 if (rows := self._dispose(cursor, table, "retention", which, period, kept)) or kept:
                     counts[table.label] = (rows, kept)
             for table in self.tables:
-                if has_landed(cursor, table):
+                if store_exists(cursor, table):
                     tokens = sql.SQL(", ").join(sql.Identifier("s", column.name) for column in table.identifiers)
                     nobodys = sql.SQL(
                         "system = %s and table_name = %s "
                         "and not exists (select from {} as s where array[{}] = i.tokens)"
-                    ).format(store_of(table), tokens)
+                    ).format(store_table(table), tokens)
                     destroy_identities(cursor, nobodys, [table.system.name, table.name])
         return counts
 
@@ -210,7 +217,7 @@ class Register:
         """Rewrites the files that rows were deleted from: until then the deleted rows lie in them."""
         self.connection.autocommit = True
         with self.connection.cursor() as cursor:
-            stores = [store_of(table) for table in self.tables if has_landed(cursor, table)]
+            stores = [store_table(table) for table in self.tables if store_exists(cursor, table)]
             others = [("vault", "identities"), ("vault", "data_keys"), ("quarantine", "rows")]
             statistics = ("pg_catalog", "pg_statistic")  # common values of a column; last, when they are made anew
             for relation in [*stores, *(sql.Identifier(*name) for name in (*others, statistics))]:
@@ -226,12 +233,12 @@ class Register:
         kept: int = 0,
     ) -> int:
         """Deletes rows of a raw table and writes down how many, also for the loads that count what the source has."""
-        if not has_landed(cursor, table):
+        if not store_exists(cursor, table):
             return 0
-        last = last_landings(cursor, table.system).get(table.name, Landing(table.name))
+        last = last_load_results(cursor, table.system).get(table.name, LoadResult(table.name))
         counted = "returning (valid_to is null)::integer as n" if table.load == "history" else "returning 1 as n"
         delete = sql.SQL("with gone as (delete from {} where {} " + counted + ") select count(*), sum(n) from gone")
-        cursor.execute(delete.format(store_of(table), which), values)
+        cursor.execute(delete.format(store_table(table), which), values)
         ((rows, current),) = cursor.fetchall()
         if rows or kept:
             place = [table.system.name, table.name]
@@ -242,19 +249,19 @@ class Register:
             )
         if rows:
             last.rows, last.read, last.quarantined, last.total = 0, 0, 0, last.total - (current or 0)
-            record_landing(cursor, table.system, last, cause)
+            record_load_result(cursor, table.system, last, cause)
         return int(rows)
 
     def _rejects(self, cursor: pg.cursor, tokens: set[str]) -> Iterator[tuple[int, Table, dict[str, Any]]]:
         """(row_id, table, content in clear) of the person's rows in quarantine."""
         for table in self.tables:
             for row_id, sealed in sealed_rejects(cursor, [table.label]):
-                content = self.keys.open_content(sealed)
+                content = self.keys.decrypt_content(sealed)
                 texts = ((column, content.get(column.name)) for column in table.identifiers)
                 made = (
                     self.keys.tokens(column, table, pa.chunked_array([[text]], pa.string()))[0].as_py()
                     for column, text in texts
-                    if text is not None and (column.identifier in ONE_PERSON or column.name == table.subject)
+                    if text is not None and (column.identifier in UNIQUE_KINDS or column.name == table.subject)
                 )
                 if tokens & set(made):
                     yield row_id, table, content

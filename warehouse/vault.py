@@ -12,11 +12,11 @@ from psycopg2 import extensions as pg
 from psycopg2 import sql
 from psycopg2.extras import Json, execute_values
 
-from ingestion.commit import destroy_identities, has_landed, keep_identities, store_of
+from ingestion.commit import destroy_identities, store_exists, store_identities, store_table
 from ingestion.contracts import System, Table
 from ingestion.pipeline import BUILD_LOCK
 from ingestion.postgres import value_of
-from ingestion.privacy import Keys, Splitter, identity, standardised
+from ingestion.privacy import Keys, Pseudonymiser, normalise, parse_identity
 from warehouse.environment import WarehouseError
 
 CHUNK = 5_000  # records that are opened at a time
@@ -89,7 +89,7 @@ def reidentify(
     version = int(token.partition("_")[0].removeprefix("k"))
     keys = Keys.read_all()[version]  # the file may have one that no token was made with
     for _, system, table, salt, sealed in records:
-        yield f"{system}.{table}", identity(keys.open(bytes(salt), bytes(sealed)))
+        yield f"{system}.{table}", parse_identity(keys.decrypt(bytes(salt), bytes(sealed)))
 
 
 def opened(
@@ -105,30 +105,30 @@ def opened(
             [table.system.name, table.name, *values],
         )
         while rows := cursor.fetchmany(CHUNK):
-            clear = [identity(keys.open(bytes(salt), bytes(sealed))) for salt, sealed in rows]
+            clear = [parse_identity(keys.decrypt(bytes(salt), bytes(sealed))) for salt, sealed in rows]
             yield pa.table({name: pa.array([row.get(name) for row in clear], pa.string()) for name in names})
 
 
 def _reseal(connection: pg.connection, cursor: pg.cursor, table: Table, old: Keys, new: Keys, folder: Path) -> None:
     """Seals a table's identity records anew, and puts their tokens, old and new, in `rekeyed`."""
-    splitter = Splitter(table, new, folder)
+    splitter = Pseudonymiser(table, new, folder)
     for clear in opened(connection, table, old):
         after, pairs = splitter(clear), set()
-        spelt, _ = standardised(table, {name: clear[name] for name in clear.column_names})
+        spelt, _ = normalise(table, {name: clear[name] for name in clear.column_names})
         for column in table.identifiers:
             for spelling, name in column.tokens.items():
-                before = old.tokens_of(column, table, spelt[column.name][spelling]).to_pylist()
+                before = old.tokens_of_normalised(column, table, spelt[column.name][spelling]).to_pylist()
                 pairs |= set(zip(before, after[name].to_pylist(), strict=True)) - {(None, None)}
         execute_values(cursor, "insert into rekeyed values %s on conflict do nothing", list(pairs), page_size=CHUNK)
     destroy_identities(cursor, sql.SQL("system = %s and table_name = %s"), [table.system.name, table.name])
-    keep_identities(cursor, table, splitter.file, f"vault key {new.version}")
+    store_identities(cursor, table, splitter.file, f"vault key {new.version}")
 
 
 def _rekey(cursor: pg.cursor, table: Table) -> int:
     """Puts new tokens in the place of old ones in a raw table."""
-    if not has_landed(cursor, table):
+    if not store_exists(cursor, table):
         return 0
-    store = store_of(table)
+    store = store_table(table)
     names = [sql.Identifier(name) for column in table.identifiers for name in column.tokens.values()]
     unknown = "(s.{0} is not null and not exists (select from rekeyed where old = s.{0}))"
     cursor.execute(
@@ -152,7 +152,7 @@ def _reseal_quarantine(cursor: pg.cursor, tables: dict[str, Table], old: Keys, n
         [list(tables)],
     )
     for row_id, content in sealed_rejects(cursor, tables):
-        resealed = new.seal_content(old.open_content(content))
+        resealed = new.encrypt_content(old.decrypt_content(content))
         cursor.execute("update quarantine.rows set content = %s where row_id = %s", [Json(resealed), row_id])
 
 
