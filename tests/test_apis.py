@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pyarrow as pa
 import pytest
 
-from demo import front_door, highways
+from demo import api_server, highways
 from ingestion.apis import _http, child_rows, open311, parse_json, rows_to_arrow
 from ingestion.contracts import ContractError, SourceError, System, Table, read_contracts
 from ingestion.tables import conform
@@ -281,8 +281,8 @@ def test_the_demo_front_door_is_read_whole(door: Door, tmp_path: Path) -> None:
     door.change(*(f"bulk-{number}" for number in range(1200)))
     requests = [door.reports[name] for name in sorted(door.reports, key=lambda name: (len(name), name))]
     file = tmp_path / "apis.sqlite"
-    front_door.fill(file, "open311", highways.RESOURCES, (("requests.json", request) for request in requests))
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(front_door.FrontDoor, file)) as server:
+    api_server.fill(file, "open311", highways.RESOURCES, (("requests.json", request) for request in requests))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(api_server.ApiHandler, file)) as server:
         threading.Thread(target=partial(server.serve_forever, 0.02), daemon=True).start()
         location = f"http://127.0.0.1:{server.server_port}/open311"
         rows = [row for page in open311.service_requests(location, None) for row in page]

@@ -213,7 +213,7 @@ def test_a_value_in_the_wrong_field_moves_to_its_own_where_that_is_empty(trial: 
 
 def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehouse) -> None:
     customers = "raw_confirm.enquiry_customer"
-    truth = {fault for fault in warehouse.violations("confirm") if fault[0] == customers}
+    truth = {fault for fault in warehouse.faults("confirm") if fault[0] == customers}
     findings = [finding for finding in warehouse.findings("confirm") if finding[0] == customers]
     reader = warehouse("url", "--reader", "pbi_data_quality").strip()
     assert len(truth) == len(findings) > 300

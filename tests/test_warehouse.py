@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from benchmarks.publications import CHOSEN, EXTRA_LINE, read_through
+from benchmarks.publications import EXTRA_LINE, SELECTION, read_through
 from ingestion.contracts import read_contracts
 from ingestion.pipeline import load_system
 from tests.readers import REDDITCH
@@ -186,7 +186,7 @@ def test_readers_see_no_error_mixture_or_forbidden_row_through_three_publication
     def publish() -> None:
         for _ in range(3):
             county.sql(EXTRA_LINE)
-            county.dbt("build", "--select", *CHOSEN, "--exclude-resource-type", "unit_test")
+            county.dbt("build", "--select", *SELECTION, "--exclude-resource-type", "unit_test")
         county("undo", "highways")
 
     count = "select count(*) from governance.publications where action = 'publish'"
