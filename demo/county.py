@@ -21,7 +21,7 @@ from demo.places import Address, Street, streets
 COUNCIL = ("Worcestershire County Council", "http://opendatacommunities.org/id/county-council/worcestershire")
 FAULT_COLUMNS = "raw_table,record_key,column_name,rule_code,value_before"
 RECORD_COLUMNS = "raw_table,record_key,person,address,edits"
-Choice = TypeVar("Chosen")
+Choice = TypeVar("Choice")
 # a column and its faulty value: a format of the row's fields, or a function of (random generator, row)
 Fault = tuple[str, str | Callable[[Random, Any], str]]
 

@@ -187,9 +187,9 @@ class Keys:
         salt = salt or os.urandom(16)
         return salt, self._record_cipher(salt).encrypt(NONCE, clear, None)
 
-    def decrypt(self, salt: bytes, sealed: bytes) -> bytes:
+    def decrypt(self, salt: bytes, ciphertext: bytes) -> bytes:
         """The clear content; raises cryptography.exceptions.InvalidTag for a wrong key or salt."""
-        return self._record_cipher(salt).decrypt(NONCE, sealed, None)
+        return self._record_cipher(salt).decrypt(NONCE, ciphertext, None)
 
     def _record_cipher(self, salt: bytes) -> AESGCM:
         return AESGCM(hashlib.blake2b(salt, key=self._key, person=b"warehouse seal", digest_size=32).digest())
@@ -202,13 +202,13 @@ class Keys:
     def encrypt_content(self, content: dict[str, Any]) -> dict[str, Any]:
         """Encrypt a row of texts; the same row always gives the same ciphertext."""
         clear = json.dumps(content).encode()
-        salt, sealed = self.encrypt(clear, self._hashes("reject", [clear]))
-        return {"_salt": base64.b64encode(salt).decode(), "_sealed": base64.b64encode(sealed).decode()}
+        salt, ciphertext = self.encrypt(clear, self._hashes("reject", [clear]))
+        return {"_salt": base64.b64encode(salt).decode(), "_sealed": base64.b64encode(ciphertext).decode()}
 
-    def decrypt_content(self, sealed: dict[str, Any]) -> dict[str, Any]:
+    def decrypt_content(self, ciphertext: dict[str, Any]) -> dict[str, Any]:
         """The row of texts that `encrypt_content` encrypted."""
         content: dict[str, Any] = json.loads(
-            self.decrypt(base64.b64decode(sealed["_salt"]), base64.b64decode(sealed["_sealed"]))
+            self.decrypt(base64.b64decode(ciphertext["_salt"]), base64.b64decode(ciphertext["_sealed"]))
         )
         return content
 
@@ -294,10 +294,13 @@ class Pseudonymiser:
         with self.file.open("a", encoding="utf-8") as out:
             for record_id, subject_token, record_tokens, content in zip(*columns, strict=True):
                 if record_tokens != no_tokens:
-                    record, (salt, sealed) = record_id.hex(), self.keys.encrypt(f"{names}{SEPARATOR}{content}".encode())
+                    record, (salt, ciphertext) = (
+                        record_id.hex(),
+                        self.keys.encrypt(f"{names}{SEPARATOR}{content}".encode()),
+                    )
                     subject = subject_token or f"r_{record}"
                     out.write(
-                        f"\\\\x{record}\t{subject}\t{{{record_tokens}}}\t\\\\x{salt.hex()}\t\\\\x{sealed.hex()}\n"
+                        f"\\\\x{record}\t{subject}\t{{{record_tokens}}}\t\\\\x{salt.hex()}\t\\\\x{ciphertext.hex()}\n"
                     )
 
 
