@@ -71,7 +71,7 @@ def test_an_api_with_a_failing_page_lands_whole_or_not_at_all(county: Warehouse,
     count = "select count(*) from raw_open311.service_requests"
     before = FrontDoor.others = county.sql(count)[0][0]
     FrontDoor.broken = 3
-    where = r"raw_open311: extract failed \(OPEN311_URL says where it is\): requests.json answered 500"
+    where = r"raw_open311: extract failed \(check OPEN311_URL\): requests.json answered 500"
     with pytest.raises(SourceError, match=where):
         load()
     assert county.sql(count)[0][0] == before

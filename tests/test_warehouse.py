@@ -206,7 +206,10 @@ def test_sources_that_fail_leave_the_others_and_the_marts_alone(county: Warehous
     wrong = county.source("confirm").replace("postgresql://", "postgresql+psycopg2://")
     wrong = re.sub(r"//[^@]+@", "//confirm_reader:wrong@", wrong)
     failing = {
-        "erp": ({"LANDING": "/nonexistent"}, "raw_erp.ledger_lines: the folder /nonexistent does not exist; LANDING"),
+        "erp": (
+            {"LANDING": "/nonexistent"},
+            "raw_erp.ledger_lines: the folder /nonexistent does not exist (check LANDING)",
+        ),
         "fixmystreet": ({"LANDING": "/nonexistent"}, "raw_fixmystreet.reports: the folder /nonexistent does not exist"),
         "confirm": ({"CONFIRM_URL": wrong}, "raw_confirm: cannot reach the database that CONFIRM_URL names"),
         "open311": (
