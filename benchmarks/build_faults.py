@@ -163,7 +163,7 @@ class Builds:
 
     def child(self, publish_set: str) -> Child:
         """A run in a process of its own, in the environment that the console script makes."""
-        words = [sys.executable, "-c", "from warehouse.cli import main; main()", "exec", "--"]
+        words = [sys.executable, "-c", "from commands.main import main; main()", "exec", "--"]
         return Child(f"build_faults.build_once({publish_set!r})", words, self.env)
 
     def run(self, publish_set: str) -> Child:

@@ -24,7 +24,7 @@ def main() -> None:
         with harness.county(people, options.seed) as (run, folder), database("warehouse") as connection:
             facts = facts or harness.machine(folder)
             with connection.cursor() as cursor:
-                cursor.execute("select sum(rows_landed)::bigint from governance.landings")
+                cursor.execute("select sum(rows_written)::bigint from governance.load_audit")
                 rows = cursor.fetchone()[0]
                 cursor.execute("select pg_database_size(current_database())")
                 size = cursor.fetchone()[0]

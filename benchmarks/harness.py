@@ -60,7 +60,7 @@ def warehouse(systems: Iterable[str]) -> Iterator[Path]:
 def forget_landings() -> None:
     """Makes every load read and land its rows again, although nothing has changed at the source."""
     with database("warehouse") as connection, connection, connection.cursor() as cursor:
-        cursor.execute("delete from governance.landings")
+        cursor.execute("delete from governance.load_audit")
 
 
 def database_url(name: str) -> str:

@@ -81,7 +81,7 @@ def measure(changes: int) -> tuple[dict[str, str], list[float], list[Reader]]:
         folder = Path(name)
         folder.chmod(0o755)
         os.environ.update(dict.fromkeys(harness.OWN, ""), WAREHOUSE_HOME=name)
-        warehouse = [sys.executable, "-c", "from warehouse.cli import main; main()"]
+        warehouse = [sys.executable, "-c", "from commands.main import main; main()"]
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = str(probe.getsockname()[1])

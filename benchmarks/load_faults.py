@@ -82,15 +82,15 @@ DIFFERENCES = {  # {table: (what has to be there, what is)}
     ),
 }
 HALF_DONE = {  # what a load that was cut off may not leave behind: a query for what is wrong
-    "a load landed some tables only": f"select load_id from governance.landings where system = '{SYSTEM}' "
+    "a load landed some tables only": f"select load_id from governance.load_audit where system = '{SYSTEM}' "
     "group by load_id having count(*) <> 4",
     "rows in quarantine": f"select row_id from quarantine.rows where system = '{SYSTEM}'",
     "another table in the store": "select relname from pg_class where relkind = 'r' and relnamespace = "
     f"'{SYSTEM}_store'::regnamespace and relname <> all('{{{','.join(MODES)}}}')",
 }
 TOTALS = (
-    "select distinct on (table_name) table_name, rows_total from governance.landings "
-    f"where system = '{SYSTEM}' order by table_name, landing_id desc"
+    "select distinct on (table_name) table_name, rows_total from governance.load_audit "
+    f"where system = '{SYSTEM}' order by table_name, load_audit_id desc"
 )
 
 

@@ -56,7 +56,7 @@ def seconds_from_save(root: Path, home: Path, model: str, saves: int) -> list[fl
     """Seconds from each save to the printed result."""
     (file,) = (root / "dbt_project/models").rglob(f"{model}.sql")
     original = file.read_text(encoding="utf-8")
-    command = [sys.executable, "-c", "from warehouse.cli import main; main()", "preview", model, "--watch"]
+    command = [sys.executable, "-c", "from commands.main import main; main()", "preview", model, "--watch"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "WAREHOUSE_"))}
     env = kept | {"WAREHOUSE_HOME": str(home), "PYTHONPATH": str(root), "COLUMNS": "160"}
     watching = subprocess.Popen(command, cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

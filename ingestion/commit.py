@@ -192,7 +192,7 @@ class _Commit:
     def accepted(self) -> bool:
         """Uses up somebody's decision to let this table's next load through, if there is one."""
         decision = (
-            "update governance.acceptances set used_by_load = %s where system = %s and table_name = %s "
+            "update governance.overrides set used_by_load = %s where system = %s and table_name = %s "
             "and (used_by_load is null or used_by_load = %s)"
         )
         return self.run(decision, [self.load_id, self.table.system.name, self.table.name, self.load_id]) > 0
@@ -462,11 +462,15 @@ class _Commit:
     def _record(self, landing: Landing) -> None:
         place = [self.table.system.name, self.table.name]
         if self.extract.whole:
-            self.run("delete from governance.files where system = %s and table_name = %s", place)
-            self.run("update governance.disposals set is_out = false where system = %s and table_name = %s", place)
+            self.run("delete from governance.loaded_files where system = %s and table_name = %s", place)
+            self.run(
+                "update governance.disposals set is_awaiting_full_refresh = false "
+                "where system = %s and table_name = %s",
+                place,
+            )
         execute_values(
             self.cursor,
-            "insert into governance.files (system, table_name, file_name, sha256, rows_read, load_id) values %s "
+            "insert into governance.loaded_files (system, table_name, file_name, sha256, rows_read, load_id) values %s "
             "on conflict (system, table_name, sha256) do update set load_id = excluded.load_id",
             [(*place, *file, self.load_id) for file in self.extract.files],
         )
@@ -479,7 +483,8 @@ class _Commit:
             return True
         place = [self.table.system.name, self.table.name]
         disposed = self.value(
-            "select coalesce(sum(rows), 0) from governance.disposals where system = %s and table_name = %s and is_out",
+            "select coalesce(sum(rows), 0) from governance.disposals where system = %s and table_name = %s "
+            "and is_awaiting_full_refresh",
             place,
         )
         waiting = self.value(
@@ -490,10 +495,10 @@ class _Commit:
 
 
 def record_landing(cursor: pg.cursor, system: System, landing: Landing, load_id: str) -> None:
-    """One row of governance.landings."""
+    """One row of governance.load_audit."""
     cursor.execute(
-        "insert into governance.landings (system, table_name, rows_landed, version, cut_off, load_id, rows_read, "
-        "rows_quarantined, rows_total, new_columns) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "insert into governance.load_audit (system, table_name, rows_written, data_version, high_watermark, load_id, "
+        "rows_read, rows_quarantined, rows_total, new_columns) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             system.name,
             landing.table,
@@ -516,10 +521,11 @@ def keep_identities(cursor: pg.cursor, table: Table, file: Path, load_id: str) -
         with file.open("rb") as lines:
             cursor.copy_expert("copy came from stdin", lines)
     cursor.execute(
-        "with one as materialized (select distinct on (record) * from came), new as ("
-        "insert into vault.identities (system, table_name, record, subject, tokens, sealed, load_id) "
-        "select %s, %s, record, subject, tokens, sealed, %s from one on conflict do nothing returning record) "
-        "insert into vault.data_keys (record, salt) select record, salt from one inner join new using (record)",
+        "with one as materialized (select distinct on (record_id) * from came), new as ("
+        "insert into vault.identities (system, table_name, record_id, subject, tokens, encrypted, load_id) "
+        "select %s, %s, record_id, subject, tokens, encrypted, %s from one on conflict do nothing returning record_id) "
+        "insert into vault.data_keys (record_id, salt) "
+        "select record_id, salt from one inner join new using (record_id)",
         [table.system.name, table.name, load_id],
     )
     cursor.execute("drop table came")
@@ -528,7 +534,7 @@ def keep_identities(cursor: pg.cursor, table: Table, file: Path, load_id: str) -
 def known_identities(cursor: pg.cursor, table: Table) -> bytes:
     """The names of the table's records in the vault, one after another, in order."""
     cursor.execute(
-        "select string_agg(record, ''::bytea order by record) from vault.identities "
+        "select string_agg(record_id, ''::bytea order by record_id) from vault.identities "
         "where system = %s and table_name = %s",
         [table.system.name, table.name],
     )
@@ -538,8 +544,8 @@ def known_identities(cursor: pg.cursor, table: Table) -> bytes:
 def destroy_identities(cursor: pg.cursor, which: sql.Composable, values: Iterable[object]) -> None:
     """Destroys identity records (`i`), and the salts without which nothing opens a copy of them."""
     query = sql.SQL(
-        "with gone as (delete from vault.identities as i where {} returning record) "
-        "delete from vault.data_keys where record in (select record from gone)"
+        "with gone as (delete from vault.identities as i where {} returning record_id) "
+        "delete from vault.data_keys where record_id in (select record_id from gone)"
     )
     cursor.execute(query.format(which), list(values))
 
@@ -558,10 +564,10 @@ def has_landed(cursor: pg.cursor, table: Table) -> bool:
 def last_landings(cursor: pg.cursor, system: System) -> dict[str, Landing]:
     """What the last load of each table did."""
     cursor.execute(
-        "select distinct on (table_name) table_name, rows_landed, version, cut_off, rows_read, rows_quarantined, "
-        "rows_total, new_columns, landed_at from governance.landings "
+        "select distinct on (table_name) table_name, rows_written, data_version, high_watermark, rows_read, "
+        "rows_quarantined, rows_total, new_columns, loaded_at from governance.load_audit "
         "where system = %s and to_regclass(format('%%I.%%I', system || '_store', table_name)) is not null "
-        "order by table_name, landing_id desc",
+        "order by table_name, load_audit_id desc",
         [system.name],
     )
     return {row[0]: Landing(*row) for row in cursor.fetchall()}

@@ -425,7 +425,7 @@ class _Quarantined(_Reader):
     def batches(self) -> Iterator[pa.Table]:
         for row_id, content, file, number in self.rows:
             if self.splitter:
-                if "_sealed" not in content:  # a double of a key; its tokens tell nothing that could be tried again
+                if "_encrypted" not in content:  # a double of a key; its tokens tell nothing that could be tried again
                     continue
                 content = self.splitter.keys.open_content(content)
             texts = {name: None if value is None else str(value) for name, value in content.items() if name[0] != "_"}
@@ -456,7 +456,7 @@ def _seen_files(table: Table, connection: pg.connection) -> dict[str, str]:
     """{content hash: name} of the files that have landed in the table."""
     with connection, connection.cursor() as cursor:
         cursor.execute(
-            "select sha256, file_name from governance.files where system = %s and table_name = %s",
+            "select sha256, file_name from governance.loaded_files where system = %s and table_name = %s",
             [table.system.name, table.name],
         )
         return dict(cursor.fetchall())

@@ -33,7 +33,7 @@ REMEMBERED = 24_000_000  # bytes of identities that a load has met and need not 
 ONE_PERSON = {"nhs_number", "nino", "upn", "utr", "employee_number", "person_number"}  # kinds that nobody shares
 CONTENT, RECORD = "the content", "the record"  # columns beside those of a table, whose names have no space
 HASH_BYTES = 16
-RECORDS = "record bytea, subject text, tokens text[], salt bytea, sealed bytea"  # a line of Splitter.file
+RECORDS = "record_id bytea, subject text, tokens text[], salt bytea, encrypted bytea"  # a line of Splitter.file
 
 
 def _kept(pattern: str) -> Callable[[pa.ChunkedArray], pa.ChunkedArray]:
@@ -133,7 +133,7 @@ class Keys:
     @classmethod
     def current(cls, cursor: pg.cursor) -> "Keys":
         """The keys that the database works with; raises SourceError without them, or with others."""
-        cursor.execute("select version, fingerprint from governance.keys order by version desc limit 1")
+        cursor.execute("select version, fingerprint from governance.vault_keys order by version desc limit 1")
         known = cursor.fetchone()
         if known is None:
             raise SourceError("the database has no vault key yet: `warehouse keys new` makes one")
@@ -195,12 +195,12 @@ class Keys:
         """A row of texts, sealed; the same row always to the same."""
         clear = json.dumps(content).encode()
         salt, sealed = self.seal(clear, self._hashes("reject", [clear]))
-        return {"_salt": base64.b64encode(salt).decode(), "_sealed": base64.b64encode(sealed).decode()}
+        return {"_salt": base64.b64encode(salt).decode(), "_encrypted": base64.b64encode(sealed).decode()}
 
     def open_content(self, sealed: dict[str, Any]) -> dict[str, Any]:
         """The row of texts that `seal_content` sealed."""
         content: dict[str, Any] = json.loads(
-            self.open(base64.b64decode(sealed["_salt"]), base64.b64decode(sealed["_sealed"]))
+            self.open(base64.b64decode(sealed["_salt"]), base64.b64decode(sealed["_encrypted"]))
         )
         return content
 

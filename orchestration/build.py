@@ -1,4 +1,4 @@
-"""Builds, tests and publishes by hand: everything, or what differs from what is published and its downstream."""
+"""Builds, tests and publishes for `warehouse build`: every set, or what differs from the publications."""
 
 import json
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ import click
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
-from orchestration.models import BUILD, TARGET, alone_with_raw_tables, publish_set_of, sets_and_inputs
+from orchestration.models import BUILD, TARGET, locked_raw_tables, publish_set_of, sets_and_inputs
 from warehouse import published
-from warehouse.environment import WarehouseError
+from warehouse.errors import WarehouseError
 
 MARTS = "dbt_project/models/marts"
 QUIET = ["--log-level", "none", "--log-level-file", "none"]
@@ -19,9 +19,9 @@ QUIET = ["--log-level", "none", "--log-level-file", "none"]
 
 @dataclass
 class Plan:
-    """What a build has to do: `nodes` and `tests` by unique id, `reasons` for each publish set that it touches.
+    """Contents of a build: `nodes` and `tests` by unique id, and for each publish set to build the reason.
 
-    `sets` are dbt's selectors of the sets, `covered` the nodes that these select.
+    `sets` are dbt's selectors of the sets; `covered` are the nodes that these selectors include.
     """
 
     nodes: set[str] = field(default_factory=set)
@@ -33,39 +33,39 @@ class Plan:
 
 
 def build(changed: bool) -> list[str]:
-    """Builds and publishes, with `changed` only what differs; returns why sets were refused or dbt failed."""
-    click.echo("dbt reads the project")
+    """Builds and publishes, with `changed` only what differs. Returns why sets are not published, or why dbt failed."""
+    click.echo("dbt parses the project")
     parsed = dbtRunner().invoke([*QUIET, "parse"])
     if not isinstance(parsed.result, Manifest):
         raise WarehouseError(str(parsed.exception))
     manifest = json.loads((TARGET / "manifest.json").read_text(encoding="utf-8"))
     runner = dbtRunner(parsed.result)
     arguments, sets = BUILD, list(sets_and_inputs(manifest))
-    with alone_with_raw_tables() as cursor:
+    with locked_raw_tables() as cursor:
         if changed:
             plan = make_plan(manifest, published.states(cursor), runner)
             if not plan.nodes | plan.tests:
-                click.echo("nothing differs from what is published")
+                click.echo("The project does not differ from the publications.")
                 return []
             for name, reason in sorted(plan.reasons.items()):
                 click.echo(f"{name}: {reason}")
             arguments, sets = _arguments(manifest, plan), list(plan.reasons)
         published.keep(TARGET / "manifest.json", dict.fromkeys(sets, published.UNFINISHED))
-        last = published.last_decision(cursor)
+        last = published.last_outcome(cursor)
         done = runner.invoke(arguments)
-        decisions = published.decisions_since(cursor, last)
-        published.finish({decision["publish_set"]: decision["invocation_id"] for decision in decisions})
-    for decision in decisions:
-        if decision["action"] == "publish":
-            click.echo(f"{decision['publish_set']}: published, {decision['tests_passed']} tests passed")
+        outcomes = published.outcomes_since(cursor, last)
+        published.finish({outcome["publish_set"]: outcome["invocation_id"] for outcome in outcomes})
+    for outcome in outcomes:
+        if outcome["action"] == "publish":
+            click.echo(f"{outcome['publish_set']}: published, {outcome['tests_passed']} tests passed")
     if isinstance(done.exception, KeyboardInterrupt):
         raise done.exception
-    problems = [f"{d['publish_set']} is not published: {'; '.join(d['problems'])}" for d in decisions if d["problems"]]
-    return problems or ([] if done.success else [str(done.exception or "dbt failed: its messages are above")])
+    problems = [f"{d['publish_set']} is not published: {'; '.join(d['problems'])}" for d in outcomes if d["problems"]]
+    return problems or ([] if done.success else [str(done.exception or "dbt failed; its messages are above.")])
 
 
 def make_plan(manifest: dict[str, Any], states: dict[str, list[Path]], runner: dbtRunner) -> Plan:
-    """What differs from the states of each publish set, and what is downstream of it, widened to whole sets."""
+    """Nodes that differ from the states of each publish set, their downstream, and the rest of each affected set."""
     by_file = {(state / "manifest.json").stat().st_ino: state for found in states.values() for state in found}
     modified = {file: _modified(runner, state) for file, state in by_file.items()}
     plan, inputs = Plan(), sets_and_inputs(manifest)
@@ -73,7 +73,7 @@ def make_plan(manifest: dict[str, Any], states: dict[str, list[Path]], runner: d
     for name, reached in inputs.items():
         own = {unique_id for unique_id in reached if marts.get(unique_id) == name}
         if not (found := states.get(name, [])):
-            plan.reasons[name] = "what is published was not built from a known state of the project: all is built"
+            plan.reasons[name] = "no manifest of the publication is kept: the whole set is built"
             plan.sets.append(f"+path:{MARTS}/{name}")
             plan.nodes |= reached
             plan.covered |= reached
@@ -89,7 +89,7 @@ def make_plan(manifest: dict[str, Any], states: dict[str, list[Path]], runner: d
             plan.reasons[name] = "differs by " + ", ".join(sorted(unique_id.split(".")[2] for unique_id in changes))
         plan.modified |= differing
     used = set().union(*inputs.values())
-    if modified:  # nothing says what state the others were built from: they count as changed while every state differs
+    if modified:  # other nodes have no known state: they are changed if they differ from every state
         others = set.intersection(*modified.values()) - used - plan.nodes
         plan.nodes |= {unique_id for unique_id in others if _kind(unique_id) in ("model", "seed", "snapshot")}
         plan.tests = {unique_id for unique_id in plan.modified if _kind(unique_id) in ("test", "unit_test")}
@@ -99,7 +99,7 @@ def make_plan(manifest: dict[str, Any], states: dict[str, list[Path]], runner: d
 
 
 def _modified(runner: dbtRunner, state: Path) -> set[str]:
-    """The unique ids that dbt finds new or modified since a state."""
+    """Unique ids of the nodes that are new or modified since a state."""
     chosen = ["--select", "state:modified", "--state", str(state), "--indirect-selection", "empty"]
     found = runner.invoke([*QUIET, "ls", *chosen, "--output", "json", "--output-keys", "unique_id"])
     if not found.success:
@@ -122,24 +122,24 @@ def _downstream(manifest: dict[str, Any], unique_ids: set[str]) -> set[str]:
 
 
 def _arguments(manifest: dict[str, Any], plan: Plan) -> list[str]:
-    """dbt's arguments for a plan: every test of what is built, the unit tests of what was modified."""
+    """dbt's arguments for a plan: every test of the built nodes, and the unit tests of modified nodes."""
     nodes, parents = manifest["nodes"] | manifest["unit_tests"], manifest["parent_map"]
     marts = {unique_id: name for unique_id, node in manifest["nodes"].items() if (name := publish_set_of(node))}
     of_nodes = {test for unique_id in plan.nodes for test in manifest["child_map"].get(unique_id, [])}
     unit_tests = {test for test in of_nodes if _kind(test) == "unit_test"}
     wanted = {test for test in unit_tests if plan.modified & {*parents[test]}} | plan.tests
-    left_out = unit_tests - wanted
+    excluded = unit_tests - wanted
     for test in of_nodes | plan.tests:
         sets = {marts[parent] for parent in parents[test] if parent in marts}
         if _kind(test) == "test" and sets - plan.reasons.keys():
-            left_out.add(test)  # the set is not built, so its hidden schema does not hold its tables
+            excluded.add(test)  # the set is not built, so its hidden schema lacks the tables
     arguments = ["build", "--indirect-selection", "eager"]
     if not any(_kind(test) == "unit_test" for test in wanted):
-        arguments += ["--exclude-resource-type", "unit_test"]  # a selector for each takes dbt long
-        left_out -= unit_tests
-    chosen = [_selector(nodes[unique_id]) for unique_id in sorted(plan.nodes - plan.covered | plan.tests - left_out)]
-    excluded = [_selector(nodes[unique_id]) for unique_id in sorted(left_out)]
-    return [*arguments, "--select", *plan.sets, *chosen, *(["--exclude", *excluded] if excluded else [])]
+        arguments += ["--exclude-resource-type", "unit_test"]  # dbt is slow with a selector for each
+        excluded -= unit_tests
+    chosen = [_selector(nodes[unique_id]) for unique_id in sorted(plan.nodes - plan.covered | plan.tests - excluded)]
+    left = [_selector(nodes[unique_id]) for unique_id in sorted(excluded)]
+    return [*arguments, "--select", *plan.sets, *chosen, *(["--exclude", *left] if left else [])]
 
 
 def _selector(node: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Gathers everything that Dagster runs, and says when. Loads without a secret, a network or a server."""
+"""Gathers the Dagster definitions and sets their schedules. Imports without secrets, network or server."""
 
 from functools import partial
 
@@ -6,7 +6,7 @@ import dagster as dg
 
 from ingestion.contracts import read_contracts
 from orchestration.feeds import build_feeds
-from orchestration.loads import RETRY_FROM_FAILURE, build_disposals, build_loads, build_poll
+from orchestration.loads import RETRY_FROM_FAILURE, build_disposals, build_loads, build_polling_sensor
 from orchestration.matching import build_matching
 from orchestration.models import build_access_checks, build_models, dbt_resource, read_manifest
 
@@ -16,16 +16,40 @@ loads = [build_loads(system, manifest) for system in systems]
 matching = build_matching(systems)
 models, publications = build_models(manifest)
 polls = [
-    build_poll(system, load, models, manifest) for system, (load, _) in zip(systems, loads, strict=True) if system.poll
+    build_polling_sensor(system, load, models, manifest)
+    for system, (load, _) in zip(systems, loads, strict=True)
+    if system.poll
 ]
 access = build_access_checks([spec.key for spec in publications])
 feeds = build_feeds(manifest)
 disposals = build_disposals(systems)
-dispose = dg.define_asset_job("dispose", dg.AssetSelection.assets(disposals))
-match = dg.define_asset_job("match_people", dg.AssetSelection.assets(matching), tags=RETRY_FROM_FAILURE)
-build = dg.define_asset_job("build_models", dg.AssetSelection.assets(models), tags=RETRY_FROM_FAILURE)
-check_access = dg.define_asset_job("check_access", dg.AssetSelection.checks(access))
-daily = partial(  # by Worcestershire's clock
+dispose = dg.define_asset_job(
+    "dispose",
+    dg.AssetSelection.assets(disposals),
+    description="Deletes rows past their retention period, and erased people.",
+)
+match = dg.define_asset_job(
+    "match_people",
+    dg.AssetSelection.assets(matching),
+    description="Matches the records of people across systems.",
+    tags=RETRY_FROM_FAILURE,
+)
+build = dg.define_asset_job(
+    "build_models",
+    dg.AssetSelection.assets(models),
+    description="Builds, tests and publishes every publish set.",
+    tags=RETRY_FROM_FAILURE,
+)
+check_access = dg.define_asset_job(
+    "check_access", dg.AssetSelection.checks(access), description="Compares the database with access.yml."
+)
+write_feeds = dg.define_asset_job(
+    "write_feeds",
+    dg.AssetSelection.assets(*feeds),
+    description="Writes every report feed to the outbox.",
+    tags=RETRY_FROM_FAILURE,
+)
+daily = partial(
     dg.ScheduleDefinition,
     execution_timezone="Europe/London",
     default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -33,7 +57,7 @@ daily = partial(  # by Worcestershire's clock
 defs = dg.Definitions(
     assets=[*(assets for assets, _ in loads), matching, models, *publications, *feeds, disposals],
     asset_checks=[access],
-    # Everything is built and tested once a day, also what rests on nothing new: ages are as at the day.
+    # Every set is built once a day, even without new data, because ages and overdue dates depend on the day
     schedules=[
         *(schedule for _, schedule in loads),
         daily(job=dispose, cron_schedule="0 4 * * *"),
@@ -41,17 +65,12 @@ defs = dg.Definitions(
         daily(job=build, cron_schedule="0 5 * * *"),
         daily(job=check_access, cron_schedule="0 7 * * *"),
     ],
-    jobs=[
-        build,
-        check_access,
-        dispose,
-        match,
-        dg.define_asset_job("write_feeds", dg.AssetSelection.assets(*feeds), tags=RETRY_FROM_FAILURE),
-    ],
+    jobs=[build, check_access, dispose, match, write_feeds],
     sensors=[
         *polls,
         dg.AutomationConditionSensorDefinition(
-            "rebuild_what_changed",
+            "rebuild_changed_sets",
+            description="Rebuilds each publish set whose raw tables changed, and writes the feeds of published sets.",
             target=dg.AssetSelection.all(),
             default_status=dg.DefaultSensorStatus.RUNNING,
             minimum_interval_seconds=30,

@@ -1,4 +1,4 @@
-"""Report feeds: each exposure with `meta.feed` is an asset that writes its report to the outbox, whole or not."""
+"""Report feeds: an asset for each exposure with `meta.feed`, which writes its report to the outbox."""
 
 import os
 import tempfile
@@ -15,7 +15,7 @@ from orchestration.models import PUBLICATION, node_key, publish_set_of
 from warehouse.environment import dbt_connection
 
 FORMATS = ("csv", "xlsx")
-XLSX_ROWS = 1_048_575
+MAX_XLSX_ROWS = 1_048_575
 XLSX_OPTIONS = {
     "constant_memory": True,
     "default_date_format": "dd/mm/yyyy",
@@ -26,7 +26,7 @@ XLSX_OPTIONS = {
 
 
 def build_feeds(manifest: dict[str, Any]) -> list[dg.AssetsDefinition]:
-    """One asset per feed, written anew after each publication of the set that its report belongs to."""
+    """One asset per feed, which is written after each publication of its report's set."""
     return [
         _build_feed(manifest, exposure)
         for exposure in manifest["exposures"].values()
@@ -39,8 +39,8 @@ def _build_feed(manifest: dict[str, Any], exposure: dict[str, Any]) -> dg.Assets
     reports = [manifest["nodes"][unique_id] for unique_id in exposure["depends_on"]["nodes"]]
     if len(reports) != 1 or feed.get("format") not in FORMATS or Path(feed["file"]).name != feed["file"]:
         raise dg.DagsterInvalidDefinitionError(
-            f"{exposure['original_file_path']}: feed {exposure['name']} needs one model in depends_on, a format "
-            f"({' or '.join(FORMATS)}) and a file name without a folder"
+            f"{exposure['original_file_path']}: give feed {exposure['name']} one model in depends_on, a format "
+            f"({' or '.join(FORMATS)}) and a file name without a folder."
         )
     report, publish_set = node_key(reports[0]), publish_set_of(reports[0]) or ""
     publication = dg.AssetKey([PUBLICATION, publish_set])
@@ -68,9 +68,9 @@ def _build_feed(manifest: dict[str, Any], exposure: dict[str, Any]) -> dg.Assets
 
 
 def write_report(schema: str, table: str, file: Path, form: str) -> int:
-    """Writes a published table to `file` as UTF-8 CSV or XLSX, rows in the order of their columns; returns the rows.
+    """Writes a published table to `file` as UTF-8 CSV or XLSX, sorted by its columns; returns the number of rows.
 
-    The file appears whole, by renaming; until then, and after a failure, the one before stays.
+    The complete file replaces the previous file by a rename. After a failure the previous file stays.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     query = sql.SQL("select * from {} as report order by report").format(sql.Identifier(schema, table))
@@ -95,8 +95,8 @@ def _write_csv(cursor: pg.cursor, query: sql.Composed, draft: IO[bytes]) -> int:
 
 def _write_xlsx(cursor: pg.cursor, query: sql.Composed, draft: IO[bytes]) -> int:
     cursor.execute(query)
-    if cursor.rowcount > XLSX_ROWS:
-        raise dg.Failure(description=f"{cursor.rowcount} rows do not fit on a sheet; make the feed a CSV")
+    if cursor.rowcount > MAX_XLSX_ROWS:
+        raise dg.Failure(description=f"{cursor.rowcount:,} rows do not fit on a sheet. Set the feed to csv.")
     with xlsxwriter.Workbook(draft, XLSX_OPTIONS) as book:
         sheet = book.add_worksheet("Report")
         sheet.write_row(0, 0, names_in(cursor), book.add_format({"bold": True}))

@@ -1,4 +1,4 @@
-"""Raw tables as assets: one per declared table; a job, a schedule and, where it is polled, a sensor per system."""
+"""Raw tables as assets; for each system a load job, a schedule and, if the system is polled, a sensor."""
 
 import os
 from collections.abc import Iterator
@@ -9,17 +9,18 @@ from typing import Any
 import dagster as dg
 import psycopg2
 
+from ingestion.commit import Landing
 from ingestion.contracts import Age, SourceError, System
 from ingestion.pipeline import load_system, source_state
-from orchestration.models import sets_on, what_hangs_on
-from warehouse.subjects import Register
+from orchestration.models import dependent_sets, downstream_impact
+from warehouse.subjects import SubjectRequests
 
 RETRY_FROM_FAILURE = {"dagster/retry_strategy": "FROM_ASSET_FAILURE"}
-UNFINISHED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+ACTIVE_STATUSES = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
 def build_loads(system: System, manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, dg.ScheduleDefinition]:
-    """The multi-asset that loads one system, and the schedule of its job `load_<system>`."""
+    """The multi-asset that loads a system, and the schedule of its job `load_<system>`."""
     specs = [
         dg.AssetSpec(
             [system.name, table.name],
@@ -39,25 +40,21 @@ def build_loads(system: System, manifest: dict[str, Any]) -> tuple[dg.AssetsDefi
     @dg.multi_asset(name=f"{system.name}_tables", specs=specs, can_subset=True)
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         try:
-            landings = load_system(system, {key.path[-1] for key in context.selected_asset_keys})
+            results = load_system(system, {key.path[-1] for key in context.selected_asset_keys})
         except SourceError as error:
-            affected = what_hangs_on(manifest, system.name, error.table.name if error.table else None)
-            raise dg.Failure(description=f"{error}\n{affected}".strip()) from None
-        for landing in landings:
-            yield dg.MaterializeResult(
-                asset_key=[system.name, landing.table],
-                metadata={
-                    "rows_landed": landing.rows,
-                    "rows_read": landing.read,
-                    "rows_quarantined": landing.quarantined,
-                    "rows_total": landing.total,
-                    "new_columns": landing.new_columns,
-                    "source_cut_off": landing.cut_off,
-                },
-                data_version=dg.DataVersion(landing.version),
-            )
+            impact = downstream_impact(manifest, system.name, error.table.name if error.table else None)
+            raise dg.Failure(description=f"{error}\n{impact}".strip()) from None
+        for result in results:
+            version = dg.DataVersion(result.version)
+            key = [system.name, result.table]
+            yield dg.MaterializeResult(asset_key=key, metadata=_metadata(result), data_version=version)
 
-    job = dg.define_asset_job(f"load_{system.short_name}", dg.AssetSelection.assets(load), tags=RETRY_FROM_FAILURE)
+    job = dg.define_asset_job(
+        f"load_{system.short_name}",
+        dg.AssetSelection.assets(load),
+        description=f"Loads every raw table of {system.short_name}.",
+        tags=RETRY_FROM_FAILURE,
+    )
     schedule = dg.ScheduleDefinition(
         job=job,
         cron_schedule=system.schedule,
@@ -67,34 +64,60 @@ def build_loads(system: System, manifest: dict[str, Any]) -> tuple[dg.AssetsDefi
     return load, schedule
 
 
-def build_poll(
+def report_load(system: System, result: Landing) -> None:
+    """Records in Dagster a load that ran outside Dagster."""
+    event = dg.AssetMaterialization(
+        [system.name, result.table], metadata=_metadata(result), tags={"dagster/data_version": result.version}
+    )
+    with dg.DagsterInstance.get() as instance:
+        instance.report_runless_asset_event(event)
+
+
+def _metadata(result: Landing) -> dict[str, Any]:
+    return {
+        "rows_written": result.rows,
+        "rows_read": result.read,
+        "rows_quarantined": result.quarantined,
+        "rows_total": result.total,
+        "new_columns": result.new_columns,
+        "high_watermark": result.cut_off,
+    }
+
+
+def build_polling_sensor(
     system: System, load: dg.AssetsDefinition, models: dg.AssetsDefinition, manifest: dict[str, Any]
 ) -> dg.SensorDefinition:
-    """The sensor of a polled system: when its source has changed, one run loads it and publishes what rests on it."""
-    publish_sets = [dg.AssetSelection.key_prefixes([name]) for name in sets_on(manifest, system.name)]
+    """The sensor of a polled system: when the source changes, a run loads it and publishes its dependent sets."""
+    publish_sets = [dg.AssetSelection.key_prefixes([name]) for name in dependent_sets(manifest, system.name)]
     selection: dg.AssetSelection = dg.AssetSelection.assets(load)
     for publish_set in publish_sets:
         selection |= (publish_set & dg.AssetSelection.assets(models)).upstream() & dg.AssetSelection.assets(models)
-    # dbt tests as much as ever; but writing each test down as a check of Dagster's takes longer than the tests
-    quick = selection.without_checks()
-    job = dg.define_asset_job(f"keep_up_with_{system.short_name}", quick, tags=RETRY_FROM_FAILURE)
+    # dbt runs every test, but Dagster takes longer to store the checks than dbt takes to run the tests
+    without_checks = selection.without_checks()
+    job = dg.define_asset_job(
+        f"refresh_{system.short_name}",
+        without_checks,
+        description=f"Loads {system.short_name} and publishes the sets that depend on it.",
+        tags=RETRY_FROM_FAILURE,
+    )
 
     @dg.sensor(
         name=f"poll_{system.short_name}",
+        description=f"Starts a refresh when the source of {system.short_name} changes.",
         job=job,
         minimum_interval_seconds=system.poll,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def poll(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        busy = dg.RunsFilter(job_name=job.name, statuses=UNFINISHED)
+        busy = dg.RunsFilter(job_name=job.name, statuses=ACTIVE_STATUSES)
         if context.instance.get_runs(busy, limit=1):
-            return dg.SkipReason("the last change is still on its way")
+            return dg.SkipReason("The refresh of the last change is still running.")
         try:
             state = source_state(system)
         except SourceError as error:
             return dg.SkipReason(str(error))
         if state == context.cursor:
-            return dg.SkipReason("nothing has changed")
+            return dg.SkipReason("The source has not changed.")
         context.update_cursor(state)
         return dg.RunRequest()
 
@@ -102,29 +125,29 @@ def build_poll(
 
 
 def build_disposals(systems: list[System]) -> dg.AssetsDefinition:
-    """Each day's deletions from raw tables: what is older than its retention, and erased people who came back."""
+    """The asset of the daily disposal: rows past their retention period, and erased people who came back."""
 
     @dg.asset(
         key=["governance", "disposals"],
         group_name="governance",
         owners=["team:Information Governance"],
         kinds={"postgres"},
-        description="Rows deleted because their retention was over, or because a person who was erased came back.",
+        description="Rows deleted past their retention period, or because an erased person came back.",
     )
     def disposals(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with closing(psycopg2.connect(os.environ["LOADER_URL"])) as connection:
-            register = Register(connection, systems)
-            again, retained = register.erase_again(), register.retain()
-        deleted = {table: rows for table, (rows, _) in retained.items() if rows}
-        for table in again.keys() | deleted.keys():  # what rests on it is built anew
-            version = {"dagster/data_version": f"disposed of in {context.run_id}"}
+            requests = SubjectRequests(connection, systems)
+            erased, expired = requests.erase_again(), requests.dispose_of_expired()
+        deleted = {table: rows for table, (rows, _) in expired.items() if rows}
+        for table in erased.keys() | deleted.keys():  # so that its downstream is rebuilt
+            version = {"dagster/data_version": f"disposal {context.run_id}"}
             context.log_event(dg.AssetMaterialization(table.split("."), tags=version))
         return dg.MaterializeResult(
             metadata={
                 "rows_past_retention_deleted": sum(deleted.values()),
-                "rows_past_retention_held": sum(held for _, held in retained.values()),
-                "rows_of_erased_people_deleted": sum(again.values()),
-                "by_table": {"retention": deleted, "erasure": again},
+                "rows_past_retention_on_hold": sum(on_hold for _, on_hold in expired.values()),
+                "rows_of_erased_people_deleted": sum(erased.values()),
+                "by_table": {"retention": deleted, "erasure": erased},
             }
         )
 

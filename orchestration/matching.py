@@ -1,4 +1,4 @@
-"""Who is who across systems, as an asset: made anew once a day, after the loads and before everything is built."""
+"""Person matching as an asset, which runs daily after the loads and before the build."""
 
 import os
 from contextlib import closing
@@ -11,26 +11,28 @@ from warehouse.matching import match
 
 
 def build_matching(systems: list[System]) -> dg.AssetsDefinition:
-    """The crosswalk from each system's records of people to persons."""
-    people = [dg.AssetKey([system.name, table.name]) for system in systems for table in system.tables if table.evidence]
+    """The asset of the crosswalk from each system's records of people to persons."""
+    sources = [
+        dg.AssetKey([system.name, table.name]) for system in systems for table in system.tables if table.evidence
+    ]
 
     @dg.asset(
         key=["matching", "person_records"],
-        deps=people,
+        deps=sources,
         group_name="matching",
         owners=["team:Information Governance"],
         kinds={"splink", "duckdb", "postgres"},
-        description="Whose each system's record of a person is, by a random id that no other person ever has.",
+        description="Crosswalk from each system's records of people to persons, by random ids.",
     )
     def person_records() -> dg.MaterializeResult[None]:
         try:
             with closing(psycopg2.connect(os.environ["VAULT_URL"])) as connection:
-                found = match(connection, systems)
+                result = match(connection, systems)
         except SourceError as error:
             raise dg.Failure(description=str(error)) from None
         return dg.MaterializeResult(
-            metadata={name: value for name, value in found._asdict().items() if name != "changed_at"},
-            data_version=dg.DataVersion(str(found.changed_at)),
+            metadata={name: value for name, value in result._asdict().items() if name != "changed_at"},
+            data_version=dg.DataVersion(str(result.changed_at)),
         )
 
     return person_records

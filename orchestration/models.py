@@ -1,4 +1,4 @@
-"""dbt's models and tests as assets and checks; a publish set is rebuilt whole when raw tables it rests on change."""
+"""dbt models and tests as assets and checks. A change of a raw table rebuilds each publish set that depends on it."""
 
 import fcntl
 import functools
@@ -23,17 +23,19 @@ from ingestion.pipeline import BUILD_LOCK
 from warehouse import published
 from warehouse.environment import dbt_connection
 
-TARGET = Path(os.environ.get("DBT_TARGET_PATH", ROOT / ".warehouse/target"))  # a run's dbt begins with what is there
+TARGET = Path(
+    os.environ.get("DBT_TARGET_PATH", ROOT / ".warehouse/target")
+)  # a run's dbt starts from the manifest there
 PUBLICATION = "publication"
+ACCESS_CHECK = "matches_access_yml"
 POOL = {"statement_timeout": 60_000, "pool_recycle": 3600, "max_overflow": 4}  # milliseconds, seconds, connections
-PIPE_BYTES = 1 << 20  # the most that Linux gives an ordinary user
-# Every test of what is built, also where a run has left the checks of it out; unit tests, which try the code on made-up
-# rows, are for `make test`.
+MAX_PIPE_BYTES = 1 << 20  # Linux's limit for ordinary users
+# Runs every test of the built nodes, even without their checks in Dagster; `make test` runs the unit tests
 BUILD = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection", "eager"]
 
 
 def read_manifest() -> dict[str, Any]:
-    """dbt's manifest, parsed anew (about 6 s, without a secret or a server) when a file of the project is newer."""
+    """dbt's manifest; dbt parses the project again (about 6 s, without secrets or server) when a file is newer."""
     file = TARGET / "manifest.json"
     project = [ROOT / "dbt_project.yml", *(ROOT / "dbt_project").rglob("*"), *(ROOT / "seeds").rglob("*")]
     if not file.exists() or file.stat().st_mtime < max(path.stat().st_mtime for path in project):
@@ -42,25 +44,25 @@ def read_manifest() -> dict[str, Any]:
         parse = [os.fspath(Path(sys.executable).with_name("dbt")), "--quiet", "parse", *where]
         done = subprocess.run(parse, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
-            raise dg.DagsterInvalidDefinitionError(f"dbt cannot parse the project:\n{done.stdout}{done.stderr}")
+            raise dg.DagsterInvalidDefinitionError(f"dbt cannot parse the project.\n{done.stdout}{done.stderr}")
     manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return manifest
 
 
 def node_key(node: Mapping[str, Any]) -> dg.AssetKey:
-    """[raw schema, table] of a source, [schema that readers know, table] of everything that dbt makes."""
+    """Asset key of a dbt node: [raw schema, table] of a source, [published schema, table] of other nodes."""
     if node["resource_type"] == "source":
         return dg.AssetKey([node["source_name"], node["name"]])
     return dg.AssetKey([node["schema"].removesuffix("__next"), node["alias"]])
 
 
 def publish_set_of(node: dict[str, Any]) -> str | None:
-    """The publish set of a mart, None for every other node."""
+    """The publish set of a mart; None for other nodes."""
     return node["fqn"][2] if node["resource_type"] == "model" and node["fqn"][1] == "marts" else None
 
 
 def sets_and_inputs(manifest: dict[str, Any]) -> dict[str, set[str]]:
-    """{publish set: unique ids of its models and of everything upstream of them}."""
+    """{publish set: unique ids of its models and their upstream}."""
     sets: dict[str, set[str]] = {}
     for unique_id, node in manifest["nodes"].items():
         if name := publish_set_of(node):
@@ -72,14 +74,14 @@ def sets_and_inputs(manifest: dict[str, Any]) -> dict[str, set[str]]:
     return sets
 
 
-def sets_on(manifest: dict[str, Any], source: str) -> list[str]:
-    """The publish sets that rest on a raw schema."""
+def dependent_sets(manifest: dict[str, Any], source: str) -> list[str]:
+    """The publish sets that depend on a raw schema."""
     tables = {unique_id for unique_id, node in manifest["sources"].items() if node["source_name"] == source}
     return sorted(name for name, members in sets_and_inputs(manifest).items() if members & tables)
 
 
-def what_hangs_on(manifest: dict[str, Any], source: str, table: str | None) -> str:
-    """In words: the marts, and the reports with their owners, that a raw table feeds (any of the system's for None)."""
+def downstream_impact(manifest: dict[str, Any], source: str, table: str | None) -> str:
+    """The marts, and the reports with owners, downstream of a raw table; of every table of the system if None."""
     reached: set[str] = set()
     todo = [
         unique_id
@@ -97,12 +99,12 @@ def what_hangs_on(manifest: dict[str, Any], source: str, table: str | None) -> s
         for name, exposure in sorted(manifest["exposures"].items())
         if name in reached
     ]
-    parts = [("Marts that stay as they were", marts), ("Reports that hang on it", reports)]
-    return "\n".join(f"{words}: {', '.join(names)}." for words, names in parts if names)
+    parts = [("Marts that are not updated", marts), ("Downstream reports", reports)]
+    return "\n".join(f"{title}: {', '.join(names)}." for title, names in parts if names)
 
 
 class Translator(DagsterDbtTranslator):
-    """Names, owners and conditions of dbt's nodes in Dagster."""
+    """Asset keys, owners and automation conditions of dbt's nodes."""
 
     def __init__(self, manifest: dict[str, Any]):
         super().__init__()
@@ -118,28 +120,30 @@ class Translator(DagsterDbtTranslator):
         return [group["owner"]["email"]] if group else None
 
     def get_automation_condition(self, dbt_resource_props: Mapping[str, Any]) -> dg.AutomationCondition[Any] | None:
-        """When a raw table's content changed that any of the node's sets rests on: so a set is asked for whole."""
+        """True when a raw table changes on which a set of the node depends, so that whole sets are requested."""
         unique_id = dbt_resource_props["unique_id"]
         inputs = set().union(*(members for members in self.sets.values() if unique_id in members))
         raw = [node_key(node) for unique_id, node in sorted(self.manifest["sources"].items()) if unique_id in inputs]
         if not raw:
             return None
         condition = dg.AutomationCondition
-        is_due: dg.AutomationCondition[Any] = _any(raw, condition.data_version_changed()) | condition.newly_missing()
+        is_due: dg.AutomationCondition[Any] = (
+            _any_matches(raw, condition.data_version_changed()) | condition.newly_missing()
+        )
         return (
             is_due.since_last_handled()
-            & ~_any(raw, condition.missing())
-            & ~_any(raw, condition.in_progress())
+            & ~_any_matches(raw, condition.missing())
+            & ~_any_matches(raw, condition.in_progress())
             & ~condition.in_progress()
         )
 
 
-def _any(keys: list[dg.AssetKey], condition: dg.AutomationCondition[Any]) -> dg.AutomationCondition[Any]:
+def _any_matches(keys: list[dg.AssetKey], condition: dg.AutomationCondition[Any]) -> dg.AutomationCondition[Any]:
     return functools.reduce(or_, (dg.AutomationCondition.asset_matches(key, condition) for key in keys))
 
 
 def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg.AssetSpec]]:
-    """All models, seeds and tests as one multi-asset (one dbt call per run), and each set's publication."""
+    """The multi-asset of all models, seeds and tests (one dbt call a run), and an asset for each set's publication."""
     translator = Translator(manifest)
     project = DbtProject(ROOT, target_path=TARGET, profiles_dir=ROOT)
 
@@ -149,28 +153,28 @@ def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg
         whole = [f"path:dbt_project/models/marts/{name}" for name in touched]
         selected, failure = context.op_execution_context.selected_output_names, None
         context.instance.optimize_for_webserver(**POOL)
-        with alone_with_raw_tables() as cursor:
-            last = published.last_decision(cursor)
+        with locked_raw_tables() as cursor:
+            last = published.last_outcome(cursor)
             build = dbt.cli([*BUILD, *(["--select", " ".join(whole)] if whole else [])], context=context)
-            said = build.process.stdout
-            if said and hasattr(fcntl, "F_SETPIPE_SZ"):  # dbt need not wait until Dagster has stored it
-                fcntl.fcntl(said, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            output = build.process.stdout
+            if output and hasattr(fcntl, "F_SETPIPE_SZ"):  # so that dbt does not wait until Dagster stores its events
+                fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, MAX_PIPE_BYTES)
             try:
                 for event in build.stream():
                     if isinstance(event, dg.Output) and event.output_name not in selected:
                         continue
-                    if not isinstance(event, dg.AssetObservation):  # of a test that is no check in this run
+                    if not isinstance(event, dg.AssetObservation):  # of a test without a check in this run
                         yield event
             except DagsterDbtCliRuntimeError as error:
                 failure = error
-            decisions = published.decisions_since(cursor, last)
-            builds = {decision["publish_set"]: decision["invocation_id"] for decision in decisions}
+            outcomes = published.outcomes_since(cursor, last)
+            builds = {outcome["publish_set"]: outcome["invocation_id"] for outcome in outcomes}
             published.keep(build.target_path / "manifest.json", builds)
-        for decision in decisions:
-            if decision["action"] == "publish":
-                yield dg.AssetMaterialization([PUBLICATION, decision["publish_set"]], metadata=decision)
+        for outcome in outcomes:
+            if outcome["action"] == "publish":
+                yield dg.AssetMaterialization([PUBLICATION, outcome["publish_set"]], metadata=outcome)
         refused = [
-            f"{d['publish_set']} is not published: {'; '.join(d['problems'])}" for d in decisions if d["problems"]
+            f"{d['publish_set']} is not published: {'; '.join(d['problems'])}" for d in outcomes if d["problems"]
         ]
         if refused:
             raise dg.Failure("\n".join(refused)) from None
@@ -182,7 +186,7 @@ def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg
             [PUBLICATION, name],
             deps=[node_key(node) for node in manifest["nodes"].values() if publish_set_of(node) == name],
             group_name=name,
-            description=f"What readers see in schema {name}: swapped in whole once every test of the set has passed.",
+            description=f"Publication of the set {name}, at once and after every test of the set has passed.",
         )
         for name in translator.sets
     ]
@@ -190,21 +194,26 @@ def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg
 
 
 def build_access_checks(sets: list[dg.AssetKey]) -> dg.AssetChecksDefinition:
-    """For each publication: whether the database lets its readers, and nobody else, read what access.yml says."""
+    """A check of each publication: the grants in the database match access.yml."""
 
-    @dg.multi_asset_check(name="access", specs=[dg.AssetCheckSpec("as_access_yml_says", asset=key) for key in sets])
+    @dg.multi_asset_check(
+        name="access",
+        specs=[
+            dg.AssetCheckSpec(ACCESS_CHECK, asset=key, description="Logins, grants and row policies match access.yml.")
+            for key in sets
+        ],
+    )
     def access() -> Iterator[dg.AssetCheckResult]:
         with dbt_connection() as connection, connection.cursor() as cursor:
             cursor.execute("select publish_set, difference from governance.access_differences()")
             found = cursor.fetchall()
         for key in sets:
-            differences = [
-                words for name, words in found if name not in {other.path[-1] for other in sets} - {key.path[-1]}
-            ]
+            other_sets = {other.path[-1] for other in sets} - {key.path[-1]}
+            differences = [difference for name, difference in found if name not in other_sets]
             yield dg.AssetCheckResult(
                 passed=not differences,
                 asset_key=key,
-                check_name="as_access_yml_says",
+                check_name=ACCESS_CHECK,
                 metadata={"differences": differences},
             )
 
@@ -212,8 +221,8 @@ def build_access_checks(sets: list[dg.AssetKey]) -> dg.AssetChecksDefinition:
 
 
 @contextmanager
-def alone_with_raw_tables() -> Iterator[pg.cursor]:
-    """A cursor, while which loads wait with their commit: every model of a set rests on the same loads."""
+def locked_raw_tables() -> Iterator[pg.cursor]:
+    """A cursor of a session that delays the commit of loads, so that a whole build reads the same loads."""
     connection = dbt_connection()
     connection.autocommit = True
     try:
@@ -225,7 +234,7 @@ def alone_with_raw_tables() -> Iterator[pg.cursor]:
 
 
 class Dbt(DbtCliResource):
-    """dbt's command line, of this Python's own dbt: its parent spends three seconds a run on asking for the version."""
+    """dbt's command line. The parent class takes three seconds a run to ask dbt for its version."""
 
     @functools.cached_property
     def _cli_version(self) -> version.Version:
@@ -233,7 +242,7 @@ class Dbt(DbtCliResource):
 
 
 def dbt_resource() -> DbtCliResource:
-    """dbt's command line, from this Python's own environment."""
+    """dbt's command line in this Python environment."""
     return Dbt(
         project_dir=os.fspath(ROOT),
         profiles_dir=os.fspath(ROOT),

@@ -1,4 +1,4 @@
-"""Runs Dagster's jobs in this process, for the console script."""
+"""Runs Dagster's jobs in this process, for the commands."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -18,7 +18,7 @@ REBUILD = ["match_people", "build_models", "write_feeds"]
 
 
 def run_jobs(jobs: list[str]) -> tuple[list[str], dict[tuple[str, ...], int], dict[str, int]]:
-    """Runs jobs, and shows their progress: what failed, {raw table: rows landed}, {file written: rows}."""
+    """Runs jobs and shows their progress; returns (failures, {raw table: rows written}, {file: rows})."""
     loads = {f"load_{name}": (f"load {name}", len(system.tables)) for name, system in read_contracts().items()}
     parts = [("match people", 1), ("build, test, publish", len(models.keys)), ("write feeds", len(feeds))]
     known = loads | dict(zip(REBUILD, parts, strict=True))
@@ -44,7 +44,7 @@ def run_jobs(jobs: list[str]) -> tuple[list[str], dict[tuple[str, ...], int], di
                 elif event.is_step_materialization:
                     made = event.step_materialization_data.materialization
                     values = {name: value.value for name, value in made.metadata.items()}
-                    if isinstance(count := values.get("rows_landed"), int):
+                    if isinstance(count := values.get("rows_written"), int):
                         rows[tuple(made.asset_key.path)] = count
                     elif isinstance(count := values.get("rows"), int):
                         files[str(values["file"])] = count
@@ -59,7 +59,7 @@ def _progress() -> Progress:
 def _execute(
     instance: dg.DagsterInstance, job: dg.JobDefinition, task: TaskID, progress: Progress
 ) -> dg.ExecuteInProcessResult:
-    """Runs a job in this process; its progress is the assets that are made."""
+    """Runs a job in this process; its progress is the number of materialised assets."""
     run_id = str(uuid4())
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with ThreadPoolExecutor(1) as pool:
@@ -75,7 +75,7 @@ def _execute(
 
 
 def _reason(event: dg.DagsterEvent) -> str:
-    """Why a step failed, in the words of what failed."""
+    """The message of a failed step."""
     failure = event.step_failure_data
-    said = failure.user_failure_data and failure.user_failure_data.description
-    return said or (failure.error.message.strip().splitlines()[0] if failure.error else "failed")
+    description = failure.user_failure_data and failure.user_failure_data.description
+    return description or (failure.error.message.strip().splitlines()[0] if failure.error else "failed")

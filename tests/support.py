@@ -129,7 +129,7 @@ class Warehouse:
         self.environment = bare_environment(**own) | variables
 
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-c", "from warehouse.cli import main; main()", *words]
+        return [sys.executable, "-c", "from commands.main import main; main()", *words]
 
     def __call__(self, *words: str, expect: int = 0, typed: str = "", **variables: str) -> str:
         """Runs `warehouse <words>`; returns what it printed, and fails where its exit status is not `expect`.
@@ -138,7 +138,7 @@ class Warehouse:
         """
         if self.root != ROOT or OWN_PROCESS & {*words}:
             return self.process(*words, expect=expect, typed=typed, **variables)
-        from warehouse.cli import main
+        from commands.main import main
 
         with environment_of(self.environment | variables):
             done = CliRunner().invoke(main, words, input=typed, prog_name="warehouse")

@@ -100,7 +100,7 @@ def test_no_reader_may_make_publish_or_change_anything(warehouse: Warehouse, log
         "set role svc_dbt",
         "set role wh_owner",
         "select governance.publish('highways', null, '{}')",
-        "select governance.undo('highways')",
+        "select governance.roll_back('highways')",
         "select governance.apply_access('highways', 'highways')",
         "alter table highways.fct_enquiries disable row level security",
         "copy (select 1) to program 'true'",

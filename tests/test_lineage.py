@@ -14,8 +14,8 @@ from tests.support import ROOT
 from warehouse.lineage import LineageError, problems, reached
 
 CLASSES = {"crossing_id": "none", "driver": "identifier", "plate": "identifier", "fee": "personal"}
-REVIEW = {"declassified_by": "A. Officer, 1 July 2026: a count of drivers names none of them"}
-STALE = {"declassified_by": "A. Officer, 1 July 2026: was a name once"}
+REVIEW = {"declassified_by": "approved: A. Officer, 1 July 2026: a count of drivers names none of them"}
+STALE = {"declassified_by": "proposed: was a name once"}
 MODELS = {
     "staging/tolls/stg_tolls__crossings": (
         "with source as (select * from {{ source('raw_tolls', 'crossings') }}) "
@@ -61,7 +61,7 @@ MODELS = {
 STAGED = "stg_tolls__crossings.driver_token <- raw_tolls.crossings.driver (identifier)"
 CONFORMED = f"int_crossings_conformed.driver_token <- {STAGED}"
 LABEL = f"highways.fct_crossings.label <- int_drivers_labelled.label <- {CONFORMED}"
-YAML = "dbt_project/models/marts/highways/highways__{0}.yml: highways__{0}.{1}: declassified_by is empty or stale"
+YAML = "dbt_project/models/marts/highways/highways__{0}.yml: highways__{0}.{1}: declassified_by is invalid or unused"
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +108,8 @@ def test_what_an_identifier_reaches_fails_with_the_whole_way_and_nothing_else_do
             f"highways.fct_crossings.is_known <- {CONFORMED}",
             f"highways.fct_crossings.called <- {CONFORMED}",
             f"highways.rpt_tolls.Driver (£) <- {LABEL}",
-            f"{YAML.format('fct_crossings', 'crossing_id')}: it stops no identifier",
-            f"{YAML.format('rpt_tolls', 'Driver (£)')}: it stops no identifier",
+            f"{YAML.format('fct_crossings', 'crossing_id')}",
+            f"{YAML.format('rpt_tolls', 'Driver (£)')}",
         ]
     )
 
@@ -119,7 +119,7 @@ def test_the_command_says_what_is_wrong_and_how_to_mend_it(compiled: Path) -> No
     done = subprocess.run(check, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.returncode == 1
     assert LABEL in done.stderr.splitlines()
-    assert 'config: {meta: {declassified_by: "<who, when, why>"}}' in done.stderr
+    assert 'config: {meta: {declassified_by: "proposed: <why>"}}' in done.stderr
 
 
 def test_every_column_has_its_class_and_its_sources(compiled: Path) -> None:
@@ -129,8 +129,8 @@ def test_every_column_has_its_class_and_its_sources(compiled: Path) -> None:
     assert classes["fee_gbp"] == "personal"
     assert classes["label"] == "identifier"
     assert {classes[name] for name in ("crossing_id", "source_file", "driver_count", "key_version")} == {"none"}
-    assert found[mart, "label"].ways.keys() == found[mart, "key_version"].declassified.keys() == {(raw, "driver")}
-    assert found[mart, "driver_count"].ways == {}
+    assert found[mart, "label"].paths.keys() == found[mart, "key_version"].declassified.keys() == {(raw, "driver")}
+    assert found[mart, "driver_count"].paths == {}
 
 
 def _manifest(sql: str | None, **classes: str) -> dict:
@@ -171,7 +171,7 @@ def _manifest(sql: str | None, **classes: str) -> dict:
     ],
 )  # fmt: skip
 def test_a_value_is_computed_from_every_column_of_its_expression(sql: str, sources: set[str]) -> None:
-    assert {".".join(source) for source in reached(_manifest(sql))["m", "x"].ways} == sources
+    assert {".".join(source) for source in reached(_manifest(sql))["m", "x"].paths} == sources
 
 
 @pytest.mark.parametrize(
@@ -184,12 +184,12 @@ def test_a_value_is_computed_from_every_column_of_its_expression(sql: str, sourc
         ("select colour from w.raw.a", "'colour' could not be resolved"),
         ("select a.colour from w.raw.a as a", "colour"),
         ("select fee from w.raw.a cross join w.raw.b", "'fee' could not be resolved"),
-        ("select * from w.raw.c", "w.raw.c is no source, seed or model"),
-        ("select * from w.raw.a, jsonb_each(a.plate::jsonb) as j", "name its columns"),
-        ("select 1 as x union all select * from jsonb_object_keys('{}') as j", "name its columns"),
+        ("select * from w.raw.c", "w.raw.c is not a source, seed or model"),
+        ("select * from w.raw.a, jsonb_each(a.plate::jsonb) as j", "name the columns of the function"),
+        ("select 1 as x union all select * from jsonb_object_keys('{}') as j", "name the columns of the function"),
         (
             "select x.part from w.raw.a, regexp_split_to_table(plate, ' ') as x (part)",
-            "column plate is of no known table",
+            "column plate belongs to no known table",
         ),
     ],
 )

@@ -150,10 +150,10 @@ def test_a_shrunken_or_empty_extract_waits_for_somebodys_word(trial: Trial) -> N
     with pytest.raises(SourceError, match=r"the source is empty .* warehouse accept raw_trial.cases --reason"):
         trial.load(CASES)
     assert trial.sql("select count(*) from raw_trial.cases") == [(100,)]
-    trial.sql("insert into governance.acceptances (system, table_name, reason) values ('raw_trial', 'cases', 'closed')")
+    trial.sql("insert into governance.overrides (system, table_name, reason) values ('raw_trial', 'cases', 'closed')")
     trial.load(CASES)
     assert trial.sql("select count(*) from raw_trial.cases") == [(0,)]
-    assert trial.sql("select reason, used_by_load is not null from governance.acceptances") == [("closed", True)]
+    assert trial.sql("select reason, used_by_load is not null from governance.overrides") == [("closed", True)]
     trial.source("insert into cases select * from kept")
     trial.load(CASES)
     trial.source("delete from cases")
@@ -469,7 +469,7 @@ def test_a_file_lands_once_however_often_and_under_whatever_name_it_comes(trial:
     assert (landing.rows, landing.total) == (1, 3)
     (tmp_path / "renamed.csv").unlink()
     assert trial.load(FILE, at=at, kind="files")[0].total == 3, "appended rows stay"
-    assert trial.sql("select file_name, rows_read from governance.files order by landed_at") == [
+    assert trial.sql("select file_name, rows_read from governance.loaded_files order by loaded_at") == [
         ("june.csv", 2),
         ("july.csv", 1),
     ]

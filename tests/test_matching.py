@@ -13,9 +13,9 @@ from ingestion.contracts import read_contracts
 from ingestion.privacy import Keys
 from tests.support import Trial, Warehouse, trial_system
 from warehouse import matching, vault
-from warehouse.matching import Matched
-from warehouse.subjects import Register
-from warehouse.vault import VaultError
+from warehouse.errors import VaultError
+from warehouse.matching import MatchResult
+from warehouse.subjects import SubjectRequests
 
 BASIS = {"lawful_basis": "UK GDPR article 6(1)(e) public task: trying"}
 CARE = {
@@ -66,7 +66,7 @@ class Records:
         for person in people:
             self.trial.source(f"insert into {table} values (%s, %s, %s, %s, %s, %s, %s)", tuple(person))
 
-    def match(self) -> Matched:
+    def match(self) -> MatchResult:
         self.trial.load(CARE, **BASIS)
         self.trial.load(LIBRARY, name="raw_twin", **BASIS)
         with self.connection("svc_match") as connection:
@@ -133,7 +133,7 @@ def test_one_person_is_found_however_the_name_is_written(matched: Records) -> No
         "select system, matched_by, match_probability > 0.95 from matching.person_records where subject = any(%s)",
         ([matched.token("members", number) for number in ("1", "2")],),
     )
-    assert sorted(methods) == [("raw_twin", "likeness", True), ("raw_twin", "number", True)]
+    assert sorted(methods) == [("raw_twin", "similarity", True), ("raw_twin", "number", True)]
     clear = "wrenf|robert|bob|teasel|peggy|9434765919|wr1"
     for table in ("person_records", "pairs", "decisions"):
         assert matched.trial.sql(f"select count(*) from matching.{table} as t where t::text ~* %s", (clear,)) == [(0,)]
@@ -217,7 +217,7 @@ def test_who_is_erased_is_matched_no_more_and_new_keys_change_nobody(matched: Re
     matched.put("members", ("7", None, "Bob", "Wrenfield", "rw@example.org", "WR2 2AA", "1971-03-14"))
     matched.match()
     with matched.connection() as connection:
-        register = Register(connection, matched.systems)
+        register = SubjectRequests(connection, matched.systems)
         given = {"name": "Wrenfield", "postcode": "WR1 2AB"}
         alone, both = register.find(given), register.find(given, matched=True)
         assert matched.token("members", "7") in both - alone
@@ -225,7 +225,7 @@ def test_who_is_erased_is_matched_no_more_and_new_keys_change_nobody(matched: Re
         vault.rotate_key(connection, matched.systems)
         assert matched.match().new_people == 0
         assert people == sorted(p for (p,) in matched.trial.sql("select person_id from matching.person_records"))
-        register = Register(connection, matched.systems)
+        register = SubjectRequests(connection, matched.systems)
         erased = register.find(given, matched=True)
         register.erase(erased, "IG-1", "somebody")
     left = matched.trial.sql("select count(*) from matching.person_records where subject = any(%s)", (sorted(erased),))

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from benchmarks.preview import copy_project
 from tests.support import Warehouse
-from warehouse.environment import WarehouseError
+from warehouse.errors import WarehouseError
 
 PAYMENTS = "dbt_project/models/marts/finance/finance__fct_supplier_payments"
 OVER_500 = "dbt_project/models/marts/finance/finance__rpt_spend_over_500.sql"

@@ -15,7 +15,7 @@ from ingestion.contracts import Identifier, SourceError
 from ingestion.privacy import NORMAL, PSEUDONYM, Keys
 from tests.support import Trial, files_holding, trial_system
 from warehouse import environment, vault
-from warehouse.subjects import Register
+from warehouse.subjects import SubjectRequests
 
 BASIS = {"lawful_basis": "UK GDPR article 6(1)(e) public task: trying"}
 COLUMNS = {
@@ -59,7 +59,7 @@ def opened(trial: Trial, table: dict = PEOPLE, system: str = "raw_trial") -> lis
     """Every identity record of a table, opened by a login that may."""
     declared = trial_system(table, name=system, **BASIS).tables[0]
     with closing(psycopg2.connect(os.environ["VAULT_URL"])) as connection, connection.cursor() as cursor:
-        found = vault.opened(connection, declared, Keys.current(cursor))
+        found = vault.decrypted_identities(connection, declared, Keys.current(cursor))
         return [row for records in found for row in records.to_pylist()]
 
 
@@ -154,7 +154,7 @@ def test_the_vault_follows_the_rows(trial: Trial) -> None:
     )
     trial.load(people, **BASIS)
     with closing(psycopg2.connect(os.environ["LOADER_URL"])) as connection:
-        Register(connection, [trial_system(people, **BASIS)]).retain()
+        SubjectRequests(connection, [trial_system(people, **BASIS)]).dispose_of_expired()
     names = {row["person_no"]: row["surname"] for row in opened(trial, people)}
     assert (len(names), names["142"], "100" in names) == (100, "Married", False)
     assert trial.sql("select count(*) from vault.identities") == trial.sql("select count(*) from vault.data_keys")
@@ -227,7 +227,9 @@ def test_a_rotation_gives_every_token_anew_and_leaves_every_join(trial: Trial, k
         for table in ("people", "moves"):
             query = f"select count(*) from raw_trial.{table} where {column} !~ '^k{keys.version + 1}_'"
             assert trial.sql(query) == [(0,)]
-    salt, sealed = trial.sql("select salt, sealed from vault.identities inner join vault.data_keys using (record)")[0]
+    salt, sealed = trial.sql(
+        "select salt, encrypted from vault.identities inner join vault.data_keys using (record_id)"
+    )[0]
     with pytest.raises(InvalidTag):
         keys.open(bytes(salt), bytes(sealed))
     ((content,),) = trial.sql("select content from quarantine.rows where column_name = 'person_no'")
@@ -238,7 +240,7 @@ def test_a_rotation_gives_every_token_anew_and_leaves_every_join(trial: Trial, k
 def test_a_rotation_with_an_unknown_token_changes_nothing(trial: Trial, keys: Keys) -> None:
     trial.source(HUNDRED)
     trial.load(PEOPLE, **BASIS)
-    trial.sql("delete from vault.identities where record in (select min(record) from vault.identities)")
+    trial.sql("delete from vault.identities where record_id in (select min(record_id) from vault.identities)")
     before = trial.sql("select sum(hashtext(p::text)) from raw_trial.people as p")
     with (
         closing(psycopg2.connect(trial.url)) as connection,
@@ -256,9 +258,9 @@ def test_a_rotation_with_an_unknown_token_changes_nothing(trial: Trial, keys: Ke
 def test_only_one_service_may_open_the_vault(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.load(PEOPLE, **BASIS)
-    assert trial.sql("select count(sealed) from vault.identities", role="svc_match") == [(101,)]
+    assert trial.sql("select count(encrypted) from vault.identities", role="svc_match") == [(101,)]
     for role in ("svc_loader", "svc_dbt", "svc_dagster", "read_highways"):
-        for query in ("select sealed from vault.identities", "select salt from vault.data_keys"):
+        for query in ("select encrypted from vault.identities", "select salt from vault.data_keys"):
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                 trial.sql(query, role=role)
 

@@ -10,8 +10,8 @@ import pytest
 from ingestion.pipeline import BUILD_LOCK
 from tests.support import Trial, trial_system
 from warehouse import environment, vault
-from warehouse.subjects import Register
-from warehouse.vault import VaultError
+from warehouse.errors import VaultError
+from warehouse.subjects import SubjectRequests
 
 Publish = Callable[..., list[str]]
 BASIS = {"lawful_basis": "UK GDPR article 6(1)(e) public task: trying"}
@@ -62,7 +62,7 @@ def test_an_erased_person_who_comes_back_stays_while_a_legal_hold_lasts(trial: T
     trial.source(THREE_PEOPLE)
     trial.load(PEOPLE, **BASIS)
     with closing(psycopg2.connect(trial.url)) as connection:
-        people = Register(connection, [trial_system(PEOPLE, **BASIS)])
+        people = SubjectRequests(connection, [trial_system(PEOPLE, **BASIS)])
         person = people.find({"nhs_number": "9000000001"})
         people.erase(person, "IG-1", "somebody")
         trial.source("insert into people values ('9000000004', 'a need')")
@@ -88,7 +88,7 @@ def test_re_identification_needs_a_case_and_has_a_daily_limit(trial: Trial) -> N
     assert len(ask("IG-1")) == 1
     with pytest.raises(VaultError, match="24 hours"):
         ask("IG-1")
-    assert trial.sql("select refusal is null from governance.reidentifications order by asked_at") == [
+    assert trial.sql("select refusal is null from governance.reidentifications order by requested_at") == [
         (False,), (True,), (False,),
     ]  # fmt: skip
 

@@ -14,8 +14,8 @@ import pytest
 from demo import postgres
 from tests.support import Trial, Warehouse, files_holding, rows, trial_system
 from warehouse import vault
-from warehouse.subjects import Register
-from warehouse.vault import VaultError
+from warehouse.errors import VaultError
+from warehouse.subjects import SubjectRequests
 
 BASIS = {"lawful_basis": "UK GDPR article 6(1)(e) public task: trying"}
 PEOPLE = {
@@ -48,10 +48,10 @@ SOURCE = """
 
 
 @contextmanager
-def register(trial: Trial, url: str | None = None) -> Iterator[Register]:
+def register(trial: Trial, url: str | None = None) -> Iterator[SubjectRequests]:
     systems = [trial_system(PEOPLE, **BASIS), trial_system(VISITS, name="raw_twin", **BASIS)]
     with closing(psycopg2.connect(url or trial.url)) as connection:
-        yield Register(connection, systems)
+        yield SubjectRequests(connection, systems)
 
 
 def load(trial: Trial) -> None:
@@ -136,9 +136,9 @@ def test_a_legal_hold_forbids_erasure_and_disposal(trial: Trial, person: set[str
         with pytest.raises(VaultError, match="a legal hold forbids it"):
             people.erase(person, "IG-1", "somebody")
         assert counts(trial) == (51, 300, 100, 100, 1)
-        assert people.retain()["raw_twin.visits"][1] == 1
+        assert people.dispose_of_expired()["raw_twin.visits"][1] == 1
         assert people.release(person) == 2
-        assert people.retain()["raw_twin.visits"] == (1, 0)
+        assert people.dispose_of_expired()["raw_twin.visits"] == (1, 0)
         assert people.erase(person, "IG-1", "somebody") == {"raw_trial.people": 2, "raw_twin.visits": 5}
 
 
@@ -165,8 +165,8 @@ def test_rows_are_deleted_when_their_time_is_over(trial: Trial, person: set[str]
     due = trial.sql(overdue)[0][0]
     assert due > 70
     with register(trial, os.environ["LOADER_URL"]) as people:
-        assert people.retain() == {"raw_twin.visits": (due, 0)}
-        assert people.retain() == {}
+        assert people.dispose_of_expired() == {"raw_twin.visits": (due, 0)}
+        assert people.dispose_of_expired() == {}
     assert counts(trial)[:2] == (51, 300 - due)
     assert trial.sql("select cause, rows, rows_held from governance.disposals") == [("retention", due, 0)]
     trial.source("insert into visits values (1000, '9000000001', now(), 'new')")
@@ -199,8 +199,8 @@ def test_whom_a_token_stands_for_is_told_with_a_reason_and_written_down(county: 
     assert "several people share this token" in county(*many, expect=1), "one question is about one person"
     county.sql("update governance.reidentifiers set per_day = 1")
     assert "1 questions were answered" in county(*as_caseworker, "--reason", "a child at risk", expect=1)
-    log = "select asked_by, token, case_reference, refusal is null from governance.reidentifications"
-    assert county.sql(f"{log} order by asked_at") == [
+    log = "select requested_by, token, case_reference, refusal is null from governance.reidentifications"
+    assert county.sql(f"{log} order by requested_at") == [
         ("ig_caseworker", asked_for, "IG-7", answered)
         for asked_for, answered in [(token, True), (token, False), (*shared, False), (token, False)]
     ]

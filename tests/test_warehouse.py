@@ -251,7 +251,7 @@ def test_services_may_do_their_work_and_no_more(county: Warehouse) -> None:
             "select 1 from finance.dim_suppliers",
             "create schema x",
             "select governance.publish('finance', null, '{}')",
-            "delete from governance.landings",
+            "delete from governance.load_audit",
         ],
         "svc_dbt": [
             "alter schema finance rename to x",

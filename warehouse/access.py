@@ -1,6 +1,7 @@
-"""Reads access.yml, which says who may read what; setup.sql makes it so."""
+"""Reads and validates access.yml. The definitions in warehouse/sql apply it to the database."""
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -10,14 +11,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, Va
 from ingestion.contracts import ROOT, ContractError, Name, Place, Text, located, read_yaml
 
 FILE = ROOT / "access.yml"
-REIDENTIFICATION = "reidentification"
+OTHER_ENTRIES = REIDENTIFICATION, DECLASSIFICATION = "reidentification", "declassification"
 Model = TypeVar("Model", bound=BaseModel)
 RESERVED = ("svc_", "read_", "wh_", "pg_", "postgres")
 
 
 def _not_reserved(login: str) -> str:
     if login.startswith(RESERVED):
-        raise ValueError(f"names that begin so are the warehouse's own: {login}")
+        raise ValueError(f"{login} begins with a reserved prefix ({', '.join(RESERVED)})")
     return login
 
 
@@ -25,7 +26,7 @@ Login = Annotated[Name, AfterValidator(_not_reserved)]
 
 
 class RowScope(BaseModel):
-    """Logins that read only the rows whose `column`, a text, has one of `values`, and `whole_tables` without it."""
+    """Logins that read the rows whose `column`, a text, has one of `values`, and every row of `whole_tables`."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
     readers: list[Login] = Field(min_length=1)
@@ -35,7 +36,7 @@ class RowScope(BaseModel):
 
 
 class Access(BaseModel):
-    """Who reads one publish set, and on whose decision."""
+    """Readers of one publish set, its owner and its purpose."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
     owner: Text
@@ -47,7 +48,7 @@ class Access(BaseModel):
     def _check(self) -> "Access":
         logins = [*self.readers, *(login for scope in self.row_scopes for login in scope.readers)]
         if doubled := {login for login in logins if logins.count(login) > 1}:
-            raise ValueError(f"named twice for one set: {', '.join(sorted(doubled))}")
+            raise ValueError(f"listed twice in one set: {', '.join(sorted(doubled))}")
         return self
 
     def grants(self, publish_set: str) -> Iterator[dict[str, Any]]:
@@ -61,7 +62,7 @@ class Access(BaseModel):
 
 
 class Reidentification(BaseModel):
-    """Who may ask whom a token stands for, how often in 24 hours, and on whose decision."""
+    """Logins that may re-identify tokens, how often in 24 hours, the owner and the purpose."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
     owner: Text
@@ -74,22 +75,39 @@ class Reidentification(BaseModel):
         return [{"login": login, "per_day": self.per_day} for login in self.logins]
 
 
+class Declassification(BaseModel):
+    """Who accepted the proposed declassifications (`declassified_by: "proposed: …"`), and when."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+    accepted_by: Text
+    accepted_on: date
+
+
 def read_access(publish_sets: list[str], file: Path = FILE) -> dict[str, Access]:
-    """Each publish set's readers; raises ContractError, with file and line, where one is missing, unknown or wrong."""
+    """{publish set: its readers}. Raises ContractError, with file and line, for a missing, unknown or invalid set."""
     shown, root, document = read_yaml(file)
-    sets = {name: part for name, part in document.items() if name != REIDENTIFICATION}
+    sets = {name: part for name, part in document.items() if name not in OTHER_ENTRIES}
     access = _validated(RootModel[dict[str, Access]], sets, root, (), shown).root
     if missing := sorted(set(publish_sets) - set(access)):
-        raise ContractError(f"{shown}:1: nobody is named, nor an owner, for the publish set {', '.join(missing)}")
+        raise ContractError(f"{shown}:1: add owner, purpose and readers of the publish set {', '.join(missing)}")
     if unknown := sorted(set(access) - set(publish_sets)):
-        raise ContractError(f"{shown}:1: no publish set (a folder under dbt_project/models/marts) {', '.join(unknown)}")
+        raise ContractError(f"{shown}:1: not a publish set (folder of dbt_project/models/marts): {', '.join(unknown)}")
     return access
 
 
 def read_reidentification(file: Path = FILE) -> Reidentification:
-    """Who may re-identify; raises ContractError."""
+    """Who may re-identify tokens. Raises ContractError."""
     shown, root, document = read_yaml(file)
     return _validated(Reidentification, document.get(REIDENTIFICATION), root, (REIDENTIFICATION,), shown)
+
+
+def read_declassification(file: Path = FILE) -> dict[str, str]:
+    """The row of governance.accepted_proposals; empty while nobody has accepted the proposals. Raises ContractError."""
+    shown, root, document = read_yaml(file)
+    if DECLASSIFICATION not in document:
+        return {}
+    accepted = _validated(Declassification, document[DECLASSIFICATION], root, (DECLASSIFICATION,), shown)
+    return accepted.model_dump(mode="json")
 
 
 def _validated(model: type[Model], part: Any, root: yaml.Node | None, start: Place, shown: Path) -> Model:

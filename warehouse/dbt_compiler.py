@@ -1,7 +1,7 @@
-"""Compiles one model of the working tree with dbt in this process, by dbt's documented programmatic interface.
+"""Compiles one model of the working tree by dbt's programmatic interface.
 
-dbt needs about two seconds to read the project again, so the parsed project (the manifest) is kept. While only the SQL
-of the model has changed since, dbt compiles the new text with the kept manifest (`dbt compile --inline`, 0.3 s).
+dbt takes about two seconds to parse the project, so the manifest is kept. While only the SQL of the model changes, dbt
+compiles the new text with the kept manifest (`dbt compile --inline`, 0.3 s).
 """
 
 import re
@@ -16,54 +16,55 @@ from dbt.contracts.graph.manifest import Manifest
 from dbt.contracts.graph.nodes import GenericTestNode, ModelNode
 
 from ingestion.contracts import ROOT
-from warehouse.environment import WarehouseError, home
+from warehouse.environment import home
+from warehouse.errors import WarehouseError
 
-INLINE = "inline_query"  # dbt's name for a text that is compiled without a file
-ABOUT_ITSELF = re.compile(r"\{[{%][^}]*\b(this|model|is_incremental)\b")  # an inline text has no model of its own
-OF_INLINE = re.compile(r"(in )?\bsql_operation\b.*?\(from remote system\.sql\)\s*", re.IGNORECASE)
+INLINE = "inline_query"  # dbt's name for an inline text
+SELF_REFERENCE = re.compile(r"\{[{%][^}]*\b(this|model|is_incremental)\b")  # not available to an inline text
+INLINE_PREFIX = re.compile(r"(in )?\bsql_operation\b.*?\(from remote system\.sql\)\s*", re.IGNORECASE)
 
 
 @dataclass
 class Compiled:
-    """A model's SQL for Postgres, and the unique ids of what it reads."""
+    """A model's SQL for Postgres, and the unique ids of the nodes that it reads."""
 
     sql: str
     upstream: list[str]
 
 
 class Compiler:
-    """The parsed project in `root`, with marts in the schemas that readers know (`published: true`)."""
+    """The parsed project in `root`, with marts in the published schemas (`published: true`)."""
 
     def __init__(self, root: Path = ROOT) -> None:
         self.root, self.manifest = root, Manifest()
-        folder = home() / "preview"  # a target folder of its own: other variables would make builds parse again
+        folder = home() / "preview"  # not the builds' target folder: other variables would make builds parse again
         paths = {"project-dir": root, "profiles-dir": root, "target-path": folder, "log-path": folder}
         self.options = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
         self.options += ["--log-level", "none", "--log-level-file", "none", "--no-write-json"]
         self.options += ["--vars", "published: true"]
 
     def parse(self) -> None:
-        """Reads what has changed in the project since it was last read; raises WarehouseError with dbt's message."""
+        """Parses the project again where files have changed. Raises WarehouseError with dbt's message."""
         self.manifest = self._dbt(dbtRunner(), ["parse"])
 
     def model(self, name: str) -> ModelNode:
-        """The model of that name; raises WarehouseError, which suggests names."""
+        """The model of that name. Raises WarehouseError, which suggests names."""
         models = {node.name: node for node in self.manifest.nodes.values() if isinstance(node, ModelNode)}
         if name in models:
             return models[name]
         close = get_close_matches(name, models, n=3) or sorted(known for known in models if name in known)[:3]
-        raise WarehouseError(f"no model {name}" + (f"; did you mean {' or '.join(close)}?" if close else ""))
+        raise WarehouseError(f"There is no model {name}." + (f" Did you mean {' or '.join(close)}?" if close else ""))
 
     def compile(self, model: ModelNode) -> Compiled:
-        """The model's SQL as its file has it now; raises WarehouseError with dbt's message."""
+        """The SQL of the model's file. Raises WarehouseError with dbt's message."""
         file = Path(model.original_file_path)
         try:
             text = (self.root / file).read_text(encoding="utf-8").strip()
         except FileNotFoundError:
-            raise WarehouseError(f"{file} was removed") from None
+            raise WarehouseError(f"{file} does not exist.") from None
         if not text:
-            raise WarehouseError(f"{file} is empty")
-        if text != model.raw_code and ABOUT_ITSELF.search(text):
+            raise WarehouseError(f"{file} is empty.")
+        if text != model.raw_code and SELF_REFERENCE.search(text):
             self.parse()
             model = self.model(model.name)
         messages: list[str] = []
@@ -75,14 +76,14 @@ class Compiler:
             try:
                 result = self._dbt(runner, command, inline=text)
             except WarehouseError as error:
-                message = OF_INLINE.sub("", "\n".join(messages) or str(error)).removeprefix("Runtime Error").strip()
+                message = INLINE_PREFIX.sub("", "\n".join(messages) or str(error)).removeprefix("Runtime Error").strip()
                 raise WarehouseError(f"{file}: {message}") from None
             finally:
                 for unique_id in [name for name in self.manifest.nodes if name.endswith(f".{INLINE}")]:
-                    del self.manifest.nodes[unique_id]  # dbt leaves it there when the text does not compile
+                    del self.manifest.nodes[unique_id]  # dbt keeps it when the text does not compile
         node: Any = result.results[0].node
         if model.unique_id in node.depends_on.nodes:
-            raise WarehouseError(f"{file} refers to itself")
+            raise WarehouseError(f"{file} refers to itself.")
         return Compiled(node.compiled_code, node.depends_on.nodes)
 
     def _dbt(self, runner: dbtRunner, command: list[str], **values: str) -> Any:
@@ -97,7 +98,7 @@ class Compiler:
 
 
 def unique_keys(manifest: Manifest, model: ModelNode) -> list[list[str]]:
-    """The model's keys: its primary key by constraint, then the columns that its tests hold to be unique."""
+    """The model's keys: its primary key constraint, then the columns of its uniqueness tests."""
     found = [list(constraint.columns) for constraint in model.constraints if constraint.type == "primary_key"]
     columns = [column.name for column in model.columns.values()]
     found += [[c.name] for c in model.columns.values() if any(rule.type == "primary_key" for rule in c.constraints)]
@@ -107,24 +108,24 @@ def unique_keys(manifest: Manifest, model: ModelNode) -> list[list[str]]:
             continue
         metadata = test.test_metadata
         if metadata.name == "unique" and test.column_name:
-            single.append(_plain(test.column_name))
+            single.append(_unquoted(test.column_name))
         elif metadata.name.startswith("unique_combination"):
-            combined += [[_plain(c) for c in value] for value in metadata.kwargs.values() if isinstance(value, list)]
+            combined += [[_unquoted(c) for c in value] for value in metadata.kwargs.values() if isinstance(value, list)]
     return [*found, *([name] for name in columns if name in single), *sorted(combined)]
 
 
 def _without_values(message: str) -> str:
-    """A message of dbt without the lines in which Postgres quotes a row."""
+    """A message of dbt without the lines in which Postgres quotes values."""
     lines = [line for line in message.strip().splitlines() if not line.strip().startswith(("DETAIL:", "CONTEXT:"))]
     return "\n".join(lines)
 
 
-def _plain(name: str) -> str:
+def _unquoted(name: str) -> str:
     return name.strip('"')
 
 
 def _errors(messages: list[str]) -> Callable[[Any], None]:
-    """A listener to dbt's events that keeps why a text does not compile."""
+    """A listener to dbt's events that collects the errors of an inline text."""
 
     def listen(event: Any) -> None:
         if event.info.name == "ParseInlineNodeError":

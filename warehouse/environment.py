@@ -1,4 +1,4 @@
-"""The environment in which everything runs: where the warehouse is, who logs in, which sets and systems it has."""
+"""Settings of a run: environment variables, connections and logins of the warehouse, its publish sets and systems."""
 
 import json
 import os
@@ -6,28 +6,27 @@ import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import psycopg2
-from dotenv import load_dotenv
 from psycopg2 import extensions as pg
 
 from ingestion.contracts import ROOT, read_contracts
 from ingestion.postgres import value_of
-from warehouse.access import read_access, read_reidentification
+from warehouse.access import read_access, read_declassification, read_reidentification
+from warehouse.database import update_database
+from warehouse.errors import WarehouseError
 
 SERVICES = ("svc_loader", "svc_dbt", "svc_match", "svc_dagster")
-OLDEST_POSTGRES = 15
-
-
-class WarehouseError(Exception):
-    """What stops a command, in words for the person who gave it."""
+MIN_POSTGRES = 15
+NOT_RUNNING = "The warehouse is not running. Start it with `make run`, or set WAREHOUSE_URL."
 
 
 def home() -> Path:
-    """The working folder (WAREHOUSE_HOME, `.warehouse` by default); nothing in it is kept in git."""
+    """The working folder: WAREHOUSE_HOME, or `.warehouse`, which git ignores."""
     return Path(os.environ.get("WAREHOUSE_HOME", ROOT / ".warehouse")).resolve()
 
 
@@ -37,30 +36,31 @@ def publish_sets() -> list[str]:
 
 
 def readers() -> list[dict[str, Any]]:
-    """The rows of governance.readers, as access.yml says; raises ContractError."""
+    """The rows of governance.readers, from access.yml. Raises ContractError."""
     access = read_access(publish_sets())
     return [grant for name, declared in access.items() for grant in declared.grants(name)]
 
 
 def logins() -> set[str]:
-    """Everybody whom access.yml names."""
+    """The logins of access.yml."""
     return {grant["login"] for grant in [*readers(), *read_reidentification().grants()]}
 
 
 def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (), apply_access: bool = False) -> None:
-    """Puts every variable that a run needs into the environment; what is set already is left as it is.
+    """Sets the environment variables that a run needs; keeps those that are set.
 
-    With WAREHOUSE_URL (an administrator's) that server's roles and schemas are brought up to date. Without it the
-    embedded server is started and the invented county stands in for each system whose location is not set; beside
-    WAREHOUSE_URL it does so only with `demo`, so that invented data never reach a real warehouse unasked. With
-    `start=False` nothing is started or changed: what runs is found. `systems` (raw_…) get their schemas beside those
-    of the contracts. `apply_access` makes grants and row policies anew, also where access.yml has not changed. Raises
+    With WAREHOUSE_URL (an administrator's login) that server's roles, tables and functions are brought up to date.
+    Without it the embedded server starts, and the demo systems stand in for each system whose location is not set.
+    With WAREHOUSE_URL they do so only with `demo`, so that synthetic data reach a council's server only on request.
+    With `start=False` nothing starts or changes; variables of running servers are set. `systems` (raw_…) get schemas
+    in addition to the systems of the contracts. `apply_access` also undoes grants that were made by hand. Raises
     WarehouseError.
     """
-    load_dotenv(ROOT / ".env")
+    load_settings()
     folder = home()
     folder.mkdir(parents=True, exist_ok=True)
     configured = os.environ.get("WAREHOUSE_URL") or os.environ.get("DBT_HOST")
+    is_demo = demo or not configured
     if not configured:
         from demo import postgres
 
@@ -70,23 +70,10 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
     if os.environ.get("WAREHOUSE_URL"):
         passwords = _passwords()
         if start:
-            _set_up(os.environ["WAREHOUSE_URL"], passwords, systems, apply_access)
-            if not configured or demo:
-                from warehouse.vault import adopt_key
-
-                with closing(connect(os.environ["WAREHOUSE_URL"])) as connection:
-                    adopt_key(connection)
+            _set_up(os.environ["WAREHOUSE_URL"], passwords, systems, apply_access, is_demo)
         _default(_service_variables(os.environ["WAREHOUSE_URL"], passwords))
-    if start and (demo or not configured):
-        from demo import systems as county_systems
-        from demo.county import County
-
-        county = County()
-        if seed := os.environ.get("DEMO_SEED"):
-            county = county._replace(seed=int(seed))
-        if people := os.environ.get("DEMO_PEOPLE"):
-            county = county._replace(people=int(people))
-        _default(county_systems.start(folder, os.environ["WAREHOUSE_URL"], county))
+    if start and is_demo:
+        _start_demo(folder)
     os.environ.update(
         WAREHOUSE_HOME=str(folder), DLT_PROJECT_DIR=str(ROOT), DBT_PROFILES_DIR=str(ROOT), DBT_PROJECT_DIR=str(ROOT)
     )
@@ -96,53 +83,73 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
     shutil.copy(ROOT / "warehouse/dagster.yaml", os.environ["DAGSTER_HOME"])
 
 
+def load_settings() -> None:
+    """Sets the variables of `.env` that are not set."""
+    if (ROOT / ".env").exists():
+        from dotenv import load_dotenv  # takes as long to import as the rest of this module
+
+        load_dotenv(ROOT / ".env")
+
+
+def _start_demo(folder: Path) -> None:
+    """Makes the first vault key, starts the demo systems, and sets the location of each system that has none."""
+    from demo import systems
+    from demo.county import County
+    from warehouse.vault import adopt_key
+
+    with closing(connect(os.environ["WAREHOUSE_URL"])) as connection:
+        adopt_key(connection)
+    county = County()
+    if seed := os.environ.get("DEMO_SEED"):
+        county = county._replace(seed=int(seed))
+    if people := os.environ.get("DEMO_PEOPLE"):
+        county = county._replace(people=int(people))
+    _default(systems.start(folder, os.environ["WAREHOUSE_URL"], county))
+
+
 def _default(variables: Mapping[str, object]) -> None:
     for name, value in variables.items():
         os.environ[name] = os.environ.get(name) or str(value)
 
 
 def connect(url: str) -> pg.connection:
-    """A connection; raises WarehouseError that shows the URL without its password."""
+    """A connection. Raises WarehouseError, whose message shows the URL without its password."""
     try:
         connection = psycopg2.connect(url)
     except psycopg2.Error as error:
         parts = urlsplit(url)
         shown = urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
-        raise WarehouseError(f"cannot connect to {shown}: {str(error).strip().splitlines()[0]}") from None
-    if connection.server_version < OLDEST_POSTGRES * 10000:
+        raise WarehouseError(f"Cannot connect to {shown}: {str(error).strip().splitlines()[0]}") from None
+    if connection.server_version < MIN_POSTGRES * 10000:
         raise WarehouseError(
-            f"PostgreSQL {OLDEST_POSTGRES} or later is needed; this is {connection.server_version // 10000}"
+            f"The server runs PostgreSQL {connection.server_version // 10000}. Use PostgreSQL {MIN_POSTGRES} or later."
         )
     return connection
 
 
-def _set_up(admin_url: str, passwords: dict[str, str], systems: Iterable[str] = (), apply_access: bool = False) -> None:
-    """Roles with their passwords, schemas, functions and readers' rights (setup.sql), and Dagster's own database."""
-    database = unquote(urlsplit(admin_url).path.lstrip("/"))
-    connection = connect(admin_url)
-    settings = {f"warehouse.password_{login}": password for login, password in passwords.items()}
-    settings["warehouse.readers"] = json.dumps(readers())
-    settings["warehouse.reidentifiers"] = json.dumps(read_reidentification().grants())
-    settings["warehouse.apply_access"] = "yes" if apply_access else "no"
-    settings["warehouse.systems"] = ",".join([*(system.name for system in read_contracts().values()), *systems])
-    settings["warehouse.publish_sets"] = ",".join(publish_sets())
-    try:
-        with connection, connection.cursor() as cursor:
-            for name, value in settings.items():
-                cursor.execute("select set_config(%s, %s, true)", [name, value])
-            cursor.execute((ROOT / "warehouse/setup.sql").read_text(encoding="utf-8"))
+def _set_up(
+    admin_url: str, passwords: dict[str, str], systems: Iterable[str], apply_access: bool, is_demo: bool
+) -> None:
+    """Brings the warehouse's database up to date with the contracts and access.yml, and creates Dagster's database."""
+    acceptance = read_declassification()
+    if is_demo and not acceptance:
+        acceptance = {"accepted_by": "demo (synthetic data)", "accepted_on": date.today().isoformat()}
+    settings = {
+        "warehouse.readers": json.dumps(readers()),
+        "warehouse.reidentifiers": json.dumps(read_reidentification().grants()),
+        "warehouse.accepted_proposals": json.dumps([acceptance] if acceptance else []),
+        "warehouse.apply_access": "yes" if apply_access else "no",
+        "warehouse.systems": ",".join([*(system.name for system in read_contracts().values()), *systems]),
+        "warehouse.publish_sets": ",".join(publish_sets()),
+    } | {f"warehouse.password_{login}": password for login, password in passwords.items()}
+    with closing(connect(admin_url)) as connection:
+        update_database(connection, settings)
+        dagster = f"{unquote(urlsplit(admin_url).path.lstrip('/'))}_dagster"
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute("select exists (select from pg_database where datname = %s)", [f"{database}_dagster"])
+            cursor.execute("select exists (select from pg_database where datname = %s)", [dagster])
             if not value_of(cursor):
-                cursor.execute(f'create database "{database}_dagster" owner svc_dagster')
-    except psycopg2.errors.InsufficientPrivilege as error:
-        first_line = str(error).splitlines()[0]
-        raise WarehouseError(
-            f"WAREHOUSE_URL's login may not set up roles and schemas ({first_line}); use an administrator's"
-        ) from None
-    finally:
-        connection.close()
+                cursor.execute(f'create database "{dagster}" owner svc_dagster')
 
 
 def _service_variables(admin_url: str, passwords: dict[str, str]) -> dict[str, str]:
@@ -167,17 +174,24 @@ def _service_variables(admin_url: str, passwords: dict[str, str]) -> dict[str, s
     }
 
 
+def warehouse_url() -> str:
+    """WAREHOUSE_URL, after `prepare`. Raises WarehouseError where the warehouse is not running."""
+    if url := os.environ.get("WAREHOUSE_URL"):
+        return url
+    raise WarehouseError(NOT_RUNNING)
+
+
 def reader_url(login: str) -> str:
-    """The warehouse's URL with the login and password of somebody in access.yml; raises WarehouseError."""
+    """The warehouse's URL with a login of access.yml and its password. Raises WarehouseError."""
     if login not in logins():
-        raise WarehouseError(f"access.yml does not name {login}")
+        raise WarehouseError(f"{login} is not in access.yml. Add the login, then run `warehouse access apply`.")
     parts = urlsplit(os.environ["WAREHOUSE_URL"])
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{login}:{quote(_passwords()[login], safe='')}@{host}"))
 
 
 def dbt_connection() -> pg.connection:
-    """A connection with dbt's login, for reading marts and governance; raises WarehouseError."""
+    """A connection with dbt's login, which reads marts and governance. Raises WarehouseError."""
     try:
         user, password, host, port, database = (
             quote(os.environ[name], safe="")
@@ -185,7 +199,7 @@ def dbt_connection() -> pg.connection:
         )
     except KeyError as missing:
         raise WarehouseError(
-            f"{missing.args[0]} is not set: `make run` first, or set WAREHOUSE_URL (see .env.example)"
+            f"{missing.args[0]} is not set. Start the demo with `make run`, or set WAREHOUSE_URL (see .env.example)."
         ) from None
     transport = {name: os.environ.get(f"DBT_{name.upper()}") for name in ("sslmode", "sslrootcert")}
     query = urlencode({name: value for name, value in transport.items() if value})
@@ -193,7 +207,7 @@ def dbt_connection() -> pg.connection:
 
 
 def _passwords() -> dict[str, str]:
-    """Each login's password: READER_PASSWORD_<LOGIN>, or generated once and kept, readable by this account only."""
+    """{login: password}, from READER_PASSWORD_<LOGIN> or from passwords.json, where new logins are added."""
     file = home() / "passwords.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
     people = logins()

@@ -1,11 +1,12 @@
-"""Privacy along column lineage: what each column is computed from, by the SQL that dbt compiled, and of which class.
+"""Column lineage and privacy: the source columns of each column, from the SQL that dbt compiled, and its privacy class.
 
-A value is computed from every column of its expression: in functions, casts and aggregates, in the conditions of `case`
-and `filter`, in what a window is partitioned and ordered by, in all of a subquery or table function that gives it.
-What only chooses rows (joins, `where`, `group by`, `having`, `distinct on`, `order by`) is no part of a value.
+A value depends on every column of its expression: arguments of functions, casts and aggregates, conditions of `case`
+and `filter`, partitions and orders of windows, and every column of a subquery or table function. Columns that only
+select rows (joins, `where`, `group by`, `having`, `distinct on`, `order by`) are not part of the value.
 """
 
 import json
+import re
 import sys
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -19,37 +20,36 @@ from sqlglot.schema import MappingSchema
 
 from ingestion.contracts import HISTORY, PLACE, ROOT, beside, token_columns
 
-DATED = ("dbt_valid_from", "dbt_valid_to")  # what a snapshot adds, of what anybody reads
+DATED = ("dbt_valid_from", "dbt_valid_to")  # columns that a snapshot adds
 CLASSES = ("none", "personal", "special_category", "identifier")  # the strongest last
 REMEDY = """\
-No identifier may reach a mart. Leave the column out; or, where somebody has reviewed why it is no identifier any more,
-say so of a column on the way, in its model's YAML: config: {meta: {declassified_by: "<who, when, why>"}}"""
+No identifier may reach a mart. Remove the column. If its values no longer identify anyone, propose to declassify it in
+the YAML of a model on the way: config: {meta: {declassified_by: "proposed: <why>"}}. The reviewer replaces the proposal
+by "approved: <name>, <date>: <why>", with a date such as 1 July 2026."""
+REVIEW = re.compile(r"(proposed|approved: [^:,]+, \d{1,2} [A-Z][a-z]+ \d{4}): \S")
 
 Column = tuple[str, str]  # dbt's unique id of a source, seed or model, and the column's name
-Ways = dict[Column, tuple[Column, ...]]  # {source column: the columns on the way to it, both ends included}
+Paths = dict[Column, tuple[Column, ...]]  # {source column: the columns on the path to it, both ends included}
 
 
 class LineageError(Exception):
-    """What a column is computed from cannot be told; the message names file and model."""
+    """The lineage of a model cannot be determined; the message names file and model."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """The columns of sources and seeds that a column is computed from, and the strongest of their classes.
+    """The source and seed columns that a column depends on, and the strictest of their privacy classes.
 
-    Identifiers that the column's `declassified_by` stops are in `declassified`, and not in `ways`.
+    Identifiers that the column's `declassified_by` declassifies are in `declassified`, not in `paths`.
     """
 
     privacy: str
-    ways: Ways
-    declassified: Ways
+    paths: Paths
+    declassified: Paths
 
 
 def reached(manifest: dict[str, Any]) -> dict[Column, Reach]:
-    """The reach of every column of every source, seed, model and snapshot in a manifest of `dbt compile`.
-
-    Raises LineageError.
-    """
+    """{column: reach} of each source, seed, model and snapshot in a manifest of `dbt compile`. Raises LineageError."""
     kinds = ("source", "seed", "model", "snapshot")
     nodes = {k: n for k, n in _nodes(manifest).items() if n["resource_type"] in kinds}
     upstream = {key: node.get("depends_on", {}).get("nodes", []) for key, node in nodes.items()}
@@ -78,21 +78,19 @@ def reached(manifest: dict[str, Any]) -> dict[Column, Reach]:
 
 
 def problems(manifest: dict[str, Any]) -> list[str]:
-    """A line for each mart column that an identifier reaches, and for each `declassified_by` that stops none."""
+    """A line for each mart column that an identifier reaches, and for each invalid or unused `declassified_by`."""
     nodes, found, lines = _nodes(manifest), reached(manifest), []
     for (key, _), reach in found.items():
         if reach.privacy == "identifier" and nodes[key]["fqn"][1] == "marts":
-            first, *others = sorted(source for source in reach.ways if found[source].privacy == "identifier")
-            line = " <- ".join(_shown(nodes, column) for column in reach.ways[first]) + " (identifier)"
+            first, *others = sorted(source for source in reach.paths if found[source].privacy == "identifier")
+            line = " <- ".join(_shown(nodes, column) for column in reach.paths[first]) + " (identifier)"
             lines.append(", also from ".join([line, *(_shown(nodes, column) for column in others)]))
     for key, node in nodes.items():
         file = (node.get("patch_path") or node["original_file_path"]).rpartition("://")[2]
         for name, column in node["columns"].items():
             reviewed = found.get((key, name))
             if "declassified_by" in column["config"]["meta"] and not (reviewed and reviewed.declassified):
-                lines.append(
-                    f"{file}: {node['name']}.{name}: declassified_by is empty or stale: it stops no identifier"
-                )
+                lines.append(f"{file}: {node['name']}.{name}: declassified_by is invalid or unused")
     return lines
 
 
@@ -101,7 +99,7 @@ def _nodes(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _shown(nodes: dict[str, dict[str, Any]], column: Column) -> str:
-    """A column under its table's name in the database, where that is raw or a mart, else under its model's name."""
+    """A raw or mart column by its name in the database, another column by the name of its model."""
     node, name = nodes[column[0]], column[1]
     if node["resource_type"] == "source" or node["fqn"][1] == "marts":
         return f"{node['schema'].removesuffix('__next')}.{node.get('alias', node['name'])}.{name}"
@@ -109,7 +107,7 @@ def _shown(nodes: dict[str, dict[str, Any]], column: Column) -> str:
 
 
 def _landed(node: dict[str, Any]) -> dict[str, str]:
-    """{column: class} of a source, with what the loader adds, or of a seed."""
+    """{column: privacy class} of a source, with the columns that the loader adds, or of a seed."""
     is_source, meta = node["resource_type"] == "source", node["config"]["meta"]
     added = [*(PLACE if meta.get("files") else ()), *(HISTORY if meta.get("load") == "history" else ())]
     columns = dict.fromkeys(added, "none")
@@ -120,39 +118,39 @@ def _landed(node: dict[str, Any]) -> dict[str, str]:
         columns |= dict.fromkeys(beside(name, kind), "personal")
         columns |= dict.fromkeys(token_columns(name, kind).values(), "identifier")
         if columns[name] not in CLASSES:
-            raise LineageError(f"column {name} has no privacy class")
+            raise LineageError(f"column {name} has no privacy class; add one to its contract")
     return columns
 
 
 def _computed(column: Column, node: dict[str, Any], parts: set[Column], found: dict[Column, Reach]) -> Reach:
-    """The reach of a model's column that is computed from `parts`."""
-    ways = {source: (column, *way) for part in sorted(parts) for source, way in found[part].ways.items()}
+    """The reach of a model's column that depends on `parts`."""
+    paths = {source: (column, *path) for part in sorted(parts) for source, path in found[part].paths.items()}
     declared = node["columns"].get(column[1])
     review = declared and declared["config"]["meta"].get("declassified_by")
-    reviewed = isinstance(review, str) and review.strip()
-    stopped = {s: way for s, way in ways.items() if reviewed and found[s].privacy == "identifier"}
-    kept = {s: way for s, way in ways.items() if s not in stopped}
-    return Reach(max((found[s].privacy for s in kept), key=CLASSES.index, default="none"), kept, stopped)
+    reviewed = isinstance(review, str) and REVIEW.match(review)
+    declassified = {s: path for s, path in paths.items() if reviewed and found[s].privacy == "identifier"}
+    kept = {s: path for s, path in paths.items() if s not in declassified}
+    return Reach(max((found[s].privacy for s in kept), key=CLASSES.index, default="none"), kept, declassified)
 
 
 class _Query:
-    """A model's select; `schema` and `keys` say which columns and which unique id the tables have that it may read."""
+    """A model's select. `schema` has the columns, and `keys` the unique ids, of the tables that the model may read."""
 
     def __init__(self, sql: str | None, schema: MappingSchema, keys: dict[tuple[str, ...], str]):
         if not sql or not isinstance(query := parse_one(sql, dialect="postgres"), exp.Query):
-            raise LineageError("it is not one select, compiled by `dbt compile`")
-        within = {cte.alias for cte in query.find_all(exp.CTE)}
+            raise LineageError("not one select that `dbt compile` compiled")
+        ctes = {cte.alias for cte in query.find_all(exp.CTE)}
         for table in query.find_all(exp.Table):
-            known = (table.catalog, table.db, table.name) in keys or (not table.db and table.name in within)
+            known = (table.catalog, table.db, table.name) in keys or (not table.db and table.name in ctes)
             if isinstance(table.this, exp.Identifier) and not known:
-                raise LineageError(f"{table.sql('postgres')} is no source, seed or model that it refers to")
+                raise LineageError(f"{table.sql('postgres')} is not a source, seed or model that the model refers to")
         self.schema, self.keys = schema, keys
         self.query = qualify(query, schema=schema, dialect="postgres", quote_identifiers=False)
         root = build_scope(self.query)
         self.scopes = {id(scope.expression): scope for scope in root.traverse()} if root else {}
 
     def columns(self) -> dict[str, set[Column]]:
-        """{column that it gives: columns of tables that it is computed from}."""
+        """{column of the select: columns of tables that it depends on}."""
         return {name: self._parts(_values(self.query, name)) for name in self.query.named_selects}
 
     def _parts(self, todo: list[exp.Expr]) -> set[Column]:
@@ -172,7 +170,7 @@ class _Query:
         return parts
 
     def _source(self, column: exp.Expr) -> tuple[exp.Expr, str]:
-        """The table, query or function that a column is of, and the column's name there, * for a whole row."""
+        """The table, query or function of a column, and the column's name there; * for a whole row."""
         table, name = (column.table, column.name) if isinstance(column, exp.Column) else (column.name, "*")
         node = column.parent
         while node:
@@ -181,19 +179,19 @@ class _Query:
                 if not isinstance(source, Scope):
                     return source, name
                 cte = source.expression.find_ancestor(exp.CTE) if source.is_cte else None
-                return (cte.this if cte else source.expression), name  # inside a recursive query, of its beginning only
+                return (cte.this if cte else source.expression), name  # of a recursive query, only the first branch
             node = node.parent
-        raise LineageError(f"column {column.sql('postgres')} is of no known table; write table.column")
+        raise LineageError(f"column {column.sql('postgres')} belongs to no known table; write table.column")
 
 
 def _values(source: exp.Expr, name: str) -> list[exp.Expr]:
-    """The expressions that give a column of a query, in each branch of a union; all of a table function."""
+    """The expressions of a query's column, one for each branch of a union; the whole table function."""
     branches = _branches(source.this if isinstance(source, exp.Lateral) else source)
     selects = [branch for branch in branches if isinstance(branch, exp.Select)]
     if len(selects) < len(branches):
         return [source]
     if any(select.is_star for select in selects):
-        raise LineageError("select * from a function; name its columns")
+        raise LineageError("`select *` from a function; name the columns of the function")
     positions = _positions(source, selects[0].named_selects, name)
     values = [select.selects[position] for select in selects for position in positions]
     windows = [window for select in selects for window in select.args.get("windows") or ()]
@@ -206,7 +204,7 @@ def _branches(query: exp.Expr) -> list[exp.Expr]:
 
 
 def _positions(source: exp.Expr, names: list[str], name: str) -> list[int]:
-    """Where a column stands among those of a table or query, which its alias may name anew; everywhere for *."""
+    """Positions of a column among those of a table or query, which an alias may rename; every position for *."""
     aliases = source.alias_column_names
     names = [*aliases, *names[len(aliases) :]]
     positions = [position for position, known in enumerate(names) if name in (known, "*")]

@@ -1,9 +1,9 @@
-"""Who is who across systems: links the identity records in the vault, in clear, and gives each person an id.
+"""Person matching: links the vault's identity records of one person across systems, and gives each person an id.
 
-Splink (a Fellegi-Sunter model; Ministry of Justice) says how likely it is that two records are one person's. Its
-parameters are in person_model.json, and change only when somebody trains it anew and has that reviewed. Groups grow
-from the likeliest pair on; one that would make one person of two NHS numbers or birth dates is left to a steward.
-Clear values stay in this process's memory; what it writes are tokens, probabilities and random ids.
+Splink (a Fellegi-Sunter model; Ministry of Justice) gives the probability that two records are of one person. Its
+parameters are in person_model.json and change only by `train` and a review. Groups of records grow from the most
+probable pair. A pair that would join two NHS numbers or different birth dates waits for a steward decision. Clear
+values stay in the memory of this process, which writes tokens, probabilities and random ids.
 """
 
 import io
@@ -25,19 +25,20 @@ from ingestion.contracts import REACHED, System, Table
 from ingestion.pipeline import BUILD_LOCK
 from ingestion.postgres import value_of
 from ingestion.privacy import Keys, standardised
-from warehouse.vault import VaultError, opened
+from warehouse.errors import VaultError
+from warehouse.vault import decrypted_identities
 
 if TYPE_CHECKING:
     from splink.internals.comparison_level_creator import ComparisonLevelCreator
     from splink.internals.comparison_library import CustomComparison
 
 MODEL = Path(__file__).with_name("person_model.json")
-SURE, POSSIBLE = 0.95, 0.5  # probabilities: from the one on it is one person, between both a steward decides
-MANY = ("upn", *REACHED)  # kinds of which a person may have several over time
-CHANCE = "probability_two_random_records_match"  # in MODEL times the number of records: so many more each has
-NULL = r"\N"  # as COPY reads it
-UNFIT, NO_NAME = "^[^>]+$", "^NAM0[13]"  # faults of values that did not move; of names of which too little is left
-FORMS = """
+MATCH_THRESHOLD, REVIEW_THRESHOLD = 0.95, 0.5  # probabilities; a steward decides the pairs between both
+MULTIPLE_KINDS = ("upn", *REACHED)  # kinds of identifiers of which a person may have several over time
+PRIOR = "probability_two_random_records_match"  # in MODEL multiplied by the number of records
+NULL = r"\N"  # in COPY
+INVALID_VALUE, INVALID_NAME = "^[^>]+$", "^NAM0[13]"  # codes of rule violations: of values not moved, of short names
+FORENAME_FORMS = """
     ABIGAIL ABBY ABI|ALBERT BERT AL|ALEXANDER ALEX SANDY XANDER|ALEXANDRA ALEX SANDRA LEXI|ALFRED ALF ALFIE
     FRED|ANDREW ANDY DREW|ANTHONY TONY|ARTHUR ART|BARBARA BARB BABS|BENJAMIN BEN BENNY|BERNARD BERNIE|
     CATHERINE CATH CATHY KATE KATIE KATHERINE KATHRYN KITTY|CHARLES CHARLIE CHAS|CHARLOTTE LOTTIE CHARLIE|
@@ -57,8 +58,8 @@ FORMS = """
     SALLY SADIE SARA|STANLEY STAN|STEPHEN STEVE STEVEN|SUSAN SUE SUSIE|THEODORE THEO TED|THERESA TERRY
     TESS|THOMAS TOM TOMMY|TIMOTHY TIM|TOBIAS TOBY|VERONICA RONNIE|VICTORIA VICKY TORI|VINCENT VINCE|
     VIOLET VI|WILLIAM BILL BILLY WILL LIAM|ZACHARY ZAC
-"""  # of forenames: each line's are names that one person may go by
-# One row for each way in which a record's person has been described; `who` numbers the records
+"""  # forms of one forename, separated by bars
+# One row per distinct set of attributes of a record. `who` numbers the records.
 PEOPLE = r"""
     create macro words(text) as list_filter(
         string_split_regex(
@@ -70,30 +71,31 @@ PEOPLE = r"""
         ), lambda word: word <> ''
     );
     create table who as select row_number() over (order by system, subject) - 1 as who, system, subject
-    from (select distinct system, subject from described);
+    from (select distinct system, subject from attributes);
     create table people as
-    with spelt as (
+    with attribute_sets as (
         select distinct who.who, words(forename)[1] as forename, words(surname)[-1] as surname, born, nhs_number
-        from described inner join who using (system, subject)
+        from attributes inner join who using (system, subject)
     ), forms as (
         select form, list(number) as forms
         from (select form, number from given_forms) group by form
-    ), many as (
+    ), identifier_lists as (
         select who.who, {lists}
-        from held inner join who using (system, subject) group by who.who
+        from identifiers inner join who using (system, subject) group by who.who
     )
     select
-        row_number() over (order by spelt.who, forename, surname, born, nhs_number) as unique_id,
-        spelt.*, forms.forms, many.* exclude (who)
-    from spelt left join forms on spelt.forename = forms.form left join many on spelt.who = many.who;
-    drop table described; drop table held
+        row_number() over (order by attribute_sets.who, forename, surname, born, nhs_number) as unique_id,
+        attribute_sets.*, forms.forms, identifier_lists.* exclude (who)
+    from attribute_sets left join forms on attribute_sets.forename = forms.form
+    left join identifier_lists on attribute_sets.who = identifier_lists.who;
+    drop table attributes; drop table identifiers
 """
 
-# Each group takes the oldest of the ids of which most records are in it, or else a new one
+# A group keeps the oldest person id of which most records are in the group; otherwise it gets a new id
 KEEP = """
     analyze found;
     create temporary table given on commit drop as
-    with before as (  -- also of a record that was away for a while
+    with before as (  -- also of a record that was deleted for a while
         select distinct on (system, subject) system, subject, person_id
         from matching.person_records order by system, subject, valid_from desc
     ), ages as (
@@ -132,31 +134,31 @@ KEEP = """
 """
 
 
-class Matched(NamedTuple):
-    """What a run of matching found and changed."""
+class MatchResult(NamedTuple):
+    """Result of a matching run."""
 
     records: int
     people: int
     new_people: int
-    moved_records: int  # to another person than before
+    moved_records: int  # to another person
     pairs_to_decide: int
-    changed_at: datetime | None  # when last a record became another person's
+    changed_at: datetime | None  # time of the last change of a record's person
 
 
-How = tuple[str, float | None]  # what brought a record to its person, and how likely the pair was
+MatchReason = tuple[str, float | None]  # matched_by and match_probability of matching.person_records
 
 
 class Record(NamedTuple):
-    """What the vault holds of a person, in one system: the token, and each NHS number and birth date written there."""
+    """A person in one system: the token, and every NHS number and birth date that the system has."""
 
     system: str
     subject: str
     nhs_numbers: list[str | None]
-    births: list[str | None]
+    birth_dates: list[str | None]
 
 
 class Pair(NamedTuple):
-    """Two records (numbers of `who`) that may be one person's: how likely, and whether a number says so."""
+    """Two records, by their numbers in `who`: match probability, and whether they share an NHS number or UPN."""
 
     one: int
     other: int
@@ -164,62 +166,68 @@ class Pair(NamedTuple):
     has_number: bool
 
 
-def match(connection: pg.connection, systems: Iterable[System]) -> Matched:
-    """Says of each record of a person whose it is, in matching.person_records; `connection` is svc_match's.
+def match(connection: pg.connection, systems: Iterable[System]) -> MatchResult:
+    """Matches every record and updates matching.person_records; `connection` has svc_match's login.
 
-    A person's id is random, and kept from run to run. Where two people turn out to be one, the older id stays; where
-    one turns out to be two, it stays with most of the records. No id is given to anybody else.
+    A person keeps the same random id from run to run. When two people become one, the older id stays; when one becomes
+    two, the id stays with most of the records. An id is never used for another person.
     """
     with connection, connection.cursor() as cursor, _database() as database:
         cursor.execute("select pg_advisory_xact_lock(hashtext('matching'))")
-        # nobody is erased, no key is changed and no build reads meanwhile
+        # no erasure, key rotation or build runs at the same time
         cursor.execute("select pg_advisory_xact_lock_shared(hashtext(%s))", [BUILD_LOCK])
-        _gather(connection, systems, database)
-        pairs = _pairs(database)
+        _read_people(connection, systems, database)
+        pairs = _candidate_pairs(database)
         found = database.execute(
             "select system, subject, list(distinct nhs_number), list(distinct born) "
             "from who inner join people using (who) group by all order by any_value(who)"
         ).fetchall()
         records = [Record(*row) for row in found]
-        cursor.execute("select is_same, one, other from matching.decisions where withdrawn_at is null")
-        return _keep(cursor, records, *_grouped(records, pairs, cursor.fetchall()))
+        cursor.execute("select is_same, subject, other_subject from matching.decisions where withdrawn_at is null")
+        return _store(cursor, records, *_group(records, pairs, cursor.fetchall()))
 
 
-def decide(connection: pg.connection, one: str, other: str, is_same: bool, reason: str, by: str) -> None:
-    """Writes down what a steward decided of two records, in the place of what was decided of them before.
+def decide(
+    connection: pg.connection, subject: str, other_subject: str, is_same: bool, reason: str, decided_by: str
+) -> None:
+    """Records a steward decision on two records, which replaces earlier decisions on them.
 
-    Raises VaultError where matching knows no such record.
+    Raises VaultError where matching does not know both records.
     """
     with connection, connection.cursor() as cursor:
         cursor.execute(
             "select count(distinct subject) from matching.person_records where subject = any(%s) and valid_to is null",
-            [[one, other]],
+            [[subject, other_subject]],
         )
         if value_of(cursor) < 2:
-            raise VaultError("one of these tokens is no record's that is matched; `warehouse match pairs` shows some")
-        _withdraw(cursor, one, other)
+            raise VaultError(
+                "Matching does not know both of these tokens. `warehouse match pairs` prints the pairs to decide."
+            )
+        _withdraw(cursor, subject, other_subject)
         cursor.execute(
-            "insert into matching.decisions (one, other, is_same, reason, decided_by) values (%s, %s, %s, %s, %s)",
-            [one, other, is_same, reason, by],
+            "insert into matching.decisions (subject, other_subject, is_same, reason, decided_by) "
+            "values (%s, %s, %s, %s, %s)",
+            [subject, other_subject, is_same, reason, decided_by],
         )
 
 
-def withdraw(connection: pg.connection, one: str, other: str) -> int:
-    """Takes back what was decided of two records; how many decisions."""
+def withdraw(connection: pg.connection, subject: str, other_subject: str) -> int:
+    """Withdraws the decisions on two records; returns their number."""
     with connection, connection.cursor() as cursor:
-        return _withdraw(cursor, one, other)
+        return _withdraw(cursor, subject, other_subject)
 
 
-def _withdraw(cursor: pg.cursor, one: str, other: str) -> int:
+def _withdraw(cursor: pg.cursor, subject: str, other_subject: str) -> int:
     cursor.execute(
-        "update matching.decisions set withdrawn_at = now() where withdrawn_at is null and array[one, other] @> %s",
-        [[one, other]],
+        "update matching.decisions set withdrawn_at = now() "
+        "where withdrawn_at is null and array[subject, other_subject] @> %s",
+        [[subject, other_subject]],
     )
     return cursor.rowcount
 
 
 def train(connection: pg.connection, systems: Iterable[System]) -> None:
-    """Learns from what the vault holds how often values of one person and of two agree, and writes MODEL."""
+    """Estimates the model's parameters from the vault's identity records, and writes MODEL."""
     import splink.comparison_level_library as level
     import splink.comparison_library as comparison
     from splink import DuckDBAPI, Linker, SettingsCreator, block_on
@@ -232,7 +240,7 @@ def train(connection: pg.connection, systems: Iterable[System]) -> None:
     swapped = level.CustomLevel(
         "born_l = substr(born_r, 1, 5) || substr(born_r, 9, 2) || '-' || substr(born_r, 6, 2)", "day and month swapped"
     )
-    shared = {name: level.ArrayIntersectLevel(name, min_intersection=1) for name in (*MANY, "forms")}
+    shared = {name: level.ArrayIntersectLevel(name, min_intersection=1) for name in (*MULTIPLE_KINDS, "forms")}
     settings = SettingsCreator(
         link_type="dedupe_only",
         comparisons=[
@@ -272,23 +280,25 @@ def train(connection: pg.connection, systems: Iterable[System]) -> None:
         additional_columns_to_retain=["who"],
     )
     with connection, _database() as database:
-        _gather(connection, systems, database)
+        _read_people(connection, systems, database)
         linker = Linker("people", settings, DuckDBAPI(database))
-        learn = linker.training
-        learn.estimate_probability_two_random_records_match([block_on("nhs_number"), block_on("born", "surname")], 0.8)
-        learn.estimate_u_using_random_sampling(max_pairs=2_000_000, seed=1)
+        training = linker.training
+        training.estimate_probability_two_random_records_match(
+            [block_on("nhs_number"), block_on("born", "surname")], 0.8
+        )
+        training.estimate_u_using_random_sampling(max_pairs=2_000_000, seed=1)
         for given in (block_on("born", "surname"), block_on("born", "forename"), block_on("forename", "surname")):
-            learn.estimate_parameters_using_expectation_maximisation(given)
-        learned = linker.misc.save_model_to_json()
+            training.estimate_parameters_using_expectation_maximisation(given)
+        model = linker.misc.save_model_to_json()
         ((people,),) = database.execute("select count(*) from people").fetchall()
-    del learned["linker_uid"]  # another each time
-    learned[CHANCE] *= people  # the model is for any number of people
-    MODEL.write_text(json.dumps(learned, indent=1) + "\n", encoding="utf-8")
+    del model["linker_uid"]  # different each time
+    model[PRIOR] *= people  # so that the model fits any number of people
+    MODEL.write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")
 
 
 @contextmanager
 def _database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database in memory that writes nothing to a disk: it holds clear values."""
+    """A database in memory, which writes no clear value to a disk."""
     logging.getLogger("splink").setLevel(logging.ERROR)
     database = duckdb.connect(config={"temp_directory": "", "memory_limit": "3GB", "threads": 2})
     try:
@@ -297,110 +307,110 @@ def _database() -> Iterator[duckdb.DuckDBPyConnection]:
         database.close()
 
 
-def _gather(connection: pg.connection, systems: Iterable[System], database: duckdb.DuckDBPyConnection) -> None:
-    """Fills `people` from the vault: names, birth dates, numbers, and where and how each can be reached."""
+def _read_people(connection: pg.connection, systems: Iterable[System], database: duckdb.DuckDBPyConnection) -> None:
+    """Fills `people` from the vault: names, birth dates, identifiers, addresses and contact details."""
     database.execute(
-        "create table described (system text, subject text, forename text, surname text, born text, nhs_number text);"
-        "create table held (system text, subject text, kind text, value text)"
+        "create table attributes (system text, subject text, forename text, surname text, born text, nhs_number text);"
+        "create table identifiers (system text, subject text, kind text, value text)"
     )
     with connection.cursor() as cursor:
         cursor.execute("select exists (select from vault.identities)")
-        keys = Keys.current(cursor) if value_of(cursor) else None  # nobody needs a key to open nothing
+        keys = Keys.current(cursor) if value_of(cursor) else None  # an empty vault needs no key
     if keys:
         for table in (table for system in systems for table in system.tables if table.evidence):
-            for clear in opened(connection, table, keys):
-                _take(database, table, keys, clear)
-    forms = [(form, n) for n, line in enumerate(FORMS.split("|")) for form in line.split()]
+            for clear in decrypted_identities(connection, table, keys):
+                _add_identities(database, table, keys, clear)
+    forms = [(form, n) for n, line in enumerate(FORENAME_FORMS.split("|")) for form in line.split()]
     database.register("given_forms", pa.table({"form": [form for form, _ in forms], "number": [n for _, n in forms]}))
-    lists = ", ".join(f"list(distinct value) filter (where kind = '{kind}') as {kind}" for kind in MANY)
+    lists = ", ".join(f"list(distinct value) filter (where kind = '{kind}') as {kind}" for kind in MULTIPLE_KINDS)
     database.execute(PEOPLE.format(lists=lists))
 
 
-def _take(database: duckdb.DuckDBPyConnection, table: Table, keys: Keys, clear: pa.Table) -> None:
-    """Takes from identity records what tells who somebody is, each value in its field, and none that is at fault."""
+def _add_identities(database: duckdb.DuckDBPyConnection, table: Table, keys: Keys, clear: pa.Table) -> None:
+    """Adds a chunk of identity records to `attributes` and `identifiers`, without values that violate a rule."""
     texts = {name: clear[name] for name in clear.column_names}
-    spelt, codes = standardised(table, texts)
+    normalised, codes = standardised(table, texts)
     values: dict[str, list[pa.ChunkedArray]] = defaultdict(list)
     for column in table.identifiers:
-        value = spelt[column.name][""]
+        value = normalised[column.name][""]
         if column.name in codes:
-            value = _without(value, codes[column.name], UNFIT)
+            value = _without(value, codes[column.name], INVALID_VALUE)
         values[column.kind].append(pc.if_else(pc.equal(value, ""), None, value))
-        if column.identifier == "address":  # one whose postcode nobody wrote is found by street and town
-            values["address"].append(spelt[column.name]["street"])
+        if column.identifier == "address":  # finds an address without a postcode by street and town
+            values["address"].append(normalised[column.name]["street"])
     subject = table.subject_column
     who = {
         "system": pa.repeat(table.system.name, len(clear)),
-        "subject": keys.tokens_of(subject, table, spelt[subject.name][""]),
+        "subject": keys.tokens_of(subject, table, normalised[subject.name][""]),
     }
     if table.person is not None:
-        nothing = pa.nulls(len(clear), pa.string())
-        names = [_without(texts[name], codes[name], NO_NAME) for name in table.person] or [nothing]
-        told = pa.table(
+        empty = pa.nulls(len(clear), pa.string())
+        names = [_without(texts[name], codes[name], INVALID_NAME) for name in table.person] or [empty]
+        added = pa.table(
             who
             | {"forename": names[0], "surname": names[-1]}
-            | {kind: (values.get(kind) or [nothing])[0] for kind in ("date_of_birth", "nhs_number")}
+            | {kind: (values.get(kind) or [empty])[0] for kind in ("date_of_birth", "nhs_number")}
         )
-        database.from_arrow(told).filter("subject is not null").insert_into("described")
-    for kind in MANY:
+        database.from_arrow(added).filter("subject is not null").insert_into("attributes")
+    for kind in MULTIPLE_KINDS:
         for value in values[kind]:
-            told = pa.table(who | {"kind": pa.repeat(kind, len(clear)), "value": value})
-            database.from_arrow(told).filter("subject is not null and value is not null").insert_into("held")
+            added = pa.table(who | {"kind": pa.repeat(kind, len(clear)), "value": value})
+            database.from_arrow(added).filter("subject is not null and value is not null").insert_into("identifiers")
 
 
-def _without(values: pa.ChunkedArray, codes: pa.ChunkedArray, faults: str) -> pa.ChunkedArray:
-    """The values, but for those that have one of the faults (a pattern of codes)."""
-    return pc.if_else(pc.fill_null(pc.match_substring_regex(codes, faults), False), None, values)
+def _without(values: pa.ChunkedArray, codes: pa.ChunkedArray, violations: str) -> pa.ChunkedArray:
+    """The values, with null for those whose codes match the pattern `violations`."""
+    return pc.if_else(pc.fill_null(pc.match_substring_regex(codes, violations), False), None, values)
 
 
-def _pairs(database: duckdb.DuckDBPyConnection) -> list[Pair]:
-    """Pairs of records that may be one person's, the likeliest first.
+def _candidate_pairs(database: duckdb.DuckDBPyConnection) -> list[Pair]:
+    """Pairs of records that may be of one person, the most probable first.
 
-    People of one household share a surname, an address and a telephone: without a number in common their forenames
-    have to agree; and where neither number, birth date nor e-mail address tells them apart, letter for letter. There
-    a child is not taken for a parent of that name: whoever gets in touch is seldom a child.
+    A household shares surname, address and telephone. So without a common number the forenames have to agree, and
+    without a common birth date or e-mail address they have to be equal. Equal forenames without a common telephone
+    count only for people over 16 or without a birth date, because a child may have a parent's name.
     """
     ((people,),) = database.execute("select count(*) from people").fetchall()
     if not people:
         return []
     from splink import DuckDBAPI, Linker
 
-    grown_up = date.today() - timedelta(365.25 * 16)
+    adult_born_before = date.today() - timedelta(365.25 * 16)
     model = json.loads(MODEL.read_text(encoding="utf-8"))
-    model[CHANCE] /= people
+    model[PRIOR] /= people
     linker = Linker("people", model, DuckDBAPI(database))
-    likely = linker.inference.predict(threshold_match_probability=POSSIBLE).physical_name
+    predictions = linker.inference.predict(threshold_match_probability=REVIEW_THRESHOLD).physical_name
     rows = database.execute(
         "select least(who_l, who_r) as one, greatest(who_l, who_r) as other, max(match_probability), "
-        f"bool_or(gamma_nhs_number > 0 or gamma_upn > 0) as has_number from {likely} "
+        f"bool_or(gamma_nhs_number > 0 or gamma_upn > 0) as has_number from {predictions} "
         "where who_l <> who_r and (gamma_nhs_number > 0 or gamma_upn > 0 "
         "or (gamma_forename > 0 and (gamma_born > 0 or gamma_email > 0)) or (forename_l = forename_r "
-        f"and (gamma_telephone > 0 or coalesce(born_l, born_r, '') < '{grown_up}'))) "
+        f"and (gamma_telephone > 0 or coalesce(born_l, born_r, '') < '{adult_born_before}'))) "
         "group by all order by has_number desc, 3 desc, 1, 2"
     ).fetchall()
     return [Pair(*row) for row in rows]
 
 
-def _grouped(
+def _group(
     records: list[Record], pairs: list[Pair], decisions: list[tuple[Any, ...]]
-) -> tuple[list[int], dict[int, How], list[Pair]]:
-    """Each record's group, what brought it there, and the pairs that a steward has to decide."""
+) -> tuple[list[int], dict[int, MatchReason], list[Pair]]:
+    """Each record's group, each record's match reason, and the pairs for a steward to decide."""
     number = {subject: n for n, (_, subject, _, _) in enumerate(records)}
     group, members = list(range(len(records))), {n: [n] for n in range(len(records))}
     numbers = [set(filter(None, record.nhs_numbers)) for record in records]
-    births = [set(filter(None, record.births)) for record in records]
+    birth_dates = [set(filter(None, record.birth_dates)) for record in records]
     apart: dict[int, set[int]] = defaultdict(set)
-    brought: dict[int, How] = {}
+    reasons: dict[int, MatchReason] = {}
 
-    def join(one: int, other: int, how: How) -> None:
-        into, gone = sorted((group[one], group[other]), key=lambda g: (-len(members[g]), g))
+    def join(one: int, other: int, reason: MatchReason) -> None:
+        into, merged = sorted((group[one], group[other]), key=lambda g: (-len(members[g]), g))
         for n in (one, other):
-            brought.setdefault(n, how)
-        for n in members[gone]:
+            reasons.setdefault(n, reason)
+        for n in members[merged]:
             group[n] = into
-        members[into] += members.pop(gone)
-        numbers[into] |= numbers[gone]
-        births[into] |= births[gone]
+        members[into] += members.pop(merged)
+        numbers[into] |= numbers[merged]
+        birth_dates[into] |= birth_dates[merged]
 
     for is_same, *subjects in decisions:
         if all(subject in number for subject in subjects):
@@ -412,46 +422,46 @@ def _grouped(
                 join(one, other, ("steward", None))
     undecided = []
     for pair in pairs:
-        into, gone = (group[pair.one], group[pair.other])
-        if into == gone:
+        into, merged = (group[pair.one], group[pair.other])
+        if into == merged:
             continue
-        if any(apart[n] & set(members[gone]) for n in members[into] if n in apart):
+        if any(apart[n] & set(members[merged]) for n in members[into] if n in apart):
             continue
         if (
-            pair.probability >= SURE
-            and len(numbers[into] | numbers[gone]) < 2
-            and all(_near(a, b) for a in births[into] for b in births[gone])
+            pair.probability >= MATCH_THRESHOLD
+            and len(numbers[into] | numbers[merged]) < 2
+            and all(_may_be_equal(a, b) for a in birth_dates[into] for b in birth_dates[merged])
         ):
-            join(pair.one, pair.other, ("number" if pair.has_number else "likeness", pair.probability))
+            join(pair.one, pair.other, ("number" if pair.has_number else "similarity", pair.probability))
         else:
             undecided.append(pair)
-    return group, brought, [pair for pair in undecided if group[pair.one] != group[pair.other]]
+    return group, reasons, [pair for pair in undecided if group[pair.one] != group[pair.other]]
 
 
-def _near(one: str, other: str) -> bool:
-    """Whether two birth dates (ISO 8601) may be one that was written wrongly: one digit, or day and month swapped."""
+def _may_be_equal(one: str, other: str) -> bool:
+    """Whether two birth dates (ISO 8601) differ by at most one digit, or by day and month swapped."""
     return sum(a != b for a, b in zip(one, other, strict=False)) < 2 or one == f"{other[:5]}{other[8:10]}-{other[5:7]}"
 
 
-def _keep(
-    cursor: pg.cursor, records: list[Record], group: list[int], brought: dict[int, How], undecided: list[Pair]
-) -> Matched:
-    """Brings matching.person_records and matching.pairs to what was found."""
+def _store(
+    cursor: pg.cursor, records: list[Record], group: list[int], reasons: dict[int, MatchReason], undecided: list[Pair]
+) -> MatchResult:
+    """Updates matching.person_records and matching.pairs from the groups."""
     cursor.execute(
         "create temporary table found (system text, subject text, group_no bigint, matched_by text, "
         "match_probability double precision) on commit drop"
     )
     lines = io.StringIO()
     for n, (system, subject, _, _) in enumerate(records):
-        how, likely = brought.get(n, ("alone", None))
-        lines.write(f"{system}\t{subject}\t{group[n]}\t{how}\t{NULL if likely is None else likely}\n")
+        matched_by, probability = reasons.get(n, ("unmatched", None))
+        lines.write(f"{system}\t{subject}\t{group[n]}\t{matched_by}\t{NULL if probability is None else probability}\n")
     lines.seek(0)
     cursor.copy_expert("copy found from stdin", lines)
     cursor.execute(KEEP)
     ((people, new_people, moved, changed_at),) = cursor.fetchall()
     cursor.execute("delete from matching.pairs")
     lines = io.StringIO(
-        "".join(f"{records[one][1]}\t{records[other][1]}\t{likely}\n" for one, other, likely, _ in undecided)
+        "".join(f"{records[one][1]}\t{records[other][1]}\t{probability}\n" for one, other, probability, _ in undecided)
     )
-    cursor.copy_expert("copy matching.pairs (one, other, match_probability) from stdin", lines)
-    return Matched(len(records), people, new_people, moved, len(undecided), changed_at)
+    cursor.copy_expert("copy matching.pairs (subject, other_subject, match_probability) from stdin", lines)
+    return MatchResult(len(records), people, new_people, moved, len(undecided), changed_at)

@@ -1,8 +1,8 @@
-"""Previews one model of the working tree: its first rows, its row count, and how it differs from what is published.
+"""Previews one model of the working tree: its first rows, its row count, and its differences from the published table.
 
-The model is computed once, into a temporary table of a session of its own: readers and builds see nothing of it. Marts
-are compared with the table that readers see, conformed models with the table as built, staging with the view as built.
-A value of the time of day or of today's date (`now()`) differs from the published one; the difference is a true one.
+The model is computed once, into a temporary table, which readers and builds do not see. Marts are compared with the
+published table, conformed models with the built table, staging models with the built view. Values that depend on the
+current time (`now()`) differ from the published values.
 """
 
 import os
@@ -27,21 +27,22 @@ from rich.text import Text
 
 from ingestion.contracts import ROOT
 from warehouse.dbt_compiler import Compiled, Compiler, unique_keys
-from warehouse.environment import WarehouseError, dbt_connection
+from warehouse.environment import dbt_connection
+from warehouse.errors import WarehouseError
 
 MODEL = sql.Identifier("pg_temp", "preview")
 SETTINGS = "set statement_timeout = '10min'; set lock_timeout = '2s'; set jit = off; set work_mem = '64MB'"
-PATIENCE = 1.0  # seconds between two looks whether a build or publication waits for the preview
-POLL, SETTLE = 0.1, 0.02  # seconds between two looks at the project's files; until a save is taken to be complete
-COMPARABLE = ({"int2", "int4", "int8", "numeric", "float4", "float8"}, {"text", "varchar", "bpchar", "name"},
+LOCK_POLL = 1.0  # seconds between two checks for a build or publication that waits for the preview
+FILE_POLL, SAVE_TIME = 0.1, 0.02  # seconds between two checks of the project's files; until a save is complete
+COMPARABLE_TYPES = ({"int2", "int4", "int8", "numeric", "float4", "float8"}, {"text", "varchar", "bpchar", "name"},
               {"date", "timestamp", "timestamptz"})  # fmt: skip
-NO_EQUALITY = {"json", "xml", "point", "box", "path", "polygon", "line", "lseg", "circle"}
-WIDEST = 32  # characters of a value that are shown
+TYPES_WITHOUT_EQUALITY = {"json", "xml", "point", "box", "path", "polygon", "line", "lseg", "circle"}
+MAX_WIDTH = 32  # characters of a printed value
 
 
 @dataclass
 class Column:
-    """A column of a table: `kind` is its type with length or precision, `base` the type's name in the catalogue."""
+    """A column: `kind` is its type with length or precision, `base` the name of the type in the catalogue."""
 
     name: str
     kind: str
@@ -50,7 +51,7 @@ class Column:
 
 @dataclass
 class Change:
-    """How many values of a column differ, and an example: key, published value, previewed value."""
+    """Number of values of a column that differ, and an example: key, published value, previewed value."""
 
     values: int
     example: list[str | None]
@@ -58,9 +59,9 @@ class Change:
 
 @dataclass
 class Preview:
-    """What a preview found. Without `published` there is no table yet, without `key` whole rows were compared.
+    """Result of a preview. `published` is None where no table exists; `key` is empty where whole rows are compared.
 
-    `state` is what a table of its layer is: published (marts) or built.
+    `state` is the state of tables of the model's layer: published (marts) or built.
     """
 
     model: str
@@ -79,15 +80,15 @@ class Preview:
 
 
 def preview(compiler: Compiler, name: str, limit: int = 10, key: tuple[str, ...] = ()) -> Preview:
-    """Compiles and computes a model and compares it with what is published; raises WarehouseError.
+    """Compiles and computes a model, and compares it with the published table. Raises WarehouseError.
 
-    `limit` is the number of first rows, `key` the columns by which rows are compared instead of the model's own key.
+    `limit` is the number of rows to return; `key` replaces the model's own key in the comparison.
     """
     compiled = compiler.compile(compiler.model(name))
     model = compiler.model(name)
     keys = [list(key)] if key else unique_keys(compiler.manifest, model)
-    with closing(dbt_connection()) as connection, connection.cursor() as cursor, _gives_way(connection):
-        connection.autocommit = True  # a lock on a table lasts one statement, not the whole preview
+    with closing(dbt_connection()) as connection, connection.cursor() as cursor, _cancelled_for_builds(connection):
+        connection.autocommit = True  # so that a table lock lasts one statement, not the whole preview
         cursor.execute(SETTINGS)
         try:
             _require(cursor, compiler, compiled)
@@ -105,7 +106,7 @@ def preview(compiler: Compiler, name: str, limit: int = 10, key: tuple[str, ...]
             )
             for column in key:
                 if column not in {c.name for c in columns}:
-                    raise WarehouseError(f"{name} has no column {column}")
+                    raise WarehouseError(f"{name} has no column {column}.")
             if published:
                 _compare(cursor, found, relation, keys[0] if keys else [])
             return found
@@ -114,7 +115,7 @@ def preview(compiler: Compiler, name: str, limit: int = 10, key: tuple[str, ...]
 
 
 def _require(cursor: Any, compiler: Compiler, compiled: Compiled) -> None:
-    """Raises WarehouseError that names the tables and views that the model reads and that are not there."""
+    """Raises WarehouseError with the names of missing upstream tables and views."""
     missing = []
     for unique_id in compiled.upstream:
         node = compiler.manifest.sources.get(unique_id) or compiler.manifest.nodes[unique_id]
@@ -122,14 +123,14 @@ def _require(cursor: Any, compiler: Compiler, compiled: Compiled) -> None:
         if node.relation_name and cursor.fetchone()[0] is None:
             relation = node.relation_name.replace('"', "").split(".", 1)[1]
             missing.append(
-                f"{relation} {'has not landed' if unique_id in compiler.manifest.sources else 'is not built'}"
+                f"{relation} {'is not loaded' if unique_id in compiler.manifest.sources else 'is not built'}"
             )
     if missing:
-        raise WarehouseError(f"upstream of the model, {', '.join(missing)} yet")
+        raise WarehouseError(f"Upstream of the model, {', '.join(missing)} yet. Run `make run`.")
 
 
 def _compute(cursor: Any, query: str, declared: dict[str, str]) -> list[str]:
-    """Makes the temporary table with the contract's types, as a build does; returns why a build would refuse it."""
+    """Creates the temporary table with the contract's types; returns the reasons for which a build would fail."""
     body, notes = sql.SQL("(\n" + query.replace("{", "{{").replace("}", "}}") + "\n) as model").format(), []
     chosen: sql.Composable = sql.SQL("*")
     if declared:
@@ -137,11 +138,11 @@ def _compute(cursor: Any, query: str, declared: dict[str, str]) -> list[str]:
         given = {column.name: column.type_code for column in cursor.description}
         cursor.execute("select to_regtype(name)::oid::bigint from unnest(%s) as name", [list(declared.values())])
         oids = dict(zip(declared, (row[0] for row in cursor.fetchall()), strict=True))
-        notes = [f"the contract has {name}, the SQL has not" for name in declared if name not in given]
-        notes += [f"the SQL has {name}, the contract has not" for name in given if name not in declared]
+        notes = [f"{name} is in the contract and not in the SQL" for name in declared if name not in given]
+        notes += [f"{name} is in the SQL and not in the contract" for name in given if name not in declared]
         fits = {name for name in declared if name in given and _kind(given[name]) == _kind(oids[name])}
         notes += [
-            f"{name}: the contract says {declared[name]}, the SQL gives another type"
+            f"{name} is {declared[name]} in the contract and has another type in the SQL"
             for name in declared
             if name in given and name not in fits
         ]
@@ -153,11 +154,11 @@ def _compute(cursor: Any, query: str, declared: dict[str, str]) -> list[str]:
             for name in ordered
         )
     cursor.execute(sql.SQL("create temporary table preview as select {} from {}").format(chosen, body))
-    return [f"a build will refuse the model: {note}" for note in notes]
+    return [f"a build of this model will fail: {note}" for note in notes]
 
 
 def _kind(oid: int | None) -> str:
-    """What dbt compares of a type when it holds a model to its contract."""
+    """The part of a type that dbt compares with a contract."""
     return string_types[oid].name if oid in string_types else f"type {oid}"
 
 
@@ -172,15 +173,15 @@ def _columns(cursor: Any, relation: sql.Identifier) -> list[Column]:
 
 
 def _compare(cursor: Any, found: Preview, relation: sql.Identifier, key: list[str]) -> None:
-    """Fills in how the temporary table differs from the relation, in one query."""
+    """Sets the differences between the temporary table and the relation in `found`, by one query."""
     old = {column.name: column for column in found.published or []}
     common = [(column, old[column.name]) for column in found.columns if column.name in old]
     names = {column.name for column, _ in common}
     if not key:
-        found.notes.append("no test says what the key is: whole rows are compared")
+        found.notes.append("the model has no uniqueness test: whole rows are compared")
     elif not names.issuperset(key):
-        found.notes.append(f"the key ({', '.join(key)}) is not in both: whole rows are compared")
-    elif problem := _no_key(cursor, found, relation, key):
+        found.notes.append(f"the key ({', '.join(key)}) is not in both tables: whole rows are compared")
+    elif problem := _key_problem(cursor, found, relation, key):
         found.notes.append(f"{problem}: whole rows are compared")
     else:
         found.key = key
@@ -208,8 +209,8 @@ def _compare(cursor: Any, found: Preview, relation: sql.Identifier, key: list[st
     found.added, found.removed = cursor.fetchone()
 
 
-def _no_key(cursor: Any, found: Preview, relation: sql.Identifier, key: list[str]) -> str:
-    """Why rows cannot be told apart by the key, empty where they can."""
+def _key_problem(cursor: Any, found: Preview, relation: sql.Identifier, key: list[str]) -> str:
+    """Why the key does not identify rows; empty where it does."""
     columns = sql.SQL(", ").join(sql.Identifier(name) for name in key)
     empty = sql.SQL(" or ").join(sql.SQL("{} is null").format(sql.Identifier(name)) for name in key)
     for title, table in (("the preview", MODEL), (found.relation, relation)):
@@ -220,9 +221,9 @@ def _no_key(cursor: Any, found: Preview, relation: sql.Identifier, key: list[str
             ).format(empty, table, columns, empty)
         )
         repeated, without = cursor.fetchone()
-        reasons = [f"{repeated:,} values repeat"] * bool(repeated) + ["rows have none"] * bool(without)
+        reasons = [f"{repeated:,} values repeat"] * bool(repeated) + ["rows without a key"] * bool(without)
         if reasons:
-            return f"the key ({', '.join(key)}) does not hold in {title} ({' and '.join(reasons)})"
+            return f"the key ({', '.join(key)}) is not unique in {title} ({' and '.join(reasons)})"
     return ""
 
 
@@ -264,21 +265,21 @@ def _both(first: sql.Identifier) -> sql.Composable:
 
 
 def _typed(pair: tuple[Column, Column], side: int) -> sql.Composable:
-    """A column of the preview (n, side 0) or the published table (o, side 1), in a type in which both compare."""
+    """A column of the preview (n, side 0) or the published table (o, side 1), cast to a type that both share."""
     bases = {pair[0].base, pair[1].base}
-    alike = len(bases) == 1 or any(bases <= family for family in COMPARABLE)
+    alike = len(bases) == 1 or any(bases <= family for family in COMPARABLE_TYPES)
     name = sql.SQL("no"[side] + ".{}").format(sql.Identifier(pair[side].name))
-    return name if alike and not bases & NO_EQUALITY else sql.SQL("{}::text").format(name)
+    return name if alike and not bases & TYPES_WITHOUT_EQUALITY else sql.SQL("{}::text").format(name)
 
 
 def _message(error: psycopg2.Error, query: str) -> str:
-    """What Postgres refuses, where in the compiled SQL, and no value of a row."""
+    """The message of Postgres and the place in the compiled SQL, without values of rows."""
     if isinstance(error, psycopg2.errors.QueryCanceled) and "timeout" not in str(error):
-        return "a build or publication waits for a table that the preview reads, so the preview was stopped"
+        return "The preview stopped, because a build or publication waits for one of its tables. Try again later."
     if isinstance(error, psycopg2.errors.LockNotAvailable):
-        return "a build or publication holds a table that the model reads; try again when it has ended"
+        return "A build or publication has locked a table that the model reads. Try again after the build."
     message = error.diag.message_primary or str(error).strip().splitlines()[0]
-    if (error.pgcode or "")[:2] not in ("42", "0A", "57"):  # the others may quote a value
+    if (error.pgcode or "")[:2] not in ("42", "0A", "57"):  # other classes may quote a value
         message = re.sub(r'"[^"]*"', '"…"', message)
     if (where := error.diag.statement_position) and error.diag.internal_query is None:
         sent = error.cursor.query.decode() if error.cursor and error.cursor.query else ""
@@ -291,12 +292,12 @@ def _message(error: psycopg2.Error, query: str) -> str:
 
 
 @contextmanager
-def _gives_way(connection: Any) -> Iterator[None]:
-    """Cancels the connection's statement when somebody else waits for a lock that it holds."""
+def _cancelled_for_builds(connection: Any) -> Iterator[None]:
+    """Cancels the connection's statement when another session waits for a lock of the connection."""
     done = Event()
 
     def watch() -> None:
-        if done.wait(PATIENCE):
+        if done.wait(LOCK_POLL):
             return
         with suppress(psycopg2.Error, WarehouseError), closing(dbt_connection()) as other, other.cursor() as cursor:
             other.autocommit = True
@@ -305,7 +306,7 @@ def _gives_way(connection: Any) -> Iterator[None]:
                 cursor.execute(waiting, [connection.info.backend_pid])
                 if cursor.fetchone() == (True,):
                     connection.cancel()
-                if done.wait(PATIENCE):
+                if done.wait(LOCK_POLL):
                     return
 
     watcher = Thread(target=watch, daemon=True)
@@ -318,14 +319,14 @@ def _gives_way(connection: Any) -> Iterator[None]:
 
 
 def show(found: Preview, console: Console) -> None:
-    """Prints a preview, as wide as the console is."""
+    """Prints a preview in the width of the console."""
     published = "" if found.published is None else f", {found.rows - found.added + found.removed:,} {found.state}"
     console.print(f"{found.model}: {found.rows:,} rows{published}", markup=False, style="bold")
     _show_rows(found, console)
     for note in found.notes:
         console.print(note, markup=False, style="yellow")
     if found.published is None:
-        console.print(f"{found.relation} is not {found.state} yet", markup=False)
+        console.print(f"{found.relation} is not {found.state} yet.", markup=False)
         return
     old = {column.name: column.kind for column in found.published}
     new = {column.name: column.kind for column in found.columns}
@@ -350,7 +351,7 @@ def show(found: Preview, console: Console) -> None:
 
 
 def _show_rows(found: Preview, console: Console) -> None:
-    """The first rows, in as many blocks of columns as the width needs."""
+    """Prints the first rows, in blocks of columns that fit the width."""
     cells = [[_text(value) for value in column] for column in zip_longest(*found.first)] or [[]] * len(found.columns)
     widths = [max(len(c.name), *map(len, values), 0) + 2 for c, values in zip(found.columns, cells, strict=True)]
     begin = 0
@@ -374,22 +375,22 @@ def _table(*headings: str) -> Table:
 
 
 def _text(value: Any) -> Text:
-    """A value in one line, cut; NULL is in italics, so that it is not taken for the word."""
+    """A value in one line, truncated; NULL in italics, to differ from the text NULL."""
     if value is None:
         return Text("NULL", style="dim italic")
     plain = (str(value).lower() if isinstance(value, bool) else str(value)).translate({9: "\\t", 10: "\\n", 13: "\\r"})
-    return Text(plain if len(plain) <= WIDEST else plain[: WIDEST - 1] + "…")
+    return Text(plain if len(plain) <= MAX_WIDTH else plain[: MAX_WIDTH - 1] + "…")
 
 
 def run(name: str, limit: int, key: tuple[str, ...], watch: bool) -> None:
-    """Prints the preview of a model; with `watch` again at each save of a file of the dbt project, until Ctrl-C."""
+    """Prints the preview of a model; with `watch` after each save of a file of the dbt project, until Ctrl-C."""
     console = Console(file=sys.stdout, highlight=False)
-    dbt_connection().close()  # before dbt parses the project: is there a server?
+    dbt_connection().close()  # fails early where no server runs
     compiler = Compiler()
     state = _files()
-    with console.status("dbt reads the project"):
+    with console.status("dbt parses the project"):
         compiler.parse()
-    own = ROOT / compiler.model(name).original_file_path
+    model_file = ROOT / compiler.model(name).original_file_path
     try:
         if not watch:
             show(preview(compiler, name, limit, key), console)
@@ -404,23 +405,23 @@ def run(name: str, limit: int, key: tuple[str, ...], watch: bool) -> None:
                 show(preview(compiler, name, limit, key), console)
             except WarehouseError as error:
                 console.print(str(error), markup=False, style="red")
-            console.rule(f"{time.strftime('%H:%M:%S')}, {time.monotonic() - began:.1f} s; Ctrl-C ends", style="dim")
+            console.rule(f"{time.strftime('%H:%M:%S')}, {time.monotonic() - began:.1f} s; Ctrl-C to stop", style="dim")
             while (changed := _files()) == state:
-                time.sleep(POLL)
+                time.sleep(FILE_POLL)
             while True:  # an editor may write a file in several steps
-                time.sleep(SETTLE)
+                time.sleep(SAVE_TIME)
                 if (later := _files()) == changed:
                     break
                 changed = later
-            if {path for path, _ in changed.items() ^ state.items()} != {own} or own not in changed:
+            if {path for path, _ in changed.items() ^ state.items()} != {model_file} or model_file not in changed:
                 is_parsed = False
             state = changed
     except KeyboardInterrupt:
-        console.print("ended")
+        console.print("Stopped.")
 
 
 def _files() -> dict[Path, int]:
-    """{file of the dbt project: when it was saved, in nanoseconds}."""
+    """{file of the dbt project: time of its last change, in nanoseconds}."""
     found = {ROOT / "dbt_project.yml": (ROOT / "dbt_project.yml").stat().st_mtime_ns}
     folders = [ROOT / "dbt_project", ROOT / "seeds"]
     while folders:

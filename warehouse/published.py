@@ -1,7 +1,7 @@
-"""Keeps dbt's manifest of each publish set's builds: a later build compares the project with them.
+"""Keeps dbt's manifests of the builds of each publish set, with which `warehouse build --changed` compares the project.
 
-`published/<set>/<dbt's invocation id>/manifest.json` in the working folder: one for the publication that readers see,
-and one for each later build that was refused or interrupted, because such a build has changed conformed tables too.
+`published/<set>/<dbt's invocation id>/manifest.json` in the working folder: one of the current publication, and one of
+each later build that was refused or interrupted, because such a build has also changed conformed tables.
 """
 
 import os
@@ -12,14 +12,14 @@ from uuid import uuid4
 
 from warehouse.environment import home, publish_sets
 
-UNFINISHED = "unfinished"  # in the place of the invocation id, while a build runs
+UNFINISHED = "unfinished"  # instead of the invocation id while a build runs
 
 
 def keep(manifest: Path, builds: dict[str, str]) -> None:
-    """Keeps the manifest of a build for each set in `builds`, {publish set: invocation id}; one copy, linked."""
+    """Keeps the manifest of a build for each set in `builds`, {publish set: invocation id}."""
     folder = home() / "published"
     folder.mkdir(exist_ok=True)
-    copy = folder / f"{uuid4()}.json"  # dbt writes its next manifest into the same file
+    copy = folder / f"{uuid4()}.json"  # dbt overwrites the file; the sets share one copy by hard links
     shutil.copyfile(manifest, copy)
     for name, build in builds.items():
         kept = folder / name / build / "manifest.json"
@@ -30,7 +30,7 @@ def keep(manifest: Path, builds: dict[str, str]) -> None:
 
 
 def finish(builds: dict[str, str]) -> None:
-    """Gives what was kept as unfinished the invocation id of its build."""
+    """Names the unfinished manifests of `builds` by the invocation ids."""
     for name, build in builds.items():
         unfinished = home() / "published" / name / UNFINISHED
         if unfinished.exists():
@@ -38,27 +38,27 @@ def finish(builds: dict[str, str]) -> None:
 
 
 def states(cursor: Any) -> dict[str, list[Path]]:
-    """{publish set: folders with a manifest}: what readers see, then the builds since; none where that is not known.
+    """{publish set: folders with a manifest}: the current publication, then later builds.
 
-    It is not known before the first build, after an undo, and after a publication by another way (`dbt build`).
+    A set has no folder before its first build, after a roll-back, and after a publication by dbt alone (`dbt build`).
     """
     cursor.execute(
         "select distinct on (publish_set) publish_set, invocation_id from governance.publications "
-        "where action in ('publish', 'undo') order by publish_set, publication_id desc"
+        "where action in ('publish', 'roll_back') order by publish_set, publication_id desc"
     )
-    seen = dict(cursor.fetchall())  # an undo has no invocation id
-    return {name: _states(home() / "published" / name, seen.get(name)) for name in publish_sets()}
+    current = dict(cursor.fetchall())  # a roll-back has no invocation id
+    return {name: _states(home() / "published" / name, current.get(name)) for name in publish_sets()}
 
 
-def last_decision(cursor: Any) -> int:
-    """The number of the last publication, refusal or undo; 0 before the first."""
+def last_outcome(cursor: Any) -> int:
+    """The id of the last publication, refusal or roll-back; 0 before the first."""
     cursor.execute("select coalesce(max(publication_id), 0) from governance.publications")
     (last,) = cursor.fetchone()
     return int(last)
 
 
-def decisions_since(cursor: Any, last: int) -> list[dict[str, Any]]:
-    """What became of builds of publish sets since a decision, the oldest first."""
+def outcomes_since(cursor: Any, last: int) -> list[dict[str, Any]]:
+    """Publications and refusals of publish sets after the outcome `last`, the oldest first."""
     cursor.execute(
         "select publish_set, action, invocation_id, tests_passed, tests_warned, tests_failed, problems, loads::text "
         "from governance.publications where publication_id > %s order by publication_id",
@@ -68,8 +68,8 @@ def decisions_since(cursor: Any, last: int) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _states(folder: Path, seen: str | None) -> list[Path]:
-    published = folder / (seen or "none")
+def _states(folder: Path, current: str | None) -> list[Path]:
+    published = folder / (current or "none")
     if not (published / "manifest.json").exists():
         return []
     since = [other for other in folder.iterdir() if other != published]
@@ -80,5 +80,5 @@ def _states(folder: Path, seen: str | None) -> list[Path]:
 
 
 def _age(state: Path) -> int:
-    """When the state was kept: the folder's own time, because linked manifests share theirs."""
+    """Time of the folder; the linked manifests share one time."""
     return state.stat().st_mtime_ns

@@ -1,6 +1,7 @@
-"""What the law gives a person over their data (find, export, erase, hold), and retention: found from the contracts.
+"""Data subject requests (find, export, erase), legal holds and retention, for every table of the contracts.
 
-Each is one transaction. `erase_again` and `retain` run with the loader's login, the others with an administrator's.
+Each request is one transaction. `erase_again` and `dispose_of_expired` run with the loader's login, the others with an
+administrator's.
 """
 
 from collections import defaultdict
@@ -19,13 +20,14 @@ from ingestion.contracts import System, Table
 from ingestion.pipeline import BUILD_LOCK
 from ingestion.postgres import value_of
 from ingestion.privacy import ONE_PERSON, Keys
-from warehouse.vault import MATCHED, VaultError, opened, sealed_rejects
+from warehouse.errors import VaultError
+from warehouse.vault import SUBJECT_COLUMNS, decrypted_identities, encrypted_rejected_rows
 
-NO_COPY = ("pg_catalog", "information_schema", "governance", "vault", "quarantine")  # schemas searched by other means
+NO_MODELS = ("pg_catalog", "information_schema", "governance", "vault", "quarantine")  # schemas without dbt's tables
 
 
-class Register:
-    """The raw tables that are about people, and where a person's rows are in them."""
+class SubjectRequests:
+    """Requests about people, over the raw tables that hold personal data."""
 
     def __init__(self, connection: pg.connection, systems: Iterable[System]):
         self.connection = connection
@@ -38,18 +40,18 @@ class Register:
             return Keys.current(cursor)
 
     def find(self, given: dict[str, str], matched: bool = False) -> set[str]:
-        """The tokens that stand for whoever has all the `given` identifiers ({kind: value}) in one record.
+        """Tokens of the people who have all the `given` identifiers ({kind: value}) in one record.
 
-        From there every record is followed that shares an identifier which nobody else has, and with `matched` every
-        one that matching takes for the same person's. Raises VaultError where no table has all the kinds.
+        The result includes records that share an identifier of one person with these records and, with `matched`,
+        records that matching assigns to the same person. Raises VaultError where no table has all the kinds.
         """
-        found, tried = set(), 0
+        found, searched = set(), 0
         with self.connection.cursor() as cursor:
             for table in self.tables:
                 columns = {column.kind: column for column in table.identifiers}
                 if not given.keys() <= columns.keys():
                     continue
-                tried += 1
+                searched += 1
                 texts = {kind: pa.chunked_array([[value]], pa.string()) for kind, value in given.items()}
                 tokens = [self.keys.tokens(columns[kind], table, text)[0].as_py() for kind, text in texts.items()]
                 cursor.execute(
@@ -58,19 +60,20 @@ class Register:
                     [table.system.name, table.name, tokens],
                 )
                 found |= {row[0] for row in cursor.fetchall()}
-            if not tried:
-                raise VaultError(f"no raw table has {' and '.join(given)}")
-            found = self._followed(cursor, found)
+            if not searched:
+                raise VaultError(f"No raw table has {' and '.join(given)}.")
+            found = self._linked(cursor, found)
             if matched:
                 cursor.execute(
                     "select subject from matching.person_records where valid_to is null and person_id in "
                     "(select person_id from matching.person_records where subject = any(%s) and valid_to is null)",
                     [sorted(found)],
                 )
-                found = self._followed(cursor, found | {row[0] for row in cursor.fetchall()})
+                found = self._linked(cursor, found | {row[0] for row in cursor.fetchall()})
             return found
 
-    def _followed(self, cursor: pg.cursor, found: set[str]) -> set[str]:
+    def _linked(self, cursor: pg.cursor, found: set[str]) -> set[str]:
+        """The tokens, and those of every record that is linked by an identifier of one person."""
         known: set[str] = set()
         while new := sorted(found - known):
             known |= set(new)
@@ -90,45 +93,44 @@ class Register:
         return known
 
     def export(self, tokens: set[str]) -> dict[str, Any]:
-        """All that the warehouse holds of the person with these tokens: {where: rows}, identifiers in clear."""
-        held: dict[str, Any] = defaultdict(list)
+        """{table: rows} of the person with these tokens, with identifiers in clear."""
+        rows_by_table: dict[str, Any] = defaultdict(list)
         with (
             self.connection,
             self.connection.cursor(cursor_factory=RealDictCursor) as cursor,
-            self.connection.cursor() as plain,
+            self.connection.cursor() as other_cursor,
         ):
             for table in self.tables:
                 mine = "(subject = any(%s) or tokens && %s::text[])"
-                for records in opened(self.connection, table, self.keys, mine, [sorted(tokens)] * 2):
-                    held[f"vault: {table.label}"] += records.to_pylist()
-                if has_landed(plain, table):
-                    rows = sql.SQL("select * from {} where {} = any(%s)")
-                    cursor.execute(
-                        rows.format(store_of(table), sql.Identifier(table.subject_column.name)), [sorted(tokens)]
-                    )
-                    held[table.label] += cursor.fetchall()
-            for _, table, content in self._rejects(plain, tokens):
-                held[f"quarantine: {table.label}"].append(content)
-            for relation, column in self._copies(plain):
-                query = sql.SQL("select * from {} where {} = any(%s)").format(relation, column)
-                cursor.execute(query, [sorted(tokens)])
-                held[relation.as_string(cursor).replace('"', "")] += cursor.fetchall()
+                for records in decrypted_identities(self.connection, table, self.keys, mine, [sorted(tokens)] * 2):
+                    rows_by_table[f"vault: {table.label}"] += records.to_pylist()
+                if has_landed(other_cursor, table):
+                    query = sql.SQL("select * from {} where {} = any(%s)")
+                    subject = sql.Identifier(table.subject_column.name)
+                    cursor.execute(query.format(store_of(table), subject), [sorted(tokens)])
+                    rows_by_table[table.label] += cursor.fetchall()
+            for _, table, content in self._rejected_rows(other_cursor, tokens):
+                rows_by_table[f"quarantine: {table.label}"].append(content)
+            for relation, column in self._model_columns(other_cursor):
+                query = sql.SQL("select * from {} where {} = any(%s)")
+                cursor.execute(query.format(relation, column), [sorted(tokens)])
+                rows_by_table[relation.as_string(cursor).replace('"', "")] += cursor.fetchall()
             cursor.execute("select * from governance.reidentifications where token = any(%s)", [sorted(tokens)])
-            held["governance.reidentifications"] += cursor.fetchall()
-        return {where: rows for where, rows in held.items() if rows}
+            rows_by_table["governance.reidentifications"] += cursor.fetchall()
+        return {table: rows for table, rows in rows_by_table.items() if rows}
 
     def erase(self, tokens: set[str], case_reference: str, by: str) -> dict[str, int]:
-        """Destroys the person's identity records with their keys and deletes their raw rows; {raw table: rows}.
+        """Deletes the person's identity records with their keys, and raw rows; returns {raw table: rows}.
 
-        What rests on the raw tables has to be built again. Raises VaultError where a legal hold forbids it.
+        The caller rebuilds the downstream models. Raises VaultError where the person is under a legal hold.
         """
-        with _alone(self.connection) as cursor:
+        with exclusive_lock(self.connection) as cursor:
             cursor.execute(
                 "select count(*) from governance.legal_holds where released_at is null and subject = any(%s)",
                 [sorted(tokens)],
             )
             if value_of(cursor):
-                raise VaultError("a legal hold forbids it: `warehouse subject release` ends one")
+                raise VaultError("The person is under a legal hold. Release it with `warehouse subject release`.")
             cursor.execute(
                 "insert into governance.erasures (erased_by, case_reference, tokens) values (%s, %s, %s)",
                 [by, case_reference, sorted(tokens)],
@@ -136,28 +138,28 @@ class Register:
             return self._erase(cursor, tokens)
 
     def erase_again(self) -> dict[str, int]:
-        """Erases once more whoever was erased and came back, from a restore or from a source; {raw table: rows}."""
-        with _alone(self.connection) as cursor:
+        """Erases again erased people who came back from a restore or a source; returns {raw table: rows}."""
+        with exclusive_lock(self.connection) as cursor:
             cursor.execute("select distinct unnest(tokens) from governance.erasures")
             tokens = {row[0] for row in cursor.fetchall()}
             cursor.execute("select distinct subject from governance.legal_holds where released_at is null")
             return self._erase(cursor, tokens - {row[0] for row in cursor.fetchall()}) if tokens else {}
 
     def _erase(self, cursor: pg.cursor, tokens: set[str]) -> dict[str, int]:
-        rejects = [row_id for row_id, _, _ in self._rejects(cursor, tokens)]
-        cursor.execute("delete from quarantine.rows where row_id = any(%s)", [rejects])
+        rejected = [row_id for row_id, _, _ in self._rejected_rows(cursor, tokens)]
+        cursor.execute("delete from quarantine.rows where row_id = any(%s)", [rejected])
         counts = {}
         for table in self.tables:
             mine = sql.SQL("{} = any(%s)").format(sql.Identifier(table.subject_column.name))
             if rows := self._dispose(cursor, table, "erasure", mine, [sorted(tokens)]):
                 counts[table.label] = rows
         destroy_identities(cursor, sql.SQL("subject = any(%s)"), [sorted(tokens)])
-        for relation, column in MATCHED:
+        for relation, column in SUBJECT_COLUMNS:
             cursor.execute(f"delete from {relation} where {column} = any(%s)", [sorted(tokens)])
         return counts
 
     def hold(self, tokens: set[str], reason: str, by: str) -> None:
-        """From now on nothing of the person is deleted."""
+        """Places a legal hold: no row of the person is deleted until its release."""
         with self.connection, self.connection.cursor() as cursor:
             cursor.execute(
                 "insert into governance.legal_holds (subject, reason, placed_by) select unnest(%s), %s, %s",
@@ -165,7 +167,7 @@ class Register:
             )
 
     def release(self, tokens: set[str]) -> int:
-        """Ends the person's holds; how many."""
+        """Releases the person's legal holds; returns their number."""
         with self.connection, self.connection.cursor() as cursor:
             cursor.execute(
                 "update governance.legal_holds set released_at = now() where released_at is null and subject = any(%s)",
@@ -173,46 +175,49 @@ class Register:
             )
             return cursor.rowcount
 
-    def retain(self) -> dict[str, tuple[int, int]]:
-        """Deletes what is older than its retention; {raw table: (rows deleted, rows that a legal hold keeps)}.
+    def dispose_of_expired(self) -> dict[str, tuple[int, int]]:
+        """Deletes rows past their retention period; returns {raw table: (rows deleted, rows under a legal hold)}.
 
-        Identity records of which no row is left are destroyed.
+        Also deletes identity records without a raw row.
         """
         counts = {}
-        with _alone(self.connection) as cursor:
+        with exclusive_lock(self.connection) as cursor:
             for table in (table for system in self.systems for table in system.tables):
                 if not table.retained_from or not has_landed(cursor, table):
                     continue
                 due = sql.SQL("{}::timestamptz < now() - %s::interval").format(sql.Identifier(table.retained_from))
-                held: sql.Composable = sql.SQL("false")
+                on_hold: sql.Composable = sql.SQL("false")
                 if table.subject:
-                    held = sql.SQL(
+                    on_hold = sql.SQL(
                         "coalesce({} in (select subject from governance.legal_holds where released_at is null), false)"
                     ).format(sql.Identifier(table.subject_column.name))
                 period = [table.retention or table.system.retention]
-                count = sql.SQL("select count(*) from {} where {} and {}").format(store_of(table), due, held)
+                count = sql.SQL("select count(*) from {} where {} and {}").format(store_of(table), due, on_hold)
                 cursor.execute(count, period)
                 kept = value_of(cursor)
-                which = sql.SQL("{} and not {}").format(due, held)
+                which = sql.SQL("{} and not {}").format(due, on_hold)
                 if (rows := self._dispose(cursor, table, "retention", which, period, kept)) or kept:
                     counts[table.label] = (rows, kept)
             for table in self.tables:
                 if has_landed(cursor, table):
                     tokens = sql.SQL(", ").join(sql.Identifier("s", column.name) for column in table.identifiers)
-                    nobodys = sql.SQL(
+                    orphaned = sql.SQL(
                         "system = %s and table_name = %s "
                         "and not exists (select from {} as s where array[{}] = i.tokens)"
                     ).format(store_of(table), tokens)
-                    destroy_identities(cursor, nobodys, [table.system.name, table.name])
+                    destroy_identities(cursor, orphaned, [table.system.name, table.name])
         return counts
 
     def vacuum(self) -> None:
-        """Rewrites the files that rows were deleted from: until then the deleted rows lie in them."""
+        """Rewrites the files of tables with deleted rows, which hold the deleted values until then."""
         self.connection.autocommit = True
         with self.connection.cursor() as cursor:
             stores = [store_of(table) for table in self.tables if has_landed(cursor, table)]
             others = [("vault", "identities"), ("vault", "data_keys"), ("quarantine", "rows")]
-            statistics = ("pg_catalog", "pg_statistic")  # common values of a column; last, when they are made anew
+            statistics = (
+                "pg_catalog",
+                "pg_statistic",
+            )  # has common values of columns; last, after the new statistics
             for relation in [*stores, *(sql.Identifier(*name) for name in (*others, statistics))]:
                 cursor.execute(sql.SQL("vacuum (full, analyze) {}").format(relation))
 
@@ -225,7 +230,7 @@ class Register:
         values: Sequence[object],
         kept: int = 0,
     ) -> int:
-        """Deletes rows of a raw table and writes down how many, also for the loads that count what the source has."""
+        """Deletes rows of a raw table; records their number in the disposals, and for the counts of later loads."""
         if not has_landed(cursor, table):
             return 0
         last = last_landings(cursor, table.system).get(table.name, Landing(table.name))
@@ -236,7 +241,7 @@ class Register:
         if rows or kept:
             place = [table.system.name, table.name]
             cursor.execute(
-                "insert into governance.disposals (system, table_name, cause, rows, rows_held) "
+                "insert into governance.disposals (system, table_name, cause, rows, rows_on_hold) "
                 "values (%s, %s, %s, %s, %s)",
                 [*place, cause, rows, kept],
             )
@@ -245,11 +250,11 @@ class Register:
             record_landing(cursor, table.system, last, cause)
         return int(rows)
 
-    def _rejects(self, cursor: pg.cursor, tokens: set[str]) -> Iterator[tuple[int, Table, dict[str, Any]]]:
-        """(row_id, table, content in clear) of the person's rows in quarantine."""
+    def _rejected_rows(self, cursor: pg.cursor, tokens: set[str]) -> Iterator[tuple[int, Table, dict[str, Any]]]:
+        """(row_id, table, content in clear) of the person's quarantined rows."""
         for table in self.tables:
-            for row_id, sealed in sealed_rejects(cursor, [table.label]):
-                content = self.keys.open_content(sealed)
+            for row_id, encrypted in encrypted_rejected_rows(cursor, [table.label]):
+                content = self.keys.open_content(encrypted)
                 texts = ((column, content.get(column.name)) for column in table.identifiers)
                 made = (
                     self.keys.tokens(column, table, pa.chunked_array([[text]], pa.string()))[0].as_py()
@@ -259,15 +264,15 @@ class Register:
                 if tokens & set(made):
                     yield row_id, table, content
 
-    def _copies(self, cursor: pg.cursor) -> list[tuple[sql.Identifier, sql.Identifier]]:
-        """Every text column of every table that dbt has made: a token there is unmistakable."""
+    def _model_columns(self, cursor: pg.cursor) -> list[tuple[sql.Identifier, sql.Identifier]]:
+        """(table, column) of every text column in dbt's tables, where a token is unmistakable."""
         raw = [f"{system.name}{part}" for system in self.systems for part in ("", "_store", "_landing")]
         cursor.execute(
             "select n.nspname, c.relname, a.attname from pg_attribute as a "
             "inner join pg_class as c on a.attrelid = c.oid and c.relkind in ('r', 'p', 'm') and a.attnum > 0 "
             "inner join pg_namespace as n on c.relnamespace = n.oid where a.atttypid = 'text'::regtype "
             "and not a.attisdropped and n.nspname <> all(%s) and n.nspname !~ '^pg_' order by 1, 2, 3",
-            [[*NO_COPY, *raw]],
+            [[*NO_MODELS, *raw]],
         )
         return [
             (sql.Identifier(schema, relation), sql.Identifier(name)) for schema, relation, name in cursor.fetchall()
@@ -275,8 +280,8 @@ class Register:
 
 
 @contextmanager
-def _alone(connection: pg.connection) -> Iterator[pg.cursor]:
-    """A cursor in a transaction, while which no load commits and no build reads."""
+def exclusive_lock(connection: pg.connection) -> Iterator[pg.cursor]:
+    """A cursor in a transaction during which no load commits and no build reads."""
     with connection, connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtext(%s))", [BUILD_LOCK])
         yield cursor

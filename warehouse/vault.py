@@ -1,4 +1,4 @@
-"""The vault: its key, and who a token stands for. Everything here is done by a person, and written down."""
+"""The vault: its key, key rotation and re-identification."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -17,115 +17,113 @@ from ingestion.contracts import System, Table
 from ingestion.pipeline import BUILD_LOCK
 from ingestion.postgres import value_of
 from ingestion.privacy import Keys, Splitter, identity, standardised
-from warehouse.environment import WarehouseError
+from warehouse.errors import VaultError
 
-CHUNK = 5_000  # records that are opened at a time
-MATCHED = [  # where matching holds tokens of people
+CHUNK = 5_000  # records decrypted at a time
+SUBJECT_COLUMNS = [  # tokens of people in the tables of matching
     ("matching.person_records", "subject"),
-    *((f"matching.{table}", column) for table in ("pairs", "decisions") for column in ("one", "other")),
+    *((f"matching.{table}", column) for table in ("pairs", "decisions") for column in ("subject", "other_subject")),
 ]
 
 
-class VaultError(WarehouseError):
-    """What cannot be done with the vault, in words for the person who asked."""
-
-
 def adopt_key(connection: pg.connection) -> bool:
-    """Makes the warehouse's first vault key, or takes the one in the key file; False where the database has one."""
+    """Creates the first vault key, or adopts the key in the key file. Returns False where the database has a key."""
     with connection, connection.cursor() as cursor:
-        cursor.execute("select exists (select from governance.keys)")
+        cursor.execute("select exists (select from governance.vault_keys)")
         if value_of(cursor):
             return False
         if not Keys.file().exists():
             Keys.write({1: Keys.generate(1)})
-        held = Keys.read_all()
-        _use(cursor, held[max(held)])
+        keys = Keys.read_all()
+        _record_key(cursor, keys[max(keys)])
         return True
 
 
 def rotate_key(connection: pg.connection, systems: Iterable[System]) -> dict[str, int]:
-    """Puts a new key in the place of the old: every token and every sealed value, in one transaction.
+    """Replaces the vault key: every token and every encrypted value, in one transaction.
 
-    `connection` is an administrator's. Returns {raw table: its rows}. The old key leaves the key file when the database
-    has the new one. Raises VaultError, and changes nothing, where a raw table has a token that the vault does not know.
+    `connection` is an administrator's. Returns {raw table: its rows}. The old key leaves the key file once the database
+    has the new key. Raises VaultError, and changes nothing, where a raw table has a token that the vault does not know.
     """
     tables = {table.label: table for system in systems for table in system.tables if table.identifiers}
     with connection, connection.cursor() as cursor, TemporaryDirectory() as folder:
-        cursor.execute("select pg_advisory_xact_lock(hashtext(%s))", [BUILD_LOCK])  # no load commits meanwhile
+        cursor.execute("select pg_advisory_xact_lock(hashtext(%s))", [BUILD_LOCK])  # no load commits at the same time
         old = Keys.current(cursor)
         new = Keys.generate(old.version + 1)
         Keys.write(Keys.read_all() | {new.version: new})  # before the database needs it
         cursor.execute("create temporary table rekeyed (old text primary key, new text not null) on commit drop")
         for table in tables.values():
-            _reseal(connection, cursor, table, old, new, Path(folder))
+            _encrypt_again(connection, cursor, table, old, new, Path(folder))
         cursor.execute("analyze rekeyed")
-        counts = {label: _rekey(cursor, table) for label, table in tables.items()}
-        _reseal_quarantine(cursor, tables, old, new)
-        _rekey_ledgers(cursor)
-        _use(cursor, new)
+        counts = {label: _replace_tokens(cursor, table) for label, table in tables.items()}
+        _encrypt_quarantine_again(cursor, tables, old, new)
+        _replace_tokens_of_requests(cursor)
+        _record_key(cursor, new)
     Keys.write({new.version: new})
     return counts
 
 
-def _use(cursor: pg.cursor, keys: Keys) -> None:
+def _record_key(cursor: pg.cursor, keys: Keys) -> None:
     place = [keys.version, keys.fingerprint]
-    cursor.execute("insert into governance.keys (version, fingerprint) values (%s, %s)", place)
+    cursor.execute("insert into governance.vault_keys (version, fingerprint) values (%s, %s)", place)
 
 
 def reidentify(
     connection: pg.connection, token: str, reason: str, case_reference: str
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """(raw table, clear identifiers) of each record with the token, asked with a login that may; raises VaultError."""
+    """(raw table, identifiers in clear) of each record with the token. Raises VaultError for a refusal."""
     with closing(connection), connection, connection.cursor() as cursor:
         try:
             cursor.execute("select * from governance.reidentify(%s, %s, %s)", [token, reason, case_reference])
         except psycopg2.errors.InsufficientPrivilege:
-            raise VaultError("access.yml does not name this login for re-identification") from None
+            raise VaultError("This login is not in `reidentification` of access.yml.") from None
         records = cursor.fetchall()
     if records and records[0][0]:
         raise VaultError(records[0][0])
     if not records:
-        raise VaultError("no record has this token")
+        raise VaultError("No record has this token.")
     version = int(token.partition("_")[0].removeprefix("k"))
-    keys = Keys.read_all()[version]  # the file may have one that no token was made with
-    for _, system, table, salt, sealed in records:
-        yield f"{system}.{table}", identity(keys.open(bytes(salt), bytes(sealed)))
+    keys = Keys.read_all()[version]  # the file may have a later key, which made no token
+    for _, system, table, salt, encrypted in records:
+        yield f"{system}.{table}", identity(keys.open(bytes(salt), bytes(encrypted)))
 
 
-def opened(
+def decrypted_identities(
     connection: pg.connection, table: Table, keys: Keys, where: str = "true", values: Iterable[object] = ()
 ) -> Iterator[pa.Table]:
-    """The clear identifiers (texts) of a raw table's identity records, some thousands at a time."""
+    """Identifiers in clear (texts) of a raw table's identity records, in chunks."""
     names = [column.name for column in table.identifiers]
-    with connection.cursor(f"opened {table.label}") as cursor:
+    with connection.cursor(f"identities of {table.label}") as cursor:
         cursor.itersize = CHUNK
         cursor.execute(
-            "select salt, sealed from vault.identities inner join vault.data_keys using (record) "
+            "select salt, encrypted from vault.identities inner join vault.data_keys using (record_id) "
             f"where system = %s and table_name = %s and {where}",
             [table.system.name, table.name, *values],
         )
         while rows := cursor.fetchmany(CHUNK):
-            clear = [identity(keys.open(bytes(salt), bytes(sealed))) for salt, sealed in rows]
+            clear = [identity(keys.open(bytes(salt), bytes(encrypted))) for salt, encrypted in rows]
             yield pa.table({name: pa.array([row.get(name) for row in clear], pa.string()) for name in names})
 
 
-def _reseal(connection: pg.connection, cursor: pg.cursor, table: Table, old: Keys, new: Keys, folder: Path) -> None:
-    """Seals a table's identity records anew, and puts their tokens, old and new, in `rekeyed`."""
+def _encrypt_again(
+    connection: pg.connection, cursor: pg.cursor, table: Table, old: Keys, new: Keys, folder: Path
+) -> None:
+    """Encrypts a table's identity records with the new key, and adds their old and new tokens to `rekeyed`."""
     splitter = Splitter(table, new, folder)
-    for clear in opened(connection, table, old):
+    for clear in decrypted_identities(connection, table, old):
         after, pairs = splitter(clear), set()
-        spelt, _ = standardised(table, {name: clear[name] for name in clear.column_names})
+        normalised, _ = standardised(table, {name: clear[name] for name in clear.column_names})
         for column in table.identifiers:
-            for spelling, name in column.tokens.items():
-                before = old.tokens_of(column, table, spelt[column.name][spelling]).to_pylist()
+            for form, name in column.tokens.items():
+                before = old.tokens_of(column, table, normalised[column.name][form]).to_pylist()
                 pairs |= set(zip(before, after[name].to_pylist(), strict=True)) - {(None, None)}
         execute_values(cursor, "insert into rekeyed values %s on conflict do nothing", list(pairs), page_size=CHUNK)
     destroy_identities(cursor, sql.SQL("system = %s and table_name = %s"), [table.system.name, table.name])
     keep_identities(cursor, table, splitter.file, f"vault key {new.version}")
 
 
-def _rekey(cursor: pg.cursor, table: Table) -> int:
-    """Puts new tokens in the place of old ones in a raw table."""
+def _replace_tokens(cursor: pg.cursor, table: Table) -> int:
+    """Replaces the tokens in a raw table; returns its rows."""
     if not has_landed(cursor, table):
         return 0
     store = store_of(table)
@@ -136,7 +134,9 @@ def _rekey(cursor: pg.cursor, table: Table) -> int:
         + sql.SQL(" or ").join(sql.SQL(unknown).format(name) for name in names)
     )
     if rows := value_of(cursor):
-        raise VaultError(f"{table.label}: {rows:,} rows have a token that the vault does not know; nothing was changed")
+        raise VaultError(
+            f"{table.label}: {rows:,} rows have a token that the vault does not know. The key is not rotated."
+        )
     changes = sql.SQL(", ").join(
         sql.SQL("{0} = (select new from rekeyed where old = s.{0})").format(name) for name in names
     )
@@ -144,26 +144,26 @@ def _rekey(cursor: pg.cursor, table: Table) -> int:
     return cursor.rowcount
 
 
-def _reseal_quarantine(cursor: pg.cursor, tables: dict[str, Table], old: Keys, new: Keys) -> None:
+def _encrypt_quarantine_again(cursor: pg.cursor, tables: dict[str, Table], old: Keys, new: Keys) -> None:
     cursor.execute(
         "update quarantine.rows as r set key = (select string_agg(coalesce(n.new, p.part), '|' order by p.place) "
         "from unnest(string_to_array(r.key, '|')) with ordinality as p (part, place) "
         "left join rekeyed as n on p.part = n.old) where system || '.' || table_name = any(%s) and key is not null",
         [list(tables)],
     )
-    for row_id, content in sealed_rejects(cursor, tables):
-        resealed = new.seal_content(old.open_content(content))
-        cursor.execute("update quarantine.rows set content = %s where row_id = %s", [Json(resealed), row_id])
+    for row_id, content in encrypted_rejected_rows(cursor, tables):
+        encrypted = new.seal_content(old.open_content(content))
+        cursor.execute("update quarantine.rows set content = %s where row_id = %s", [Json(encrypted), row_id])
 
 
-def _rekey_ledgers(cursor: pg.cursor) -> None:
-    """Puts new tokens into what is written down about people; an erasure keeps the old beside them, for old backups."""
+def _replace_tokens_of_requests(cursor: pg.cursor) -> None:
+    """Replaces tokens in matching, legal holds and audits; an erasure also keeps the old ones, for old backups."""
     cursor.execute("select count(*) from governance.legal_holds where released_at is null and subject like 'r\\_%'")
     if holds := value_of(cursor):
-        raise VaultError(f"{holds} legal holds are on records that lack their person's token; nothing was changed")
-    ledgers = [("governance.legal_holds", "subject"), ("governance.reidentifications", "token"), *MATCHED]
-    for ledger, column in ledgers:
-        cursor.execute(f"update {ledger} as l set {column} = r.new from rekeyed as r where l.{column} = r.old")
+        raise VaultError(f"{holds} legal holds are on records without a token of the person. The key is not rotated.")
+    columns = [("governance.legal_holds", "subject"), ("governance.reidentifications", "token"), *SUBJECT_COLUMNS]
+    for relation, column in columns:
+        cursor.execute(f"update {relation} as l set {column} = r.new from rekeyed as r where l.{column} = r.old")
     cursor.execute(
         "update governance.erasures as e set tokens = e.tokens || r.new from (select o.erasure_id, array_agg(k.new) "
         "as new from governance.erasures as o inner join rekeyed as k on k.old = any(o.tokens) group by 1) as r "
@@ -171,11 +171,11 @@ def _rekey_ledgers(cursor: pg.cursor) -> None:
     )
 
 
-def sealed_rejects(cursor: pg.cursor, tables: Iterable[str]) -> list[tuple[int, dict[str, Any]]]:
-    """(row_id, content) of every sealed row in quarantine of the raw tables."""
+def encrypted_rejected_rows(cursor: pg.cursor, tables: Iterable[str]) -> list[tuple[int, dict[str, Any]]]:
+    """(row_id, content) of every encrypted row in quarantine of the raw tables."""
     cursor.execute(
         "select row_id, content from quarantine.rows where system || '.' || table_name = any(%s) "
-        "and content::jsonb ? '_sealed'",
+        "and content::jsonb ? '_encrypted'",
         [list(tables)],
     )
     return cursor.fetchall()

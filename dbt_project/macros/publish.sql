@@ -1,5 +1,5 @@
 {# Publishing: a folder models/marts/<domain>/ is a publish set, built in <domain>__next and shown to readers at once.
-   The rules are in docs/decisions.md; the functions, which alone may swap schemas, in warehouse/setup.sql. #}
+   The rules are in docs/decisions.md; the functions, which alone may swap schemas, in warehouse/sql/publication.sql. #}
 
 {# {publish set: [unique ids of its models]} of all models, in a list of node dictionaries. #}
 {% macro publish_set_models(nodes) %}
@@ -19,18 +19,40 @@
   {{ return(reached) }}
 {% endmacro %}
 
-{# SQL for on-run-start: marks each set that this run builds as having nothing to undo to, and notes its loads. #}
+{# The columns (model.column) of these nodes whose declassification nobody has approved by name, as a list. #}
+{% macro proposed_declassifications(unique_ids) %}
+  {% set approved = '^approved: [^:,]+, [0-9]{1,2} [A-Z][a-z]+ [0-9]{4}: .' %}
+  {% set found = [] %}
+  {% for unique_id in unique_ids if unique_id in graph.nodes %}
+    {% for column in graph.nodes[unique_id].columns.values() if 'declassified_by' in column.config.meta %}
+      {% if not modules.re.match(approved, column.config.meta.declassified_by | string) %}
+        {% do found.append(graph.nodes[unique_id].name ~ '.' ~ column.name) %}
+      {% endif %}
+    {% endfor %}
+  {% endfor %}
+  {{ return(found | sort) }}
+{% endmacro %}
+
+{# For on-run-start: opens a build of each publish set that this run builds, or says why a build is refused. #}
 {% macro open_publish_sets() %}
   {% if execute and flags.WHICH in ('run', 'build') %}
     {% set chosen = [] %}
     {% for node in graph.nodes.values() if node.unique_id in selected_resources %}{% do chosen.append(node) %}{% endfor %}
+    {% set refusals = [] %}
     {% for publish_set in publish_set_models(chosen) %}
+      {% set reached = with_upstream(publish_set_models(graph.nodes.values())[publish_set]) %}
       {% set schemas = [] %}
-      {% for unique_id in with_upstream(publish_set_models(graph.nodes.values())[publish_set]) if unique_id in graph.sources %}
+      {% for unique_id in reached if unique_id in graph.sources %}
         {% do schemas.append(graph.sources[unique_id].schema) %}
       {% endfor %}
-      select governance.begin_build('{{ publish_set }}', array['{{ schemas | unique | join("', '") }}']::text[]);
+      {% set refusal = run_query(
+          "select governance.begin_build('" ~ publish_set ~ "', array['" ~ schemas | unique | join("', '") ~ "']::text[], '"
+          ~ invocation_id ~ "', string_to_array('" ~ proposed_declassifications(reached) | join(',') ~ "', ','))"
+      ).rows[0][0] %}
+      {% if refusal %}{% do refusals.append(publish_set ~ ' is not built: ' ~ refusal) %}{% endif %}
     {% endfor %}
+    {% do run_query('commit') %}
+    {% if refusals %}{{ exceptions.raise_compiler_error(refusals | join('\n')) }}{% endif %}
   {% endif %}
 {% endmacro %}
 
@@ -77,7 +99,7 @@
       {% if problems %}
         {% do refusals.append(publish_set ~ ' is not published: ' ~ problems | join('; ')) %}
         {% set listed = "array['" ~ problems | map('replace', "'", "''") | join("', '") ~ "']" %}
-        {% do run_query("select governance.record(" ~ set_and_build.replace("', '", "', 'refuse', '", 1) ~ ", " ~ listed ~ ")") %}
+        {% do run_query("select governance.record_outcome(" ~ set_and_build.replace("', '", "', 'refuse', '", 1) ~ ", " ~ listed ~ ")") %}
       {% else %}
         {{ log(publish_set ~ ': published (' ~ models | length ~ ' models, ' ~ tests['pass'] ~ ' tests passed)', info=true) }}
       {% endif %}

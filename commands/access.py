@@ -1,0 +1,31 @@
+"""Commands about access.yml."""
+
+import click
+
+from commands.common import query_as_dbt
+from warehouse import environment
+from warehouse.errors import WarehouseError
+
+
+@click.group()
+def access() -> None:
+    """Compare the database with access.yml, or apply access.yml."""
+
+
+@access.command()
+def check() -> None:
+    """Print each difference between the database and access.yml; exit with status 1 if there is one."""
+    query = "select coalesce(publish_set, '-'), difference from governance.access_differences()"
+    differences = query_as_dbt(query, [])
+    for publish_set, difference in differences:
+        click.echo(f"{publish_set:<12} {difference}")
+    if differences:
+        raise WarehouseError(f"{len(differences)} differences from access.yml. `warehouse access apply` corrects them.")
+    click.echo("The database matches access.yml.")
+
+
+@access.command()
+def apply() -> None:
+    """Apply access.yml: logins, grants and row policies, including those changed by hand."""
+    environment.prepare(apply_access=True)
+    click.echo("access.yml is applied.")

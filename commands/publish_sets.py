@@ -1,0 +1,58 @@
+"""Commands about models and publish sets: preview, build, publish, roll back."""
+
+import os
+
+import click
+
+from commands.common import query_as_dbt
+from warehouse import environment
+from warehouse.errors import WarehouseError
+
+
+@click.command()
+@click.argument("model")
+@click.option("--rows", default=10, show_default=True, type=click.IntRange(0), help="Number of rows to print.")
+@click.option("--key", multiple=True, metavar="COLUMN", help="Column of the key that pairs rows (repeatable).")
+@click.option("--watch", is_flag=True, help="Print the preview again each time a file of the dbt project is saved.")
+def preview(model: str, rows: int, key: tuple[str, ...], watch: bool) -> None:
+    """Compute MODEL from the working tree; print its rows and its differences from the published table."""
+    environment.prepare(start=False)
+    from warehouse.preview import run as run_preview
+
+    run_preview(model, rows, key, watch)
+
+
+@click.command()
+@click.option("--changed", is_flag=True, help="Build only what differs from the publication, and its downstream.")
+def build(changed: bool) -> None:
+    """Build, test and publish every set from the loaded data; exit with status 1 if a set is not published."""
+    environment.prepare(start=False)
+    if "DBT_HOST" not in os.environ:
+        raise WarehouseError(environment.NOT_RUNNING)
+    from orchestration.build import build as build_sets  # reads the environment at import
+
+    if problems := build_sets(changed):
+        raise WarehouseError("\n".join(problems))
+
+
+@click.command()
+@click.argument("publish_set")
+@click.option(
+    "--approve", multiple=True, metavar="TABLE[.COLUMN]", help="Table or column that may be dropped or re-typed."
+)
+def publish(publish_set: str, approve: tuple[str, ...]) -> None:
+    """Publish a tested build of PUBLISH_SET that waits for the approval of column changes."""
+    changes = query_as_dbt("select * from governance.publish(%s, null, %s)", [publish_set, list(approve)])
+    if changes:
+        raise WarehouseError(
+            f"{publish_set} is not published. Approve each change by name: {' '.join(change for (change,) in changes)}"
+        )
+    click.echo(f"{publish_set}: published")
+
+
+@click.command()
+@click.argument("publish_set")
+def undo(publish_set: str) -> None:
+    """Roll back PUBLISH_SET to its previous publication; possible until the next build of the set starts."""
+    query_as_dbt("select governance.roll_back(%s)", [publish_set])
+    click.echo(f"{publish_set}: rolled back to the previous publication")

@@ -1,0 +1,9 @@
+"""Errors whose message is for the person who ran a command."""
+
+
+class WarehouseError(Exception):
+    """A command cannot do its work; the message says why and what to do."""
+
+
+class VaultError(WarehouseError):
+    """An operation on the vault is refused."""

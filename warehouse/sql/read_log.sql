@@ -1,0 +1,27 @@
+-- Log settings of readers' logins, where the administrator may set them: pgaudit logs the tables that are read; without
+-- pgaudit the server logs the statements. Bound values and the statements of other logins are not logged. See
+-- docs/operations.md.
+do $$
+declare
+    has_pgaudit constant boolean := exists (select from pg_settings where name = 'pgaudit.log');
+    found record;
+begin
+    for found in
+        select distinct r.login, s.name, s.value
+        from governance.readers as r
+        cross join (
+            values
+            ('log_statement', case when has_pgaudit then 'none' else 'all' end),
+            ('log_parameter_max_length', '0'),
+            ('log_min_messages', 'error'), -- a refused statement reads nothing
+            ('log_min_error_statement', 'panic'),
+            ('pgaudit.log', 'read'),
+            ('pgaudit.log_relation', 'on'),
+            ('pgaudit.log_catalog', 'off'),
+            ('pgaudit.log_statement', 'off')
+        ) as s (name, value)
+        where (has_pgaudit or s.name not like 'pgaudit.%') and has_parameter_privilege(s.name, 'set')
+    loop
+        execute format('alter role %I set %s = %L', found.login, found.name, found.value);
+    end loop;
+end $$;
