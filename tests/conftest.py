@@ -39,7 +39,7 @@ from tests.support import (
 
 TIERS = ("unit", "database", "whole_run", "county")  # in the order in which they begin
 COUNTY = {"built", "warehouse", "county"}  # fixtures that need the built demo county
-SERVER = {"trial", "published", "loads", "mariadb", "folder", "any_folder", "served"}  # a server, and no county
+SERVER = {"trial", "old", "published", "loads", "mariadb", "folder", "any_folder", "served"}  # a server, and no county
 SHARED = {"published", "loads", "mariadb", "served", "other", "compiled", "recipes", "definitions", "project"}  # dear
 FOLDER = "TEST_FOLDER"  # names the folder of one run of pytest, which its workers share
 
