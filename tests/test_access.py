@@ -114,7 +114,7 @@ def test_no_reader_may_make_publish_or_change_anything(warehouse: Warehouse, log
 
 
 def test_what_was_changed_by_hand_is_found_and_mended(county: Warehouse) -> None:
-    assert "as access.yml says" in county("access", "check")
+    assert "matches access.yml" in county("access", "check")
     county.sql("create role visitor login password 'x' in role read_finance")
     county.sql("grant select on highways.fct_defects to public; grant usage on schema raw_confirm to pbi_finance")
     county.sql("grant insert on finance.dim_suppliers to pbi_finance; grant temporary on database warehouse to public")
@@ -122,17 +122,17 @@ def test_what_was_changed_by_hand_is_found_and_mended(county: Warehouse) -> None
     county.sql("alter table highways.fct_defects disable row level security")
     found = county("access", "check", expect=1)
     for words in (
-        "visitor may log in to this database, and is not named",
-        "visitor has select on finance.dim_suppliers",
-        "pbi_finance has insert on finance.dim_suppliers",
-        "pbi_finance may temporary in this database",
-        "pbi_finance may look into schema raw_confirm",
+        "visitor can log in to this database and is not in access.yml",
+        "visitor has SELECT on finance.dim_suppliers",
+        "pbi_finance has INSERT on finance.dim_suppliers",
+        "pbi_finance has TEMPORARY on this database",
+        "pbi_finance has USAGE on schema raw_confirm",
         f"row policy of {REDDITCH} on highways.fct_enquiries is missing",
         f"row policy of {REDDITCH} on highways.fct_defects",
     ):
         assert words in found
     county("access", "apply")
-    assert "as access.yml says" in county("access", "check")
+    assert "matches access.yml" in county("access", "check")
 
 
 def test_a_line_that_goes_revokes_what_it_gave(county: Warehouse, tmp_path: Path) -> None:
@@ -156,10 +156,10 @@ def test_a_line_that_goes_revokes_what_it_gave(county: Warehouse, tmp_path: Path
     ("old", "new", "words"),
     [
         ("  owner: Head of Finance\n", "", "access.yml:{finance}: finance.owner: Field required"),
-        ("[pbi_finance]", "[svc_dbt]", "names that begin so are the warehouse's own: svc_dbt"),
+        ("[pbi_finance]", "[svc_dbt]", "svc_dbt begins with a reserved prefix"),
         ("[pbi_finance]", "['x; drop role y']", "access.yml:{readers}: finance.readers: String should match"),
         ("column: district_code", "colum: district_code", "colum: Extra inputs are not permitted"),
-        ("highways:", "roads:", "nobody is named, nor an owner, for the publish set highways"),
+        ("highways:", "roads:", "add owner, purpose and readers of the publish set highways"),
     ],
 )
 def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path, old: str, new: str, words: str) -> None:

@@ -11,7 +11,7 @@ from benchmarks.preview import copy_project
 from tests.support import Warehouse
 from warehouse import published
 
-NOTHING = "nothing differs from what is published"
+NOTHING = "The project does not differ from the publications."
 BRANCHES = "dbt_project/models/marts/libraries/libraries__dim_branches.sql"
 ORGANISATIONS = "dbt_project/models/conformed/dim_organisations.sql"
 
@@ -64,7 +64,7 @@ def test_a_set_that_failed_still_counts_as_changed_when_another_was_published(pr
 def test_what_was_published_by_another_way_is_built_whole_with_all_upstream(project: Warehouse) -> None:
     project.build("libraries", upstream=False)
     printed = project("build", "--changed")
-    assert "libraries: what is published was not built from a known state of the project: all is built" in printed
+    assert "libraries: no manifest of the publication is kept: the whole set is built" in printed
     assert "table model conformed." in printed
     assert "finance:" not in printed
     project("undo", "libraries")
@@ -94,3 +94,17 @@ def test_a_set_that_a_model_was_removed_from_is_published_without_its_table(proj
     printed = project("build", "--changed", expect=1)
     assert "rpt_libraries_by_month" in printed.split("libraries: differs by ")[1].splitlines()[0]
     assert "--approve rpt_libraries_by_month" in printed
+
+
+def test_proposed_declassifications_are_refused_until_somebody_accepts_them(project: Warehouse) -> None:
+    before = len(publications(project))
+    project.sql("delete from governance.accepted_proposals")
+    for printed in (project("build", expect=1), project.build("libraries", upstream=False, expect=2)):
+        assert "nobody has approved the declassification of int_loan_events_conformed." in printed
+        assert "int_members_conformed.person_key" in printed
+    refused = {name for name, action in publications(project)[before:] if action == "refuse"}
+    assert "libraries" in refused
+    assert "finance" not in refused, "no identifier reaches this set"
+    project.sql("insert into governance.accepted_proposals values ('A. Officer', '2026-12-01')")
+    project.build("libraries", upstream=False)
+    assert publications(project)[-1] == ("libraries", "publish")

@@ -180,7 +180,7 @@ def test_a_value_is_computed_from_every_column_of_its_expression(sql: str, sourc
         ("selec 1 fro a", "Invalid expression"),
         ("select 1 as x; select 2 as x", "not one select"),
         ("delete from w.raw.a", "not one select"),
-        (None, "compiled by `dbt compile`"),
+        (None, "`dbt compile` compiled"),
         ("select colour from w.raw.a", "'colour' could not be resolved"),
         ("select a.colour from w.raw.a as a", "colour"),
         ("select fee from w.raw.a cross join w.raw.b", "'fee' could not be resolved"),

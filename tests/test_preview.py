@@ -168,7 +168,7 @@ def test_rows_of_a_model_without_a_key_are_compared_whole(project: Project) -> N
     with edited(project, **{OVER_500: changed.replace("select * from final", "select distinct * from final")}):
         printed = project("finance__rpt_spend_over_500")
     assert counts(printed) == (0, repeated)
-    assert "no test says what the key is: whole rows are compared" in printed
+    assert "the model has no uniqueness test: whole rows are compared" in printed
 
 
 def test_a_key_that_repeats_is_said_and_rows_are_compared_whole(project: Project) -> None:
@@ -176,7 +176,7 @@ def test_a_key_that_repeats_is_said_and_rows_are_compared_whole(project: Project
     with edited(project, **{f"{SITES}.sql": text + "\nunion all (select * from renamed order by usrn_raw limit 3)\n"}):
         printed = project("stg_confirm__sites")
         by_another = project("stg_confirm__sites", key=("street_name", "town_name"))
-    assert "the key (usrn_raw) does not hold in the preview (3 values repeat): whole rows are compared" in printed
+    assert "the key (usrn_raw) is not unique in the preview (3 values repeat): whole rows are compared" in printed
     assert counts(printed) == (3, 0)
     assert "the key (street_name, town_name) does not hold" in by_another
 
@@ -187,9 +187,9 @@ def test_a_contract_that_the_sql_breaks_is_said_beside_the_rows(project: Project
     )
     with edited(project, **{f"{PAYMENTS}.sql": changed}):
         printed = project("finance__fct_supplier_payments")
-    refusal = "a build will refuse the model: "
-    assert refusal + "payee_reference: the contract says text, the SQL gives another type" in printed
-    assert refusal + "the SQL has extra, the contract has not" in printed
+    refusal = "a build of this model will fail: "
+    assert refusal + "payee_reference is text in the contract and has another type in the SQL" in printed
+    assert refusal + "extra is in the SQL and not in the contract" in printed
 
 
 def test_a_preview_leaves_nothing_in_the_database(project: Project) -> None:
@@ -221,12 +221,12 @@ def test_a_preview_gives_way_to_who_waits_for_a_table(project: Project) -> None:
             other.rollback()
         assert running.wait(timeout=30) == 1
     assert waited < 10
-    assert "so the preview was stopped" in running.stderr.read()
+    assert "The preview stopped, because" in running.stderr.read()
 
 
 def test_an_unknown_model_is_answered_with_close_names(project: Project) -> None:
     printed = project.process("preview", "dim_postcods", expect=1)
-    assert printed.startswith("Error: no model dim_postcods; did you mean dim_postcodes")
+    assert printed.startswith("Error: There is no model dim_postcods. Did you mean dim_postcodes")
 
 
 def test_a_model_that_does_not_compile_is_named_by_its_file(project: Project) -> None:

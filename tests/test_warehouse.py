@@ -169,11 +169,11 @@ def test_undo_shows_the_set_before_until_the_next_build(county: Warehouse) -> No
     assert county.sql(total) == before
     assert county.sql("select has_schema_privilege('read_finance', 'finance', 'usage')") == [(True,)]
     county.dbt("build", "--select", "finance__dim_dates", expect=2)
-    assert "cannot be undone" in county("undo", "finance", expect=1)
+    assert "cannot be rolled back" in county("undo", "finance", expect=1)
     county.sql(NO_EXTRA_LINE)
     county.build("finance")
     assert county.sql(total) == before
-    assert "publish set nonsense cannot be undone" in county("undo", "nonsense", expect=1)
+    assert "Publish set nonsense cannot be rolled back" in county("undo", "nonsense", expect=1)
 
 
 def test_readers_see_no_error_mixture_or_forbidden_row_through_three_publications(county: Warehouse) -> None:
@@ -234,11 +234,11 @@ def test_a_wrong_password_or_a_port_in_use_is_one_clear_message(warehouse: Wareh
     wrong = re.sub(r":[^:@]+@", ":wrong@", warehouse.url)
     printed = warehouse("run", expect=1, WAREHOUSE_URL=wrong)
     assert len(printed.strip().splitlines()) == 1
-    assert "cannot connect to postgresql://postgres:***@" in printed
+    assert "Cannot connect to postgresql://postgres:***@" in printed
     assert "password authentication failed" in printed
     port = warehouse.status["servers"]["warehouse"]["port"]
     for command in ("dev", "docs"):
-        assert f"port {port} is in use" in warehouse(command, "--port", str(port), expect=1)
+        assert f"Port {port} is in use" in warehouse(command, "--port", str(port), expect=1)
 
 
 def test_services_may_do_their_work_and_no_more(county: Warehouse) -> None:
