@@ -9,12 +9,12 @@ from warehouse.errors import WarehouseError
 
 @click.group()
 def access() -> None:
-    """Compare the database with access.yml, or apply access.yml."""
+    """Check or apply access.yml."""
 
 
 @access.command()
 def check() -> None:
-    """Print each difference between the database and access.yml; exit with status 1 if there is one."""
+    """Compare the database with access.yml. The exit status is 1 if there is a difference."""
     query = "select coalesce(publish_set, '-'), difference from governance.access_differences()"
     differences = query_as_dbt(query, [])
     for publish_set, difference in differences:
@@ -26,6 +26,6 @@ def check() -> None:
 
 @access.command()
 def apply() -> None:
-    """Apply access.yml: logins, grants and row policies, including those changed by hand."""
+    """Apply access.yml to the database. Also corrects grants and row policies that were changed by hand."""
     environment.prepare(apply_access=True)
     click.echo("access.yml is applied.")

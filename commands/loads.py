@@ -13,7 +13,10 @@ from warehouse import environment
 @click.argument("table", metavar="RAW_SYSTEM.TABLE")
 @REASON
 def accept(table: str, reason: str) -> None:
-    """Override the load checks for the next load of a raw table that is empty, has shrunk or has many rejected rows."""
+    """Override the load checks of a raw table, once.
+
+    The next load of the table commits even if the extract is empty, has shrunk or has many rejected rows.
+    """
     system, found = declared_table(table)
     query_as_dbt(
         "insert into governance.overrides (system, table_name, reason, granted_by) values (%s, %s, %s, %s) "
@@ -26,7 +29,7 @@ def accept(table: str, reason: str) -> None:
 @click.command()
 @click.argument("table", metavar="RAW_SYSTEM.TABLE")
 def redrive(table: str) -> None:
-    """Retry the quarantined rows of a raw table, after a correction of its contract."""
+    """Retry the quarantined rows of a raw table. Correct its contract first."""
     from ingestion.pipeline import load_system
     from orchestration.loads import report_load
 
@@ -48,7 +51,7 @@ def source() -> None:
 @click.option("--table", "tables", multiple=True, metavar="NAME", help="Table or view to declare (repeatable).")
 @click.option("--schema", help="Schema of the database that has the tables.")
 def add(system: str, location: str | None, tables: tuple[str, ...], schema: str | None) -> None:
-    """Write a first contract and the staging models of SYSTEM.
+    """Write a first contract and staging models of SYSTEM.
 
     LOCATION is a SQLAlchemy URL, a folder or a file. Without LOCATION the command reads <SYSTEM>_URL or
     <SYSTEM>_LANDING (.env), which keeps passwords out of the shell's history.

@@ -37,9 +37,9 @@ def main() -> None:
 @main.command()
 @DEMO
 def run(demo: bool) -> None:
-    """Load every system, then build, test and publish every set and write every feed.
+    """Load every system, publish every set, write every feed.
 
-    The exit status is 1 if a part failed.
+    Matching, tests and builds run in between. The exit status is 1 if a part failed.
     """
     from rich.console import Console
 
@@ -74,14 +74,14 @@ def stop() -> None:
 
 @main.group()
 def demo() -> None:
-    """Manage the demo county, whose systems stand in for the council's."""
+    """Manage the demo county."""
 
 
 @demo.command()
 @DEMO
 @click.option("--days", type=click.IntRange(1), default=1, show_default=True, help="Number of days.")
 def advance(demo: bool, days: int) -> None:
-    """Advance the demo county by days; the next run loads what changed."""
+    """Advance the demo county by days. The next run loads the changes."""
     from demo import systems
 
     environment.prepare(demo=demo)
@@ -96,7 +96,7 @@ def advance(demo: bool, days: int) -> None:
 @DEMO
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec(demo: bool, command: tuple[str, ...]) -> None:
-    """Run a command (dbt, dagster, psql …) in the warehouse's environment."""
+    """Run a command in the warehouse's environment. For example dbt, dagster or psql."""
     environment.prepare(demo=demo)
     exec_command(*command)
 
@@ -105,7 +105,7 @@ def exec(demo: bool, command: tuple[str, ...]) -> None:
 @DEMO
 @click.option("--port", default=3000, show_default=True, help="Port of the web page.")
 def dev(demo: bool, port: int) -> None:
-    """Run Dagster's web page and daemon: schedules, polling and automatic rebuilds."""
+    """Run Dagster's web page and daemon. The daemon runs schedules, polling and automatic rebuilds."""
     ensure_port_free(port)
     environment.prepare(demo=demo)
     import orchestration.definitions  # noqa: F401  parses the dbt project once, before several processes need it
@@ -118,7 +118,7 @@ def dev(demo: bool, port: int) -> None:
 @DEMO
 @click.option("--port", default=8080, show_default=True, help="Port of the web page.")
 def docs(demo: bool, port: int) -> None:
-    """Generate and serve dbt's documentation of the published schemas."""
+    """Generate and serve dbt's documentation."""
     ensure_port_free(port)
     environment.prepare(demo=demo)
     dbt = str(Path(sys.executable).with_name("dbt"))

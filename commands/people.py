@@ -23,7 +23,7 @@ CASE = click.option("--case", required=True, help="Case reference, which is reco
 
 @click.group()
 def keys() -> None:
-    """Manage the vault key, which makes tokens and encrypts identities."""
+    """Manage the vault key. The key makes tokens and encrypts identities."""
 
 
 @keys.command()
@@ -40,7 +40,7 @@ def new() -> None:
 
 @keys.command()
 def rotate() -> None:
-    """Rotate the vault key: replace every token, encrypt every identity again and rebuild the marts."""
+    """Rotate the vault key. Replaces every token, encrypts every identity again and rebuilds the marts."""
     from warehouse import vault
 
     with administrator() as connection:
@@ -66,12 +66,12 @@ def reidentify(token: str, login: str, reason: str, case: str) -> None:
 
 @click.group()
 def match() -> None:
-    """Manage person matching: steward decisions and the matching model."""
+    """Manage person matching and steward decisions."""
 
 
 @match.command()
 def pairs() -> None:
-    """Print the pairs of records (by token) that wait for a steward decision, the most probable first."""
+    """Print the pairs that wait for a steward decision. The most probable pair of records (by token) is first."""
     with administrator() as connection, connection, connection.cursor() as cursor:
         cursor.execute(
             "select subject, other_subject, match_probability from matching.pairs "
@@ -90,7 +90,7 @@ RECORD, OTHER_RECORD = click.argument("token"), click.argument("other_token")
 @click.option("--same/--different", "is_same", required=True, help="Whether both records are of one person.")
 @REASON
 def decide(token: str, other_token: str, is_same: bool, reason: str) -> None:
-    """Decide whether two records (by token) are of one person, from the next matching run on."""
+    """Decide whether two records are of one person. The records are given by token."""
     from warehouse import matching
 
     with administrator() as connection:
@@ -102,7 +102,7 @@ def decide(token: str, other_token: str, is_same: bool, reason: str) -> None:
 @RECORD
 @OTHER_RECORD
 def withdraw(token: str, other_token: str) -> None:
-    """Withdraw the decision on two records (by token)."""
+    """Withdraw the decision on two records. The records are given by token."""
     from warehouse import matching
 
     with administrator() as connection:
@@ -111,7 +111,7 @@ def withdraw(token: str, other_token: str) -> None:
 
 @match.command()
 def train() -> None:
-    """Train the matching model on the vault and write warehouse/person_model.json."""
+    """Train the matching model on the vault. Writes warehouse/person_model.json."""
     from warehouse import matching
 
     with administrator() as connection:
@@ -121,14 +121,14 @@ def train() -> None:
 
 @click.group()
 def subject() -> None:
-    """Handle data subject requests (find, export, erase) and legal holds."""
+    """Handle data subject requests and legal holds."""
 
 
 @subject.command()
 @click.argument("kinds", nargs=-1, required=True, type=click.Choice(get_args(Identifier)))
 @click.option("--matched", is_flag=True, help="Include records that matching assigns to the same person; review them.")
 def find(kinds: tuple[str, ...], matched: bool) -> None:
-    """Ask for identifiers of these KINDS, and print the tokens of the people who have all of them."""
+    """Find a person by identifiers of KINDS. Prints the tokens of the people who have all of them."""
     given = {kind: click.prompt(kind, err=True, hide_input=sys.stdin.isatty()) for kind in kinds}
     with _requests() as requests:
         for token in sorted(requests.find(given, matched)):
@@ -138,7 +138,7 @@ def find(kinds: tuple[str, ...], matched: bool) -> None:
 @subject.command()
 @TOKENS
 def export(tokens: tuple[str, ...]) -> None:
-    """Export all data of the person with these TOKENS as JSON, with identifiers in clear."""
+    """Export all data of a person as JSON. The export has identifiers in clear."""
     with _requests() as requests:
         click.echo(json.dumps(requests.export(set(tokens)), indent=2, default=str, ensure_ascii=False))
 
@@ -147,7 +147,7 @@ def export(tokens: tuple[str, ...]) -> None:
 @TOKENS
 @CASE
 def erase(tokens: tuple[str, ...], case: str) -> None:
-    """Erase the person with these TOKENS: delete identities, keys and rows, then rebuild the marts."""
+    """Erase a person from the warehouse. Deletes identities, their keys and rows, then rebuilds the marts."""
     with _requests() as requests:
         counts = requests.erase(set(tokens), case, getpass.getuser())
         for table, count in counts.items():
@@ -164,7 +164,7 @@ def erase(tokens: tuple[str, ...], case: str) -> None:
 @TOKENS
 @REASON
 def hold(tokens: tuple[str, ...], reason: str) -> None:
-    """Place a legal hold on the person with these TOKENS, whose rows are then not deleted."""
+    """Place a legal hold on a person. The person's rows are not deleted until the release."""
     with _requests() as requests:
         requests.hold(set(tokens), reason, getpass.getuser())
     click.echo("The legal hold is placed.")
@@ -173,7 +173,7 @@ def hold(tokens: tuple[str, ...], reason: str) -> None:
 @subject.command()
 @TOKENS
 def release(tokens: tuple[str, ...]) -> None:
-    """Release the legal holds on the person with these TOKENS."""
+    """Release the legal holds on a person."""
     with _requests() as requests:
         click.echo(f"{requests.release(set(tokens))} legal holds released")
 

@@ -15,7 +15,7 @@ from warehouse.errors import WarehouseError
 @click.option("--key", multiple=True, metavar="COLUMN", help="Column of the key that pairs rows (repeatable).")
 @click.option("--watch", is_flag=True, help="Print the preview again each time a file of the dbt project is saved.")
 def preview(model: str, rows: int, key: tuple[str, ...], watch: bool) -> None:
-    """Compute MODEL from the working tree; print its rows and its differences from the published table."""
+    """Preview MODEL of the working tree. Prints its rows and its differences from the published table."""
     environment.prepare(start=False)
     from warehouse.preview import run as run_preview
 
@@ -25,7 +25,10 @@ def preview(model: str, rows: int, key: tuple[str, ...], watch: bool) -> None:
 @click.command()
 @click.option("--changed", is_flag=True, help="Build only what differs from the publication, and its downstream.")
 def build(changed: bool) -> None:
-    """Build, test and publish every set from the loaded data; exit with status 1 if a set is not published."""
+    """Build, test and publish every set from the loaded data.
+
+    The exit status is 1 if a set is not published.
+    """
     environment.prepare(start=False)
     if "DBT_HOST" not in os.environ:
         raise WarehouseError(environment.NOT_RUNNING)
@@ -41,7 +44,7 @@ def build(changed: bool) -> None:
     "--approve", multiple=True, metavar="TABLE[.COLUMN]", help="Table or column that may be dropped or re-typed."
 )
 def publish(publish_set: str, approve: tuple[str, ...]) -> None:
-    """Publish a tested build of PUBLISH_SET that waits for the approval of column changes."""
+    """Approve column changes and publish PUBLISH_SET. Its tested build waits for the approval."""
     changes = query_as_dbt("select * from governance.publish(%s, null, %s)", [publish_set, list(approve)])
     if changes:
         raise WarehouseError(
@@ -53,6 +56,6 @@ def publish(publish_set: str, approve: tuple[str, ...]) -> None:
 @click.command()
 @click.argument("publish_set")
 def undo(publish_set: str) -> None:
-    """Roll back PUBLISH_SET to its previous publication; possible until the next build of the set starts."""
+    """Roll back PUBLISH_SET to its previous publication. Possible until the next build of the set starts."""
     query_as_dbt("select governance.roll_back(%s)", [publish_set])
     click.echo(f"{publish_set}: rolled back to the previous publication")

@@ -22,11 +22,13 @@ import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import psycopg2
-from filelock import FileLock
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 State = dict[str, Any]  # what postgres.json has
 PATIENCE = 60  # seconds: for the lock, for a start (recovery, sessions that outlive a killed server) and for a stop
@@ -48,6 +50,12 @@ SETTINGS = f"""
 PASSING = ("still starting", "shared memory block", "lock file", "could not bind")
 
 
+def _lock(folder: Path) -> "BaseFileLock":
+    from filelock import FileLock  # `warehouse url` starts without the package
+
+    return FileLock(folder / "postgres.lock", timeout=2 * PATIENCE)
+
+
 def start(folder: Path) -> str:
     """Start the server of `folder`, making it first if need be, and return its superuser's URL, database `warehouse`.
 
@@ -57,7 +65,7 @@ def start(folder: Path) -> str:
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
-    with FileLock(folder / "postgres.lock", timeout=2 * PATIENCE):
+    with _lock(folder):
         state = _state(folder)
         if not state or not _data(folder, state).parent.exists():  # or the home is gone with an old container
             state = _new_state(folder)
@@ -79,7 +87,7 @@ def stop(folder: Path) -> None:
     """Stop the server of `folder`, if it runs; open sessions are ended. Raises RuntimeError if it does not stop."""
     if status(folder):
         folder = folder.resolve()
-        with FileLock(folder / "postgres.lock", timeout=2 * PATIENCE):
+        with _lock(folder):
             data = _data(folder, _state(folder))
             if _running(data):
                 ended = _run(_binaries(data.parent) / "pg_ctl", "stop", "-D", data, "-m", "fast", "-t", PATIENCE)

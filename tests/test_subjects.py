@@ -198,7 +198,9 @@ def test_whom_a_token_stands_for_is_told_with_a_reason_and_written_down(county: 
     many = ("reidentify", *shared, "--case", "IG-7", "--as", "ig_caseworker", "--reason", "a child at risk")
     assert "Several people share this token" in county(*many, expect=1), "one question is about one person"
     county.sql("update governance.reidentifiers set per_day = 1")
-    assert "The daily limit is reached: 1 re-identifications" in county(*as_caseworker, "--reason", "a child at risk", expect=1)
+    assert "The daily limit is reached: 1 re-identifications" in county(
+        *as_caseworker, "--reason", "a child at risk", expect=1
+    )
     log = "select requested_by, token, case_reference, refusal is null from governance.reidentifications"
     assert county.sql(f"{log} order by requested_at") == [
         ("ig_caseworker", asked_for, "IG-7", answered)
