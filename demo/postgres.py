@@ -35,7 +35,7 @@ PATIENCE = 60  # seconds: for the lock, for a start (recovery, sessions that out
 
 # Given at each start, so that they follow the machine and this file. The server's log is a source of the warehouse: a
 # CSV file a day, in UTC. The last line keeps rows' values out of it: in CSV an error has its detail, however terse it
-# is to be, so none is logged but those of readers, with what they ask (warehouse/sql/read_log.sql). Every password here is
+# is to be, so none is logged but those of readers, with what they ask (warehouse/sql/read_log.sql). Every password is
 # random, so one hash of it is as safe as thousands; dbt connects once per model and test, and waits for each hash.
 SETTINGS = f"""
     listen_addresses=127.0.0.1 unix_socket_directories= max_connections=100 timezone=UTC jit=off scram_iterations=1
