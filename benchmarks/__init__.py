@@ -1,1 +1,1 @@
-"""What is measured, against what, and how to run it; results lie in benchmarks/results/."""
+"""Benchmarks and fault trials; benchmarks/README.md says what each measures."""

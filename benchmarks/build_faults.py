@@ -1,4 +1,4 @@
-"""Builds of the demo county that are cut off, while readers read."""
+"""Fault trials of builds of the demo county, while readers read."""
 
 import csv
 import io
@@ -12,21 +12,21 @@ from random import Random
 
 import psycopg2
 
-from benchmarks.trials import PATIENCE, Child, Outcome, connected, draw, hit_server, last_line, say
+from benchmarks.trials import TIMEOUT, Child, Outcome, cursor_on, draw, last_line, print_mark, stop_server
 from demo import postgres
 from ingestion.contracts import read_contracts
 from ingestion.pipeline import load_system
 
 STATES = ("A", "B")
-WATCHED = {  # {publish set: one statement over two of its marts, whose answer tells the state of each}
+QUERIES = {  # {publish set: one statement over two of its marts whose result shows the state of each}
     "finance": "select (select sum(net_amount_gbp) from finance.fct_supplier_payments) + "
     "(select sum(net_amount_gbp) from finance.fct_card_payments), "
     '(select sum("Paid by invoice net GBP" + "Paid by card net GBP") from finance.rpt_monthly_spend_by_supplier)',
     "highways": "select (select min(job_reference) from highways.fct_defects where job_reference like 'STATE %'), "
     "(select min(subject_name) from highways.fct_enquiries where subject_name like 'STATE %')",
 }
-LOADED = {"finance": ("erp", {"ledger_lines"}), "highways": ("confirm", {"defect", "enquiry_subject"})}
-CHANGED = {  # what reads the raw tables that a trial changes; what lies between it and the marts is built, and no more
+LOADED_TABLES = {"finance": ("erp", {"ledger_lines"}), "highways": ("confirm", {"defect", "enquiry_subject"})}
+CHANGED = {  # the models on the changed raw tables; only these and the models between them and the marts are built
     "finance": ["stg_erp__ledger_lines"],
     "highways": ["stg_confirm__defects", "stg_confirm__enquiry_subjects"],
 }
@@ -39,14 +39,14 @@ EXTRA_FILE = "worcestershire-supplier-spend-extra.zip"
 
 
 def build_once(publish_set: str) -> None:
-    """What the victim of a build trial does: loads what has changed, then builds, tests and publishes one set.
+    """The victim of a build trial: load what has changed, then build, test and publish one set.
 
-    It says when each model and test begins, when all tests are done, and when the publication and its commit begin.
-    An empty name loads and builds everything.
+    It prints a mark at the start of each model and test, after all tests, and at the start of the publication and its
+    commit. An empty name loads and builds everything.
     """
     from dbt.cli.main import dbtRunner
 
-    contracts, begun = read_contracts(), set()
+    contracts, started = read_contracts(), set()
 
     def listen(event: object) -> None:
         name, data = event.info.name, event.data
@@ -54,34 +54,34 @@ def build_once(publish_set: str) -> None:
             return
         kind = data.node_info.resource_type
         if name == "NodeStart" and kind in ("model", "test"):
-            begun.add(kind)
-            say(kind)
-        elif name == "SQLCommit" and not kind and "test" in begun:  # dbt's own, after the last node
-            say("tested")
+            started.add(kind)
+            print_mark(kind)
+        elif name == "SQLCommit" and not kind and "test" in started:  # dbt's own commit after the last node
+            print_mark("tested")
         elif name == "SQLQuery" and "governance.publish(" in data.sql:
-            say("publish")
+            print_mark("publish")
         elif name == "SQLQuery" and kind == "operation" and data.sql.rstrip().endswith("commit"):
-            say("commit")
+            print_mark("commit")
 
-    say("ready")
+    print_mark("ready")
     sys.stdin.readline()
-    chosen = []
+    selection = []
     if publish_set:
-        system, tables = LOADED[publish_set]
+        system, tables = LOADED_TABLES[publish_set]
         load_system(contracts[system], tables)
         marts = f"path:dbt_project/models/marts/{publish_set}"
-        chosen = ["--select", " ".join([marts, *(f"{changed}+,+{marts}" for changed in CHANGED[publish_set])])]
+        selection = ["--select", " ".join([marts, *(f"{changed}+,+{marts}" for changed in CHANGED[publish_set])])]
     else:
         for declared in contracts.values():
             load_system(declared)
-    build = dbtRunner(callbacks=[listen]).invoke(["--quiet", "build", *chosen])
+    build = dbtRunner(callbacks=[listen]).invoke(["--quiet", "build", *selection])
     if not build.success:
         sys.exit(f"refused: {build.exception or 'dbt: a model, a test or the publication failed'}")
-    say("done")
+    print_mark("done")
 
 
 class Readers:
-    """Two readers who poll the published sets while the block lasts; `outage`: the server is away on purpose."""
+    """Two readers who query the published sets within the block; `outage`: the server is stopped on purpose."""
 
     def __init__(self, url: str, sets: tuple[str, ...]):
         self.url, self.sets, self.outage, self.stop = url, sets, threading.Event(), threading.Event()
@@ -108,31 +108,31 @@ class Readers:
                     connection.autocommit = True
                 with connection.cursor() as cursor:
                     for publish_set in self.sets:
-                        cursor.execute(WATCHED[publish_set])
+                        cursor.execute(QUERIES[publish_set])
                         answers[publish_set].append(cursor.fetchone())
             except psycopg2.Error as error:
-                gone = connection is None or connection.closed
-                if not (gone and self.outage.is_set()):
+                is_closed = connection is None or connection.closed
+                if not (is_closed and self.outage.is_set()):
                     self.errors.append(str(error).strip())
-                if gone:
+                if is_closed:
                     connection = None
         if connection:
             connection.close()
 
 
 class Builds:
-    """Build trials on the demo county in `home`; `env` is the environment of those who work on it.
+    """Build trials on the demo county in `home`; `env` is the environment of its commands.
 
-    Each trial takes one of `sets` from the state that it is in, A or B, to the other, by a change at source. How raw
-    tables and marts look in each state is taken from undisturbed builds: with `whole`, of everything.
+    Each trial takes one of `sets` from one state, A or B, to the other by a change at source. The expected raw tables
+    and marts of each state come from undisturbed builds: with `whole`, of everything.
     """
 
-    def __init__(self, home: Path, env: dict[str, str], sets: tuple[str, ...] = tuple(WATCHED), whole: bool = True):
+    def __init__(self, home: Path, env: dict[str, str], sets: tuple[str, ...] = tuple(QUERIES), whole: bool = True):
         self.home, self.env, self.sets = home, env, sets
         self.url = postgres.start(home)
         self.landing = home / "landing" / "finance"
         if whole:
-            self.run("")  # so that Confirm and the landing folder are there
+            self.run("")  # creates Confirm and the landing folder
         self.figures: dict[tuple[str, str], dict] = {}
         self.answers: dict[tuple[str, str], tuple] = {}
         self.moments: dict[str, list] = {}
@@ -141,37 +141,37 @@ class Builds:
                 self.change(publish_set, state)
             if whole:
                 self.run("")
-                self.figures |= {(publish_set, state): self.look(publish_set) for publish_set in sets}
+                self.figures |= {(publish_set, state): self.snapshot(publish_set) for publish_set in sets}
             for publish_set in sets:
                 self.moments[publish_set] = self.run(publish_set).moments()
-                alone, key = self.look(publish_set), (publish_set, state)
+                alone, key = self.snapshot(publish_set), (publish_set, state)
                 if alone != self.figures.setdefault(key, alone):
-                    raise RuntimeError(f"{publish_set}: building it alone is not the same as building everything")
-                self.answers[key] = self.sql(WATCHED[publish_set])[0]
+                    raise RuntimeError(f"{publish_set}: a build of the set differs from a build of everything")
+                self.answers[key] = self.sql(QUERIES[publish_set])[0]
         self.states = dict.fromkeys(sets, STATES[-1])
         self.sql("drop role if exists fault_reader")
         self.sql("create role fault_reader login password 'fault_reader' in role read_finance, read_highways")
 
     def close(self) -> None:
-        """Leaves no role behind; the sources stay in the states that they are in."""
+        """Drop the trial's role; the sources stay as they are."""
         self.sql("drop role if exists fault_reader")
 
     def sql(self, query: str, database: str = "warehouse") -> list[tuple]:
-        with connected(self.url.rpartition("/")[0] + f"/{database}") as cursor:
+        with cursor_on(self.url.rpartition("/")[0] + f"/{database}") as cursor:
             cursor.execute(query)
             return cursor.fetchall() if cursor.description else []
 
     def child(self, publish_set: str) -> Child:
-        """A run in a process of its own, in the environment that the console script makes."""
-        words = [sys.executable, "-c", "from commands.main import main; main()", "exec", "--"]
-        return Child(f"build_faults.build_once({publish_set!r})", words, self.env)
+        """A run in its own process, in the environment of the console script."""
+        command = [sys.executable, "-c", "from commands.main import main; main()", "exec", "--"]
+        return Child(f"build_faults.build_once({publish_set!r})", command, self.env)
 
     def run(self, publish_set: str) -> Child:
         """An undisturbed run."""
         with self.child(publish_set) as child:
             child.go()
-            if said := child.end():
-                raise RuntimeError(f"an undisturbed run failed: {said}")
+            if message := child.end():
+                raise RuntimeError(f"an undisturbed run failed: {message}")
             return child
 
     def change(self, publish_set: str, state: str) -> None:
@@ -192,9 +192,9 @@ class Builds:
                 archive.writestr(EXTRA_FILE.replace(".zip", ".csv"), new.getvalue())
             draft.rename(self.landing / EXTRA_FILE)
 
-    def look(self, publish_set: str) -> dict[str, tuple]:
-        """Rows, and a hash of them, of the set's tables and of the raw tables below it."""
-        system, _ = LOADED[publish_set]
+    def snapshot(self, publish_set: str) -> dict[str, tuple]:
+        """{table: (rows, hash)} of the set's tables and of the raw tables upstream."""
+        system, _ = LOADED_TABLES[publish_set]
         tables = self.sql(
             "select relnamespace::regnamespace::text, relname from pg_class where relkind in ('r', 'v') "
             f"and relnamespace in ('{publish_set}'::regnamespace, 'raw_{system}'::regnamespace) order by 1, 2"
@@ -207,8 +207,8 @@ class Builds:
         }
 
     def trial(self, fault: str, mark: str, seed: str) -> Outcome:
-        """Changes the source of a set, lets a run meet the fault while readers look on, runs again and compares."""
-        began, rng = time.monotonic(), Random(seed)  # noqa: S311
+        """Change a set's source, let a run meet the fault while readers read, run again and compare."""
+        started, rng = time.monotonic(), Random(seed)  # noqa: S311
         publish_set = rng.choice(self.sets)
         old = self.states[publish_set]
         new = STATES[old == "A"]
@@ -221,54 +221,54 @@ class Builds:
         self.change(publish_set, new)
         with Readers(reader, self.sets) as readers:
             with self.child(publish_set) as victim:
-                hit, said = victim.go(moment), None
+                hit, message = victim.go(moment), None
                 if how := BUILD_FAULTS[fault]:
-                    said = self.without_server(how, victim, readers, rng)
+                    message = self.without_server(how, victim, readers, rng)
             self.settle()
-            outcome = Outcome(fault, seed, f"{publish_set}, {moment}", hit, last_line(said))
-            words = {self.answers[publish_set, old]: "old", self.answers[publish_set, new]: "new"}
-            outcome.after = words.get(self.sql(WATCHED[publish_set])[0], "mixed")
+            outcome = Outcome(fault, seed, f"{publish_set}, {moment}", hit, last_line(message))
+            names = {self.answers[publish_set, old]: "old", self.answers[publish_set, new]: "new"}
+            outcome.after = names.get(self.sql(QUERIES[publish_set])[0], "mixed")
             if (outcome.after == "new") != (self.sql(published) != before):
-                outcome.problems.append("what readers see is not what is written down as published")
-            if said == "" and outcome.after == "old":
-                outcome.problems.append("a run said that it was done, and readers do not see it")
+                outcome.problems.append("readers see another version than the recorded publication")
+            if message == "" and outcome.after == "old":
+                outcome.problems.append("a run reported success, but readers see the old set")
             self.run(publish_set)
             self.states[publish_set] = new
         self.judge(outcome, readers, publish_set, old)
-        outcome.seconds = time.monotonic() - began
+        outcome.seconds = time.monotonic() - started
         return outcome
 
     def without_server(self, how: str, victim: Child, readers: Readers, rng: Random) -> str:
-        """The server ends; it is back at once, or when the victim has given up. What the victim said."""
+        """Stop the server; restart it at once, or after the victim has ended. Return the victim's message."""
         readers.outage.set()
-        hit_server(self.home, how)
+        stop_server(self.home, how)
         if rng.random() < 0.5:
             postgres.start(self.home)
-        said = victim.end()
+        message = victim.end()
         if postgres.start(self.home) != self.url:
-            raise RuntimeError("the server came back at another port")
-        time.sleep(0.5)  # for readers who were just being turned away
+            raise RuntimeError("the server restarted on another port")
+        time.sleep(0.5)  # for readers whose connection is just being refused
         readers.outage.clear()
-        return said
+        return message
 
     def settle(self) -> None:
-        """Waits until the server has noticed that a killed run is gone."""
-        give_up = time.monotonic() + PATIENCE
+        """Wait until the server has noticed the end of a killed run."""
+        deadline = time.monotonic() + TIMEOUT
         while self.sql("select from pg_stat_activity where usename in ('svc_dbt', 'svc_loader')"):
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 raise RuntimeError("the sessions of a killed run did not end")
             time.sleep(0.02)
 
     def judge(self, outcome: Outcome, readers: Readers, publish_set: str, old: str) -> None:
-        """Compares with undisturbed builds, and goes through what the readers saw."""
+        """Compare with undisturbed builds, and check what the readers saw."""
         for other, state in self.states.items():
-            found, wanted = self.look(other), self.figures[other, state]
-            for table in sorted(found.keys() | wanted.keys()):
-                rows, right = (figures.get(table, (0, None)) for figures in (found, wanted))
+            found, expected = self.snapshot(other), self.figures[other, state]
+            for table in sorted(found.keys() | expected.keys()):
+                rows, right = (figures.get(table, (0, None)) for figures in (found, expected))
                 if rows != right:
                     outcome.problems.append(f"{table}: {rows[0]} rows, {right[0]} after an undisturbed build")
                     outcome.lost += max(right[0] - rows[0], 0)
-                    outcome.doubled += max(rows[0] - right[0], 0)
+                    outcome.duplicated += max(rows[0] - right[0], 0)
         for answers in readers.answers:
             for name, seen in answers.items():
                 states = (old, self.states[name]) if name == publish_set else (self.states[name],)
@@ -281,7 +281,7 @@ class Builds:
         outcome.reader_errors = len(readers.errors)
         outcome.problems += sorted(set(readers.errors))
         if outcome.mixed_reads:
-            outcome.problems.append(f"{outcome.mixed_reads} answers that no published set gives")
+            outcome.problems.append(f"{outcome.mixed_reads} answers that match no published set")
 
 
 BUILD_FAULTS = {

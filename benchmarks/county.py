@@ -1,6 +1,6 @@
-"""What a whole run costs, from raw extracts to feeds, as the county grows: time per row, memory, disk.
+"""The cost of a whole run, from raw extracts to feeds, as the county grows: time per row, memory, disk.
 
-`python -m benchmarks.county --help`; what is measured and how to read it: benchmarks/README.md.
+`python -m benchmarks.county --help`; benchmarks/README.md says what is measured and how to read the results.
 """
 
 import argparse
@@ -9,11 +9,11 @@ from pathlib import Path
 from benchmarks import harness
 from benchmarks.harness import database
 
-MEMORY_MB = 8_000  # the most that a whole run may take
+MEMORY_MB = 8_000  # limit for a whole run
 
 
 def main() -> None:
-    """Runs counties of several sizes, one after the other, and writes what each took."""
+    """Run counties of several sizes in turn, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, nargs="+", default=[10_000, 60_000, 600_000])
     parser.add_argument("--seed", type=int, default=1)
@@ -31,7 +31,7 @@ def main() -> None:
         table.append(
             {
                 "people": people,
-                "rows landed": rows,
+                "rows loaded": rows,
                 "seconds": round(run.wall),
                 "µs a row": 1e6 * run.wall / rows,
                 "x the size before": 1e6 * run.wall / rows / table[-1]["µs a row"] if table else "",
@@ -41,8 +41,8 @@ def main() -> None:
         )
         print(table[-1])
     notes = [
-        "seconds: `warehouse run`, with making the county, after installation. peak MB: resident memory of the "
-        f"program, its children and the servers, what they share counted once (limit {MEMORY_MB:,})."
+        "seconds: `warehouse run`, with the creation of the county, after installation. peak MB: resident memory of "
+        f"the program, its children and the servers, shared memory counted once (limit {MEMORY_MB:,})."
     ]
     harness.save("county", options.out, facts, "A whole run as the county grows", {"Runs": table}, notes)
 

@@ -1,7 +1,7 @@
-"""A load by dlt with dlt's own settings; runs in an environment without this project.
+"""A load by dlt with its own settings, in an environment without this project.
 
-Given as JSON on the input: `file` (CSV) or `url` and `stream` (a database's table), `to`, `schema`, `table`, `way`,
-`folder` (dlt's). `way` is `replace`, or how rows that changed since are merged. Prints {"seconds"}, without imports.
+The input is JSON: `file` (CSV) or `url` and `stream` (a database's table), `to`, `schema`, `table`, `way`, `folder`
+(dlt's working folder). `way` is `replace` or a merge strategy. Prints {"seconds"}, without imports.
 """
 
 import json
@@ -15,9 +15,9 @@ from dlt.sources.sql_database import sql_table
 
 
 def main() -> None:
-    """One load."""
+    """Load once."""
     given = json.load(sys.stdin)
-    began = time.monotonic()
+    started = time.monotonic()
     if given["way"] == "replace":
         if "file" in given:
             file = Path(given["file"])
@@ -25,11 +25,11 @@ def main() -> None:
         else:
             resource = sql_table(given["url"], given["stream"])
         disposition, hints = "replace", {}
-    else:  # in Arrow tables, so that the first load of all rows is done in minutes
+    else:  # with Arrow tables the first load of all rows takes minutes only
         changed = dlt.sources.incremental("updated_at")
         resource = sql_table(given["url"], given["stream"], backend="pyarrow", incremental=changed)
         disposition, hints = {"disposition": "merge", "strategy": given["way"]}, {"primary_key": "row_id"}
-        if given["way"] == "scd2":  # `token` is another in each version of a row; a row that is not read is not gone
+        if given["way"] == "scd2":  # `token` differs in each version of a row; a row that is not read is not deleted
             disposition["row_version_column_name"] = "token"
             hints = {"merge_key": "row_id"}
     pipeline = dlt.pipeline(
@@ -39,7 +39,7 @@ def main() -> None:
         dataset_name=given["schema"],
     )
     pipeline.run(resource.with_name(given["table"]).apply_hints(write_disposition=disposition, **hints))
-    print(json.dumps({"seconds": time.monotonic() - began}))
+    print(json.dumps({"seconds": time.monotonic() - started}))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Kills loads and builds at random moments, and proves that the next undisturbed run makes everything right.
+"""Kill loads and builds at random moments, and check that the next undisturbed run puts everything right.
 
-`python -m benchmarks.faults [--trials N] [--seed S]`: results/faults.md and .json. Two kinds of trial, each of which
-first changes a source: `Loads` on a small system with a table per load mode, `Builds` on the demo county with readers.
-A trial draws a moment from a seed: the n-th mark that the victim prints as it goes, and a delay after it.
+`python -m benchmarks.faults [--trials N] [--seed S]` writes results/faults.md and .json. There are two kinds of trial,
+each of which first changes a source: `Loads` on a small system with one table per load mode, `Builds` on the demo
+county with readers. A seed gives each trial's moment: the n-th mark that the victim prints, and a delay after the mark.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from statistics import median
 import psycopg2
 
 from benchmarks.build_faults import BUILD_MARKS, Builds
-from benchmarks.load_faults import LOAD_FAULTS, LOAD_MARKS, SYSTEM, Loads, cannot
+from benchmarks.load_faults import LOAD_FAULTS, LOAD_MARKS, SYSTEM, Loads, obstacle
 from benchmarks.trials import Outcome
 from ingestion.contracts import SourceError
 
@@ -30,8 +30,8 @@ LOAD_PLAN = [
 BUILD_PLAN = ["build killed"] * 5 + ["server killed in a build", "build killed", "server stopped at once in a build"]
 NOTE = (
     "Each trial changes a source, lets a run meet the fault at a moment drawn from its seed, and compares after the "
-    "next undisturbed run: raw tables with the source, row for row and version for version; marts with those of "
-    "undisturbed builds. `after` is what was there before that run: all old or all new."
+    "next undisturbed run: raw tables with the source, row by row and version by version; marts with those of "
+    "undisturbed builds. `after` is the state before that run: all old or all new."
 )
 
 
@@ -43,7 +43,7 @@ def plan(faults: list[str], marks: tuple[str, ...], trials: int) -> Iterator[tup
 
 
 def attempt(trial: Callable[[str, str, str], Outcome], fault: str, mark: str, seed: str) -> Outcome:
-    """A trial's outcome, which is told; one that could not be brought to its end has failed."""
+    """Run a trial and print its outcome; a trial that cannot be completed has failed."""
     try:
         outcome = trial(fault, mark, seed)
     except (SourceError, RuntimeError, OSError, psycopg2.Error) as error:
@@ -54,16 +54,16 @@ def attempt(trial: Callable[[str, str, str], Outcome], fault: str, mark: str, se
 
 
 def summary(outcomes: list[Outcome]) -> list[dict]:
-    """A row per fault, and one for all."""
+    """One row per fault, and one for all."""
     groups = {name: [o for o in outcomes if o.fault == name] for name in dict.fromkeys(o.fault for o in outcomes)}
     return [
         {
             "fault": name,
             "trials": len(group),
-            "met a run at work": sum(o.hit for o in group),
+            "met an active run": sum(o.hit for o in group),
             "recovered": sum(not o.problems for o in group),
             "rows lost": sum(o.lost for o in group),
-            "rows doubled": sum(o.doubled for o in group),
+            "rows duplicated": sum(o.duplicated for o in group),
             "readers' answers": sum(o.reads for o in group),
             "reader errors": sum(o.reader_errors for o in group),
             "mixed reads": sum(o.mixed_reads for o in group),
@@ -74,7 +74,7 @@ def summary(outcomes: list[Outcome]) -> list[dict]:
 
 
 def main() -> None:
-    """Two thirds of the trials are loads; exit status 1 if any was not made good by the next run."""
+    """Two thirds of the trials are loads; exit status 1 if the next run did not recover from a fault."""
     from benchmarks import harness
     from demo import systems
 
@@ -82,13 +82,13 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=72)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    skipped = {fault: why for fault in LOAD_FAULTS if (why := cannot(fault))}
+    skipped = {fault: why for fault in LOAD_FAULTS if (why := obstacle(fault))}
     outcomes: list[Outcome] = []
 
     def run(trial: Callable, faults: list[str], marks: tuple[str, ...], trials: int) -> None:
         for fault, mark in plan(faults, marks, trials):
             outcome = attempt(trial, fault, mark, f"{given.seed}-{len(outcomes) + 1}")
-            outcome.said = outcome.said.replace(str(home), "$WAREHOUSE_HOME")
+            outcome.message = outcome.message.replace(str(home), "$WAREHOUSE_HOME")
             outcomes.append(outcome)
 
     with harness.warehouse([SYSTEM]) as home:
@@ -96,16 +96,16 @@ def main() -> None:
         builds = given.trials // 3
         possible = [fault for fault in LOAD_PLAN if fault not in skipped]
         run(Loads(home).trial, possible, LOAD_MARKS, given.trials - builds)
-        own = {*harness.OWN, "DAGSTER_POSTGRES_URL", "OUTBOX", *harness.locations()}
+        own = {*harness.USER_VARIABLES, "DAGSTER_POSTGRES_URL", "OUTBOX", *harness.locations()}
         unset = own | {name for name in os.environ if name.startswith("DBT_")}
         try:
             if builds:
                 run(Builds(home, os.environ | dict.fromkeys(unset, "")).trial, BUILD_PLAN, BUILD_MARKS, builds)
         finally:
             systems.stop(home)
-    notes = [f"Seed {given.seed}. {NOTE}", *(f"Left out: {fault}: {why}." for fault, why in skipped.items())]
+    notes = [f"Seed {given.seed}. {NOTE}", *(f"Skipped: {fault}: {why}." for fault, why in skipped.items())]
     tables = {"By fault": summary(outcomes), "Every trial": [asdict(outcome) for outcome in outcomes]}
-    title = "Runs that are cut off, and what the next one makes of it"
+    title = "Recovery from killed runs and failed servers"
     harness.save("faults", harness.RESULTS, facts, title, tables, notes)
     sys.exit(any(outcome.problems for outcome in outcomes))
 

@@ -1,4 +1,4 @@
-"""What every benchmark needs: a warehouse of its own, programs measured from outside, the machine, results as files."""
+"""Shared by all benchmarks: a temporary warehouse, measured processes, facts about the machine, result files."""
 
 import importlib.metadata
 import json
@@ -23,30 +23,30 @@ import psycopg2
 from ingestion.contracts import ROOT, read_contracts
 
 RESULTS = ROOT / "benchmarks" / "results"
-SAMPLING = 0.1  # seconds between two looks at a program's memory
+SAMPLING_SECONDS = 0.1  # between two samples of a program's memory
 TOOLS = ("dlt", "pyarrow", "sqlalchemy", "psycopg2-binary", "adbc-driver-postgresql", "connectorx", "duckdb", "pymysql")
-OWN = ("WAREHOUSE_URL", "LOADER_URL", "DBT_HOST", "DAGSTER_HOME")  # what a person may have set is not for a benchmark
+USER_VARIABLES = ("WAREHOUSE_URL", "LOADER_URL", "DBT_HOST", "DAGSTER_HOME")  # unset for benchmarks
 
 
 def locations() -> set[str]:
-    """The variables that say where each system is."""
+    """The location variables of all systems."""
     return {system.location for system in read_contracts().values() if system.location}
 
 
 @contextmanager
 def warehouse(systems: Iterable[str]) -> Iterator[Path]:
-    """An empty warehouse on an embedded server in a temporary folder, with these systems' schemas beside the others.
+    """An empty warehouse on an embedded server in a temporary folder, with the schemas of these systems too.
 
-    Yields the folder. WAREHOUSE_URL, LOADER_URL and whatever else a load reads are in the environment.
+    Yields the folder. The environment has WAREHOUSE_URL, LOADER_URL and everything else that a load reads.
     """
     from demo import postgres
     from warehouse import environment, vault
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers stop too
     with tempfile.TemporaryDirectory(prefix="warehouse-bench-") as name:
         folder = Path(name).resolve()
-        folder.chmod(0o755)  # the server runs as nobody where we are root
-        os.environ.update(dict.fromkeys(OWN, ""), WAREHOUSE_HOME=str(folder))
+        folder.chmod(0o755)  # root runs the server as nobody
+        os.environ.update(dict.fromkeys(USER_VARIABLES, ""), WAREHOUSE_HOME=str(folder))
         try:
             os.environ["WAREHOUSE_URL"] = postgres.start(folder)
             environment.prepare(systems=systems)
@@ -57,8 +57,8 @@ def warehouse(systems: Iterable[str]) -> Iterator[Path]:
             postgres.stop(folder)
 
 
-def forget_landings() -> None:
-    """Makes every load read and land its rows again, although nothing has changed at the source."""
+def forget_loads() -> None:
+    """Make every load read and load all rows again, even without changes at the source."""
     with database("warehouse") as connection, connection, connection.cursor() as cursor:
         cursor.execute("delete from governance.load_audit")
 
@@ -70,7 +70,7 @@ def database_url(name: str) -> str:
 
 @contextmanager
 def database(name: str) -> Iterator[psycopg2.extensions.connection]:
-    """The administrator's connection to a database on the embedded server, which is made if it is not there."""
+    """The administrator's connection to a database on the embedded server, created if missing."""
     if name != "warehouse":
         with database("warehouse") as connection, connection.cursor() as cursor:
             connection.autocommit = True
@@ -86,7 +86,7 @@ def database(name: str) -> Iterator[psycopg2.extensions.connection]:
 
 @dataclass
 class Run:
-    """One program that ran, or why it failed; `seconds` are its own count, if it printed one, `wall` all of them."""
+    """A program's run or why it failed; `seconds` by its own count if it prints one, `wall` in all."""
 
     seconds: float
     wall: float
@@ -96,52 +96,52 @@ class Run:
 
 def measure(
     command: list[str],
-    give: str | Path = "",
+    given: str | Path = "",
     env: dict[str, str] | None = None,
     timeout: int = 900,
     servers: Path | None = None,
 ) -> Run:
-    """Runs a program to its end, with text or a file as its input, and samples the memory of it and its children.
+    """Run a program with a text or a file as its input, and sample the memory of the program and its children.
 
-    With `servers`, a folder, the memory of the servers that it started there counts too. A last line of output that is
-    JSON with `seconds` is the program's own count, without its start-up and imports.
+    With `servers`, a folder, the servers started in that folder count too. If the last line of output is JSON with
+    `seconds`, these are the program's seconds, without start-up and imports.
     """
-    with tempfile.TemporaryFile() as text, tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as bad:
-        text.write(give.encode() if isinstance(give, str) else b"")
+    with tempfile.TemporaryFile() as text, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        text.write(given.encode() if isinstance(given, str) else b"")
         text.seek(0)
-        with give.open("rb") if isinstance(give, Path) else text as stdin:
-            streams = {"stdin": stdin, "stdout": said, "stderr": bad}
-            began = time.monotonic()
+        with given.open("rb") if isinstance(given, Path) else text as stdin:
+            streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+            started = time.monotonic()
             process = subprocess.Popen(
                 command, **streams, cwd=ROOT, env=os.environ | (env or {}), start_new_session=True
             )
-            peaks, ended = [0.0], threading.Event()
-            sampler = threading.Thread(target=_sample, args=(process.pid, peaks, ended, began + timeout, servers))
+            peaks, finished = [0.0], threading.Event()
+            sampler = threading.Thread(target=_sample, args=(process.pid, peaks, finished, started + timeout, servers))
             sampler.start()
             try:
                 status = process.wait()
-                wall = time.monotonic() - began
+                wall = time.monotonic() - started
             finally:
-                if process.poll() is None:  # we are being ended ourselves
+                if process.poll() is None:  # this process is being stopped
                     os.killpg(process.pid, signal.SIGKILL)
-                ended.set()
+                finished.set()
                 sampler.join()
-        said.seek(0)
-        bad.seek(0)
-        output, errors = (file.read().decode(errors="replace").strip().splitlines() for file in (said, bad))
+        stdout.seek(0)
+        stderr.seek(0)
+        output, errors = (file.read().decode(errors="replace").strip().splitlines() for file in (stdout, stderr))
     if status:
-        late = f"not done after {timeout} s" if wall > timeout else f"status {status}"
-        words = " ".join((errors or output or ["no message"])[-1].split())
-        return Run(wall, wall, max(peaks), f"{late}: {words[:300]}")
+        problem = f"not finished after {timeout} s" if wall > timeout else f"status {status}"
+        message = " ".join((errors or output or ["no message"])[-1].split())
+        return Run(wall, wall, max(peaks), f"{problem}: {message[:300]}")
     seconds = wall
     with suppress(IndexError, ValueError, TypeError, KeyError):
         seconds = json.loads(output[-1])["seconds"]
     return Run(seconds, wall, max(peaks))
 
 
-def _sample(pid: int, peaks: list[float], ended: threading.Event, deadline: float, servers: Path | None) -> None:
-    """Notes the resident memory of the process tree until the program ends; at the deadline, ends its session."""
-    while not ended.wait(SAMPLING):
+def _sample(pid: int, peaks: list[float], finished: threading.Event, deadline: float, servers: Path | None) -> None:
+    """Record the resident memory of the process tree until the program ends; kill its session at the deadline."""
+    while not finished.wait(SAMPLING_SECONDS):
         with suppress(psutil.Error):
             peaks.append(sum(map(_megabytes, _family(pid))) if servers is None else _with_servers(pid, servers))
         if time.monotonic() > deadline:
@@ -161,7 +161,7 @@ def _megabytes(process: psutil.Process, memory: str = "rss") -> float:
 
 
 def _with_servers(pid: int, folder: Path) -> float:
-    """Of the program and of all that was started with the folder in its command line; shared memory is counted once."""
+    """Memory of the program and of all processes with the folder in their command line, shared memory counted once."""
     started = [
         process.pid for process in psutil.process_iter(["cmdline"]) if str(folder) in str(process.info["cmdline"])
     ]
@@ -171,9 +171,9 @@ def _with_servers(pid: int, folder: Path) -> float:
 
 @contextmanager
 def county(people: int, seed: int, timeout: int = 7200) -> Iterator[tuple[Run, Path]]:
-    """A whole run of an invented county, from its making to its feeds, in a temporary folder; yields run and folder.
+    """A whole run of a demo county, from its creation to its feeds, in a temporary folder; yields run and folder.
 
-    While it lasts, WAREHOUSE_URL is its server's. Raises SystemExit where the run failed.
+    WAREHOUSE_URL is the server's meanwhile. Raises SystemExit if the run fails.
     """
     from demo import postgres, systems
 
@@ -181,8 +181,8 @@ def county(people: int, seed: int, timeout: int = 7200) -> Iterator[tuple[Run, P
     with tempfile.TemporaryDirectory(prefix="warehouse-bench-") as name:
         folder = Path(name).resolve()
         folder.chmod(0o755)
-        chosen = {"WAREHOUSE_HOME": str(folder), "DEMO_PEOPLE": str(people), "DEMO_SEED": str(seed)}
-        os.environ.update(dict.fromkeys((*OWN, *locations()), ""), **chosen)
+        variables = {"WAREHOUSE_HOME": str(folder), "DEMO_PEOPLE": str(people), "DEMO_SEED": str(seed)}
+        os.environ.update(dict.fromkeys((*USER_VARIABLES, *locations()), ""), **variables)
         try:
             run = measure([str(Path(sys.executable).parent / "warehouse"), "run"], timeout=timeout, servers=folder)
             if run.failure:
@@ -195,13 +195,13 @@ def county(people: int, seed: int, timeout: int = 7200) -> Iterator[tuple[Run, P
 
 
 def load(contract: dict | str, tables: list[str] | None = None, timeout: int = 900) -> Run:
-    """One load of a system as the warehouse does it, in a process of its own; the seconds are load_system's alone."""
+    """Load a system in a process of its own; the seconds are those of load_system."""
     given = json.dumps({"contract": contract, "tables": tables})
     return measure([sys.executable, "-m", "benchmarks.load_once"], given, timeout=timeout)
 
 
 def machine(folder: Path) -> dict[str, str]:
-    """What it was measured on; `folder` is on the disk that the servers write to."""
+    """The machine that is measured; `folder` is on the disk that the servers write to."""
     model = platform.processor() or platform.machine()
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -231,23 +231,23 @@ def machine(folder: Path) -> dict[str, str]:
 
 
 def _disk(folder: Path) -> str:
-    """Device, file system, size, and how quickly it takes 512 MB including their way to the disk."""
+    """Device, file system, size, and speed of writing 512 MB with fsync."""
     mounts = [part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
     mount = max(mounts, key=lambda part: len(part.mountpoint))
     block = os.urandom(1 << 20)
     with tempfile.TemporaryFile(dir=folder) as file:
-        began = time.monotonic()
+        started = time.monotonic()
         for _ in range(512):
             file.write(block)
         file.flush()
         os.fsync(file.fileno())
-        speed = 512 * 1.048576 / (time.monotonic() - began)
+        speed = 512 * 1.048576 / (time.monotonic() - started)
     size = psutil.disk_usage(str(folder)).total / 1e9
     return f"{Path(mount.device).name}, {mount.fstype}, {size:.0f} GB, writes {speed:,.0f} MB/s"
 
 
 def save(name: str, folder: Path, facts: dict, title: str, tables: dict[str, list[dict]], notes: list[str]) -> None:
-    """Writes <name>.json and <name>.md into the folder, and prints the latter. The rows of a table have equal keys."""
+    """Write <name>.json and <name>.md into the folder, and print the latter. All rows of a table have the same keys."""
     parts = [f"# {title}", _markdown([{"": key, " ": value} for key, value in facts.items()])]
     for heading, rows in tables.items():
         parts += [f"## {heading}", _markdown(rows)]
@@ -260,13 +260,13 @@ def save(name: str, folder: Path, facts: dict, title: str, tables: dict[str, lis
 
 
 def _markdown(rows: list[dict]) -> str:
-    cells = [[_shown(value).replace("|", "\\|").replace("\n", " ") for value in row.values()] for row in rows]
+    cells = [[_cell(value).replace("|", "\\|").replace("\n", " ") for value in row.values()] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in [list(rows[0]), ["---"] * len(rows[0]), *cells])
 
 
-def _shown(value: object) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, list):
-        return "; ".join(map(_shown, value))
+        return "; ".join(map(_cell, value))
     if isinstance(value, float):
         return f"{value:.2f}"
     return f"{value:,}" if isinstance(value, int) else str(value or "")

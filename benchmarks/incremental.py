@@ -1,6 +1,6 @@
-"""Loading 1,000 changed rows into tables of 20,000, 200,000 and 2,000,000: does the cost grow with the table?
+"""Load 1,000 changed rows into tables of 20,000, 200,000 and 2,000,000 rows: does the cost grow with the table?
 
-`python -m benchmarks.incremental --help`; what is measured and how to read it: benchmarks/README.md.
+`python -m benchmarks.incremental --help`; benchmarks/README.md says what is measured and how to read the results.
 """
 
 import argparse
@@ -23,13 +23,13 @@ from warehouse import environment
 CHANGED = 1_000
 OURS = "this warehouse"
 SYSTEMS = {"merge": "raw_benchmerge", "history": "raw_benchhistory"}
-CURRENT = {"merge": "{}", "history": "(select * from {} where valid_to is null) as current"}  # rows as they are now
+CURRENT = {"merge": "{}", "history": "(select * from {} where valid_to is null) as current"}  # current rows
 DLT = {"delete-insert": "{}", "upsert": "{}", "scd2": "(select * from {} where _dlt_valid_to is null) as current"}
 
 
 @dataclass
 class Case:
-    """One way of loading what changed into a table of one size, and what came of its runs."""
+    """A way of loading changes into a table of one size, and the results of its runs."""
 
     way: str
     size: int
@@ -37,25 +37,25 @@ class Case:
     current: str
     first: Run | None = None
     runs: list[Run] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
 
     @property
-    def done(self) -> list[float]:
-        """The seconds of each load of what changed."""
+    def seconds(self) -> list[float]:
+        """The seconds of each load of changes."""
         return [run.seconds for run in self.runs if not run.failure]
 
 
 def main() -> None:
-    """Loads each table, then changes and loads again; status 1 if one of ours is not what the source is."""
+    """Load each table, then change and load again; exit status 1 if this warehouse differs from the source."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--rows", type=int, default=2_000_000, help="of the largest table; the others are a 10th, a 100th"
     )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
-        "--timeout", type=int, default=900, help="seconds after which a run is ended and counts as failed"
+        "--timeout", type=int, default=900, help="seconds after which a run is stopped and counts as failed"
     )
-    parser.add_argument("--only", default="", help="leave out every case without this in its name")
+    parser.add_argument("--only", default="", help="run only the cases with this in their name")
     parser.add_argument("--out", type=Path, default=harness.RESULTS, help="folder for incremental.md and .json")
     options = parser.parse_args()
     sizes = [options.rows // 100, options.rows // 10, options.rows]
@@ -78,11 +78,11 @@ def main() -> None:
                 changed = f"{_change(size, repeat):,} changed rows"
                 expected[size] = _fingerprint(size)
                 for case in cases:
-                    if case.size == size and not case.wrong:
+                    if case.size == size and not case.differences:
                         case.runs.append(_run(case, changed, expected[size]))
         _save(cases, sizes, facts, options)
-    if any(case.wrong for case in cases if case.way.startswith(OURS)):
-        sys.exit("this warehouse is not what the source is; see above")
+    if any(case.differences for case in cases if case.way.startswith(OURS)):
+        sys.exit("this warehouse differs from the source; see above")
 
 
 def _table(size: int) -> str:
@@ -99,7 +99,7 @@ def _cases(folder: Path, tools: Path, sizes: list[int], timeout: int) -> list[Ca
         try:
             System.model_validate(contract)
         except ValidationError as error:
-            print(f"load: {mode}: left out, the contract refuses it: {error.errors()[0]['msg']}")
+            print(f"load: {mode}: skipped, the contract is refused: {error.errors()[0]['msg']}")
             continue
         for size in sizes:
             run = partial(harness.load, contract, [_table(size)], timeout)
@@ -115,7 +115,7 @@ def _cases(folder: Path, tools: Path, sizes: list[int], timeout: int) -> list[Ca
 
 
 def _change(size: int, repeat: int) -> int:
-    """Changes rows all over the source's table, other ones each time; returns how many."""
+    """Change rows all over the source's table, other rows each time; return their number."""
     stride = size // min(CHANGED, size // 10)
     with database("bench_source") as connection, connection, connection.cursor() as cursor:
         cursor.execute(
@@ -134,20 +134,20 @@ def _fingerprint(size: int) -> tuple[int, int]:
 
 
 def _run(case: Case, what: str, expected: tuple[int, int]) -> Run:
-    """One load, then whether the warehouse has what the source has, row for row."""
+    """Run one load, then compare the warehouse with the source row by row."""
     with database("warehouse") as connection, connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute("checkpoint")
     run = case.run()
     print(f"{case.way}, {case.size:,}: {what}: {run.failure or f'{run.seconds:.2f} s'}", flush=True)
     if run.failure:
-        case.wrong = [run.failure]
+        case.differences = [run.failure]
         return run
     with database("warehouse") as connection:
         if rows.fingerprint(connection, case.current) != expected:
             number = rows.count(connection, case.current)
             found = f"{number:,} rows of {case.size:,}" if number != case.size else "other values"
-            case.wrong = [f"{found} after: {what}"]
+            case.differences = [f"{found} after: {what}"]
     return run
 
 
@@ -155,7 +155,7 @@ def _save(cases: list[Case], sizes: list[int], facts: dict, options: argparse.Na
     seconds, details = [], []
     for way in dict.fromkeys(case.way for case in cases):
         own = {case.size: case for case in cases if case.way == way}
-        medians = [median(own[size].done) if own[size].done else None for size in sizes]
+        medians = [median(own[size].seconds) if own[size].seconds else None for size in sizes]
         growth = medians[-1] / medians[0] if medians[0] and medians[-1] else None
         shown = dict(zip([f"{size:,}" for size in sizes], medians, strict=True))
         seconds.append({"way": way} | shown | {"largest : smallest": growth})
@@ -164,19 +164,19 @@ def _save(cases: list[Case], sizes: list[int], facts: dict, options: argparse.Na
                 "way": way,
                 "table": case.size,
                 "first load": case.first.seconds,
-                "each load of changes": case.done,
+                "each load of changes": case.seconds,
                 "whole command": [run.wall for run in case.runs],
                 "peak MB": round(max((run.peak_mb for run in case.runs), default=0)),
-                "equal to the source": case.wrong or "yes",
+                "equal to the source": case.differences or "yes",
             }
             for case in own.values()
         ]
     notes = [
         f"Seconds to load {CHANGED:,} changed rows (a tenth of a table of fewer than {10 * CHANGED:,}) into tables of "
-        f"these sizes; medians of {options.repeats} loads, other rows each time. How to read it: benchmarks/README.md.",
+        f"these sizes; medians of {options.repeats} loads, other rows each time. Explanation: benchmarks/README.md.",
     ]
     tables = {"Seconds, by the size of the table": seconds, "Each load": details}
-    harness.save("incremental", options.out, facts, "Loading what changed", tables, notes)
+    harness.save("incremental", options.out, facts, "Incremental loads", tables, notes)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""From a change in the highways database to its row in the published mart, while the daemon polls and readers read.
+"""Seconds from a change in the highways database to its row in the published mart, with a polling daemon and readers.
 
-`make bench`, or `python -m benchmarks.latency [--changes N]`, on a machine that does nothing else. Changes are made at
-random moments, each after the last one has arrived.
+`make bench`, or `python -m benchmarks.latency [--changes N]`, on an otherwise idle machine. Changes are made at random
+moments, each after the previous one has arrived.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import psycopg2
 
 from benchmarks import harness
 
-PATIENCE = 300  # seconds for a change to arrive, and for the daemon to be ready
+TIMEOUT = 300  # seconds for a change to arrive, and for the daemon to start
 COLUMNS = "service_code, subject_code, enquiry_status_code, enquiry_description, enquiry_log_time, site_code"
 REPORT = f"""
     insert into central_enquiry (enquiry_number, enquiry_reference, last_updated_time, {COLUMNS})
@@ -33,7 +33,7 @@ ARRIVED = "select count(*) from highways.fct_enquiries where enquiry_number = %s
 
 
 class Reader(threading.Thread):
-    """Reads two tables of the mart in one statement, again and again; counts answers, errors and the slowest."""
+    """Reads two tables of the mart in one statement, repeatedly; counts answers and errors, keeps the slowest."""
 
     def __init__(self, url: str):
         super().__init__(daemon=True)
@@ -43,7 +43,7 @@ class Reader(threading.Thread):
         connection = psycopg2.connect(self.url)
         connection.autocommit = True
         while not self.stopped.wait(0.05):
-            began = time.monotonic()
+            started = time.monotonic()
             try:
                 with connection.cursor() as cursor:
                     cursor.execute(
@@ -52,35 +52,35 @@ class Reader(threading.Thread):
                 self.answers += 1
             except psycopg2.Error:
                 self.errors += 1
-            self.slowest = max(self.slowest, time.monotonic() - began)
+            self.slowest = max(self.slowest, time.monotonic() - started)
 
 
 def wait_for(what: str, found) -> float:
     """Seconds until `found()` is true; raises TimeoutError."""
-    began = time.monotonic()
+    started = time.monotonic()
     while not found():
-        if time.monotonic() - began > PATIENCE:
+        if time.monotonic() - started > TIMEOUT:
             raise TimeoutError(what)
         time.sleep(0.1)
-    return time.monotonic() - began
+    return time.monotonic() - started
 
 
 def answer(connection, query: str, *values: object):
-    """The first value of a query's answer."""
+    """The first value of a query's result."""
     with connection.cursor() as cursor:
         cursor.execute(query, values or None)
         return cursor.fetchone()[0]
 
 
 def measure(changes: int) -> tuple[dict[str, str], list[float], list[Reader]]:
-    """The machine, the seconds of each change, and its readers, on the demo county in a folder of its own."""
+    """The machine, the seconds of each change, and the readers, on a demo county in a temporary folder."""
     from demo import postgres, systems
     from warehouse import environment
 
     with tempfile.TemporaryDirectory(prefix="warehouse-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        os.environ.update(dict.fromkeys(harness.OWN, ""), WAREHOUSE_HOME=name)
+        os.environ.update(dict.fromkeys(harness.USER_VARIABLES, ""), WAREHOUSE_HOME=name)
         warehouse = [sys.executable, "-c", "from commands.main import main; main()"]
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -108,7 +108,7 @@ def measure(changes: int) -> tuple[dict[str, str], list[float], list[Reader]]:
             for reader in readers:
                 reader.stopped.set()
                 reader.join()
-            return facts, seconds[1:], readers  # while the first was on its way the daemon was starting
+            return facts, seconds[1:], readers  # the daemon was still starting during the first change
         finally:
             if daemon:
                 os.killpg(daemon.pid, signal.SIGTERM)
@@ -118,7 +118,7 @@ def measure(changes: int) -> tuple[dict[str, str], list[float], list[Reader]]:
 
 
 def main() -> None:
-    """Measures, and writes the result."""
+    """Measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--changes", type=int, default=20)
     parser.add_argument("--out", type=Path, default=harness.RESULTS)
@@ -127,10 +127,10 @@ def main() -> None:
     result = {
         "changes": len(seconds),
         "median": median(seconds),
-        "quickest": min(seconds),
+        "fastest": min(seconds),
         "slowest": max(seconds),
         "reads meanwhile": sum(reader.answers for reader in readers),
-        "of them failed": sum(reader.errors for reader in readers),
+        "failed reads": sum(reader.errors for reader in readers),
         "slowest read": max(reader.slowest for reader in readers),
     }
     note = "Seconds from a row's commit in the highways database to its row in the published mart."

@@ -1,6 +1,6 @@
-"""Loading a table whole, from a CSV file, Parquet, Postgres and MariaDB, beside COPY and beside other tools.
+"""Full refresh of a table from CSV, Parquet, Postgres and MariaDB, compared with COPY and with other tools.
 
-`python -m benchmarks.load --help`; what is measured and how to read it: benchmarks/README.md.
+`python -m benchmarks.load --help`; benchmarks/README.md says what is measured and how to read the results.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from ingestion.files import matching_files
 from ingestion.tables import ARROW_TYPES
 from warehouse import environment
 
-FEWER = 200_000  # rows for dlt's defaults, which take minutes for 2,000,000
+DLT_ROWS = 200_000  # rows for dlt's defaults, which take minutes for 2,000,000
 SYSTEMS = {kind: f"raw_bench{kind.lower()}" for kind in ("CSV", "Parquet", "PostgreSQL", "MariaDB")}
 OURS = "this warehouse"
 LEDGER = "ledger files"
@@ -37,22 +37,22 @@ LEDGER = "ledger files"
 
 @dataclass
 class Case:
-    """One way of loading from one kind of source, and what came of its runs."""
+    """A way of loading from a kind of source, and the results of its runs."""
 
     source: str
     way: str
     run: Callable[[], Run]
     table: str
     rows: int
-    baseline: "Case | None" = None  # None: it is the baseline of its source
+    baseline: "Case | None" = None  # None: the case is the baseline of its source
     once: bool = False
     runs: list[Run] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
     retyped: list[str] = field(default_factory=list)
 
     @property
     def failures(self) -> list[str]:
-        """Why runs failed."""
+        """The failed runs' messages."""
         return [run.failure for run in self.runs if run.failure]
 
     @property
@@ -62,16 +62,14 @@ class Case:
 
 
 def main() -> None:
-    """Runs every case in turn, round after round, and writes the medians; status 1 if one of ours is not as it must."""
+    """Run every case in turn, round after round, and write the medians; exit status 1 if this warehouse fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--timeout", type=int, default=900, help="seconds after which a run is ended and counts as failed"
+        "--timeout", type=int, default=900, help="seconds after which a run is stopped and counts as failed"
     )
-    parser.add_argument(
-        "--only", default="", help="leave out every case without this in its name (beside the baselines)"
-    )
+    parser.add_argument("--only", default="", help="run only the cases with this in their name, and the baselines")
     parser.add_argument("--out", type=Path, default=harness.RESULTS, help="folder for load.md and load.json")
     options = parser.parse_args()
     tools = environment.home() / "benchmarks"
@@ -79,37 +77,37 @@ def main() -> None:
         folder = stack.enter_context(harness.warehouse(SYSTEMS.values()))
         facts = harness.machine(folder)
         _make_sources(folder, options.rows)
-        maria = stack.enter_context(mariadb.server(folder / "mariadb"))
-        if maria:
-            facts["MariaDB"] = f"{mariadb.version(maria)}, on the same machine, its own defaults"
-            _fill_mariadb(folder, maria)
+        mariadb_url = stack.enter_context(mariadb.server(folder / "mariadb"))
+        if mariadb_url:
+            facts["MariaDB"] = f"{mariadb.version(mariadb_url)}, on the same machine, with its defaults"
+            _fill_mariadb(folder, mariadb_url)
         else:
-            print("MariaDB: left out, it is not installed")
+            print("MariaDB: skipped, not installed")
         others = peers.Peers(tools, folder / "peers")
         facts["other tools"] = ", ".join(f"{tool} {peers.VERSIONS[tool]}" for tool in others.python)
-        cases = [*_cases(folder, options, others, maria), *_ledger_cases(folder, options.timeout)]
+        cases = [*_cases(folder, options, others, mariadb_url), *_ledger_cases(folder, options.timeout)]
         cases = [case for case in cases if not case.baseline or options.only in f"{case.source}: {case.way}"]
         for number in range(options.rounds):
             for case in cases:
                 if not (case.failures or (case.once and number)):
                     _run(case)
         _save(cases, facts, options)
-    if any(case.way == OURS and (case.wrong or case.failures) for case in cases):
-        sys.exit("this warehouse did not load what the source has; see above")
+    if any(case.way == OURS and (case.differences or case.failures) for case in cases):
+        sys.exit("this warehouse's tables differ from the source; see above")
 
 
 def _make_sources(folder: Path, count: int) -> None:
-    """The rows as a table of another database, as CSV and as Parquet, and as the tables to compare with."""
+    """Create the rows as a table of another database, as CSV, as Parquet, and as reference tables."""
     with database("warehouse") as connection:
         with connection, connection.cursor() as cursor:
             cursor.execute(f"create schema {peers.SCHEMA}")
         rows.fill(connection, f"{peers.SCHEMA}.all_rows", count)
-        rows.fill(connection, f"{peers.SCHEMA}.fewer_rows", min(count, FEWER))
+        rows.fill(connection, f"{peers.SCHEMA}.fewer_rows", min(count, DLT_ROWS))
     for name in ("csv", "fewer", "parquet", "peers"):
         (folder / name).mkdir()
     with database("bench_source") as connection:
         rows.fill(connection, "payments", count)
-        rows.fill(connection, "fewer_payments", min(count, FEWER))
+        rows.fill(connection, "fewer_payments", min(count, DLT_ROWS))
         as_csv = ", ".join(f"{name}::text" if kind == "boolean" else name for name, (kind, _) in rows.COLUMNS.items())
         _copy_out(connection, as_csv, "payments", folder / "csv" / "payments.csv", "csv, header")
         _copy_out(connection, as_csv, "fewer_payments", folder / "fewer" / "payments.csv", "csv, header")
@@ -134,7 +132,7 @@ def _copy_out(connection: psycopg2.extensions.connection, columns: str, table: s
 
 
 def _fill_mariadb(folder: Path, url: str) -> None:
-    """The rows as a table there: booleans as 0 and 1, moments as UTC's clock time: it has no others."""
+    """The rows as a table in MariaDB: booleans as 0 and 1, times in UTC without a zone."""
     given = {"boolean": "{}::integer", "timestamptz": "{} at time zone 'UTC'"}
     columns = ", ".join(given.get(kind, "{}").format(name) for name, (kind, _) in rows.COLUMNS.items())
     file = folder / "payments.tsv"
@@ -144,29 +142,31 @@ def _fill_mariadb(folder: Path, url: str) -> None:
     file.unlink()
 
 
-def _cases(folder: Path, options: argparse.Namespace, others: peers.Peers, maria: str | None) -> Iterator[Case]:
-    """Every case but the ledger's; of each source the baseline first."""
-    source, schema, late = harness.database_url("bench_source"), peers.SCHEMA, options.timeout
+def _cases(folder: Path, options: argparse.Namespace, others: peers.Peers, mariadb_url: str | None) -> Iterator[Case]:
+    """Every case except the ledger's; the baseline of each source first."""
+    source, schema, timeout = harness.database_url("bench_source"), peers.SCHEMA, options.timeout
     os.environ.update(BENCH_CSV=str(folder / "csv"), BENCH_PARQUET=str(folder / "parquet"))
-    os.environ.update(BENCH_POSTGRESQL=source.replace("postgresql:", "postgresql+psycopg2:"), BENCH_MARIADB=maria or "")
+    os.environ.update(
+        BENCH_POSTGRESQL=source.replace("postgresql:", "postgresql+psycopg2:"), BENCH_MARIADB=mariadb_url or ""
+    )
     file = folder / "csv" / "payments.csv"
     read = f'{_psql()} -d bench_source -c "copy payments to stdout with (format binary)"'
-    from_csv = partial(_copy, f"{schema}.copied", _copy_in(f"{schema}.copied", "csv, header"), late, file)
-    from_postgres = partial(_copy, f"{schema}.piped", f"{read} | {_copy_in(f'{schema}.piped', 'binary')}", late)
+    from_csv = partial(_copy, f"{schema}.copied", _copy_in(f"{schema}.copied", "csv, header"), timeout, file)
+    from_postgres = partial(_copy, f"{schema}.piped", f"{read} | {_copy_in(f'{schema}.piped', 'binary')}", timeout)
     copied = Case("CSV", "bare COPY", from_csv, f"{schema}.copied", options.rows)
     piped = Case("PostgreSQL", "piped binary COPY", from_postgres, f"{schema}.piped", options.rows)
 
     def ours(kind: str, baseline: Case, **declared: object) -> Case:
         how = "files" if "files" in declared else "database"
         contract = rows.contract(SYSTEMS[kind], how, f"BENCH_{kind.upper()}", ["payments"], **declared)
-        return Case(kind, OURS, partial(_load, contract, late), f"{SYSTEMS[kind]}.payments", options.rows, baseline)
+        return Case(kind, OURS, partial(_load, contract, timeout), f"{SYSTEMS[kind]}.payments", options.rows, baseline)
 
     def other(kind: str, tool: str, given: str | Path, stream: str, baseline: Case) -> Case:
         name = f"{tool}_{kind.lower()}"
-        run = partial(getattr(others, tool), given, stream, name, late)
+        run = partial(getattr(others, tool), given, stream, name, timeout)
         case = Case(kind, f"{tool} {peers.VERSIONS[tool]}", run, f"{schema}.{name}", options.rows, baseline)
         if tool == "dlt":
-            case.way, case.rows, case.once = f"{case.way}, its defaults", min(options.rows, FEWER), True
+            case.way, case.rows, case.once = f"{case.way}, its defaults", min(options.rows, DLT_ROWS), True
         return case
 
     fast = [tool for tool in others.python if tool != "dlt"]
@@ -179,13 +179,13 @@ def _cases(folder: Path, options: argparse.Namespace, others: peers.Peers, maria
     yield from (other("PostgreSQL", tool, source, "public.payments", piped) for tool in fast)
     if "dlt" in others.python:
         yield other("PostgreSQL", "dlt", source, "fewer_payments", piped)
-    if maria:
+    if mariadb_url:
         yield ours("MariaDB", piped)
-        yield from (other("MariaDB", tool, maria, "bench.payments", piped) for tool in fast)
+        yield from (other("MariaDB", tool, mariadb_url, "bench.payments", piped) for tool in fast)
 
 
-def _ledger_cases(folder: Path, late: int) -> Iterator[Case]:
-    """The published ledger, if LANDING has it: the load from its ZIPs, and a bare COPY of the CSVs in them."""
+def _ledger_cases(folder: Path, timeout: int) -> Iterator[Case]:
+    """The published ledger, if LANDING has it: the load of its ZIPs, and a bare COPY of their CSVs."""
     if not os.environ.get("LANDING"):
         return
     erp = read_contracts()["erp"]
@@ -193,7 +193,7 @@ def _ledger_cases(folder: Path, late: int) -> Iterator[Case]:
     try:
         paths = matching_files(ledger, os.environ["LANDING"])
     except SourceError as error:
-        print(f"ledger: left out: {error}")
+        print(f"ledger: skipped: {error}")
         return
     for path in paths:
         with zipfile.ZipFile(path) as archive:
@@ -203,24 +203,24 @@ def _ledger_cases(folder: Path, late: int) -> Iterator[Case]:
     files = " ".join(shlex.quote(str(file)) for file in sorted((folder / "ledger").rglob("*.csv")))
     table = f"{peers.SCHEMA}.ledger"
     command = f"for file in {files}; do {_copy_in(table, 'csv, header')} < $file || exit 1; done"
-    baseline = Case(LEDGER, "bare COPY", partial(_copy, table, command, late, columns=columns), table, 0)
+    baseline = Case(LEDGER, "bare COPY", partial(_copy, table, command, timeout, columns=columns), table, 0)
     yield baseline
-    run = partial(_load, "erp", late, ["ledger_lines"])
+    run = partial(_load, "erp", timeout, ["ledger_lines"])
     yield Case(LEDGER, OURS, run, f"{erp.name}.ledger_lines", 0, baseline)
 
 
 def _load(contract: dict | str, timeout: int, tables: list[str] | None = None) -> Run:
-    harness.forget_landings()
+    harness.forget_loads()
     return harness.load(contract, tables, timeout)
 
 
-def _copy(table: str, command: str, timeout: int, give: str | Path = "", columns: str = rows.DECLARED) -> Run:
-    """A shell's command that fills the table, which is made anew, with psql."""
+def _copy(table: str, command: str, timeout: int, given: str | Path = "", columns: str = rows.DECLARED) -> Run:
+    """Recreate the table and fill it by a shell command with psql."""
     with database("warehouse") as connection, connection, connection.cursor() as cursor:
         cursor.execute(f"drop table if exists {table}; create table {table} ({columns})")
     url = urlsplit(os.environ["WAREHOUSE_URL"])
     env = {"PGHOST": url.hostname, "PGPORT": str(url.port), "PGUSER": url.username, "PGPASSWORD": unquote(url.password)}
-    return harness.measure(["bash", "-o", "pipefail", "-c", command], give, env, timeout)
+    return harness.measure(["bash", "-o", "pipefail", "-c", command], given, env, timeout)
 
 
 def _copy_in(table: str, form: str) -> str:
@@ -233,9 +233,9 @@ def _psql() -> str:
 
 
 def _run(case: Case) -> None:
-    """One run, then whether what the source has is what the table has.
+    """Run a case once, and compare the table with the source.
 
-    Before it, what autovacuum would do for the last one in the midst of this one is done.
+    Vacuum and checkpoint first, or autovacuum would do so for the previous case during this one.
     """
     for name in ("warehouse", "bench_source"):
         with database(name) as connection, connection.cursor() as cursor:
@@ -251,11 +251,11 @@ def _run(case: Case) -> None:
         if case.source == LEDGER:
             case.rows = rows.count(connection, case.table)
             if case.baseline and case.rows != case.baseline.rows:
-                case.wrong = [f"{case.rows:,} rows of {case.baseline.rows:,}"]
-        elif not case.wrong:
+                case.differences = [f"{case.rows:,} rows of {case.baseline.rows:,}"]
+        elif not case.differences:
             reference = f"{peers.SCHEMA}.{'fewer' if case.once else 'all'}_rows"
             if rows.fingerprint(connection, case.table) != _expected(reference):
-                case.wrong = rows.altered(connection, case.table, reference) or ["its rows"]
+                case.differences = rows.altered(connection, case.table, reference) or ["its rows"]
             case.retyped = rows.retyped(connection, case.table)
 
 
@@ -266,10 +266,10 @@ def _expected(reference: str) -> tuple[int, int]:
 
 
 def _save(cases: list[Case], facts: dict, options: argparse.Namespace) -> None:
-    measured, arrived = [], []
+    measured, differing = [], []
     for case in cases:
         failed = "failed" if case.failures else ""
-        verdict = "altered" if case.wrong else "equal, but for types" if case.retyped else "equal"
+        verdict = "altered" if case.differences else "equal, but for types" if case.retyped else "equal"
         slower = None
         if case.baseline and not failed and not case.baseline.failures:
             slower = (case.seconds / case.rows) / (case.baseline.seconds / case.baseline.rows)
@@ -284,20 +284,20 @@ def _save(cases: list[Case], facts: dict, options: argparse.Namespace) -> None:
                 "rows/s": None if failed else round(case.rows / case.seconds),
                 "x COPY": None if failed else slower or 1.0,
                 "peak MB": round(max(run.peak_mb for run in case.runs)),
-                "arrived": failed or verdict,
+                "result": failed or verdict,
             }
         )
-        if remarks := [*case.failures, *case.wrong]:
-            arrived.append({"from": case.source, "way": case.way, "what is not as in the source": remarks})
+        if remarks := [*case.failures, *case.differences]:
+            differing.append({"from": case.source, "way": case.way, "difference from the source": remarks})
         if case.retyped:
-            arrived.append({"from": case.source, "way": case.way, "what is not as in the source": case.retyped})
+            differing.append({"from": case.source, "way": case.way, "difference from the source": case.retyped})
     tables = {"Seconds and memory": measured}
-    if arrived:
-        tables["What arrived otherwise"] = arrived
+    if differing:
+        tables["Differences from the source"] = differing
     notes = [
-        f"{options.rows:,} rows of 15 columns; medians of {options.rounds} rounds of all cases in turn. `x COPY`: the "
-        "time per row beside a bare `COPY` of the CSV (files) or a binary `COPY` piped from database to database. How "
-        "to read it: benchmarks/README.md.",
+        f"{options.rows:,} rows of 15 columns; medians of {options.rounds} rounds of all cases in turn. `x COPY`: time "
+        "per row divided by that of a bare `COPY` of the CSV (files) or of a binary `COPY` piped between databases. "
+        "Explanation: benchmarks/README.md.",
     ]
     harness.save("load", options.out, facts, f"Loading {options.rows:,} rows", tables, notes)
 

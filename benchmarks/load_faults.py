@@ -1,4 +1,4 @@
-"""Loads of a small system, with a table per load mode, that are cut off."""
+"""Fault trials of loads: a small system with one table per load mode."""
 
 import os
 import shutil
@@ -13,7 +13,19 @@ from random import Random
 import psutil
 import psycopg2
 
-from benchmarks.trials import BUSY, PATIENCE, Child, Met, Moment, Outcome, connected, draw, hit_server, last_line, say
+from benchmarks.trials import (
+    BUSY,
+    TIMEOUT,
+    Child,
+    FaultResult,
+    Moment,
+    Outcome,
+    cursor_on,
+    draw,
+    last_line,
+    print_mark,
+    stop_server,
+)
 from demo import postgres
 from ingestion.contracts import SourceError, System
 from ingestion.pipeline import load_system
@@ -37,8 +49,8 @@ TABLES = """
     alter table faults.merged add primary key (row_no);
     alter table faults.versioned add primary key (row_no)
 """
-# One change of every table: rows are updated, inserted and, if `deletes` is 1, deleted. A row is touched once between
-# two loads, so that every version of it is seen.
+# One change of every table: rows are updated, inserted and, if `deletes` is 1, deleted. Each row changes at most once
+# between two loads, so that every version is loaded.
 CHANGE = """
     create temporary table step on commit drop as
     select n, '2025-01-02Z'::timestamptz + n * interval '1 minute' as at from nextval('faults.trial') as n;
@@ -68,11 +80,11 @@ CHANGE = """
 )
 SINCE = "select '2025-01-02Z'::timestamptz + (last_value + 0.5) * interval '1 minute' from faults.trial"
 ROW = ", ".join(COLUMNS)
-DIFFERENCES = {  # {table: (what has to be there, what is)}
+DIFFERENCES = {  # {table: (query for the expected rows, query for the actual rows)}
     "replaced": (f"select {ROW} from faults.replaced", f"select {ROW} from {SYSTEM}.replaced"),
     "appended": (f"select {ROW} from faults.appended_ever", f"select {ROW} from {SYSTEM}.appended"),
     "merged": (f"select {ROW} from faults.merged", f"select {ROW} from {SYSTEM}.merged"),
-    "versioned": (  # a row that is gone is closed when a load finds it gone, which is later than its last version
+    "versioned": (  # a deleted row is closed by the load that misses it, later than its last version
         "select v.*, updated_at, lead(updated_at) over w, lead(updated_at) over w is null and exists "
         "(select from faults.versioned as s where s.row_no = v.row_no) "
         "from faults.versions as v window w as (partition by row_no order by updated_at)",
@@ -81,11 +93,11 @@ DIFFERENCES = {  # {table: (what has to be there, what is)}
         "window w as (partition by row_no order by valid_from)",
     ),
 }
-HALF_DONE = {  # what a load that was cut off may not leave behind: a query for what is wrong
-    "a load landed some tables only": f"select load_id from governance.load_audit where system = '{SYSTEM}' "
+INCOMPLETE_LOAD = {  # what an interrupted load must not leave behind: {problem: query}
+    "a load recorded some tables only": f"select load_id from governance.load_audit where system = '{SYSTEM}' "
     "group by load_id having count(*) <> 4",
     "rows in quarantine": f"select row_id from quarantine.rows where system = '{SYSTEM}'",
-    "another table in the store": "select relname from pg_class where relkind = 'r' and relnamespace = "
+    "an unknown table in the store": "select relname from pg_class where relkind = 'r' and relnamespace = "
     f"'{SYSTEM}_store'::regnamespace and relname <> all('{{{','.join(MODES)}}}')",
 }
 TOTALS = (
@@ -95,7 +107,7 @@ TOTALS = (
 
 
 def contract() -> System:
-    """The system of the load trials; the source is the schema `faults` beside the warehouse's own."""
+    """The system of the load trials; the source is the schema `faults` of the warehouse's server."""
     described = {"description": "A column.", "privacy": "none"}
     columns = [{"name": name, "data_type": kind} | described for name, kind in COLUMNS.items()]
     day = {"count": 1, "period": "day"}
@@ -104,10 +116,10 @@ def contract() -> System:
         | ({} if mode == "replace" else {"cursor": "updated_at"})
         for name, mode in MODES.items()
     ]  # fmt: skip
-    people = dict.fromkeys(("information_asset_owner", "data_owner", "purpose", "lawful_basis", "sharing"), "Nobody")
+    people = dict.fromkeys(("information_asset_owner", "data_owner", "purpose", "lawful_basis", "sharing"), "none")
     return System.model_validate(
         {
-            "name": SYSTEM, "description": "A system on trial.", "kind": "database", "location": "FAULTS_URL",
+            "name": SYSTEM, "description": "Fault trials.", "kind": "database", "location": "FAULTS_URL",
             "source_schema": "faults", "schedule": "0 6 * * *", "time_zone": "Europe/London", "retention": "P1D",
             "freshness": {"warn_after": day, "error_after": day}, "tables": tables,
         }
@@ -116,14 +128,14 @@ def contract() -> System:
 
 
 def load_once() -> None:
-    """What the victim of a load trial does: one load, with a mark when each phase begins."""
+    """The victim of a load trial: one load, with a mark at the start of each phase."""
     import dlt
 
     from ingestion import pipeline
 
     def marked(mark: str, function: Callable) -> Callable:
         def call(*values: object, **named: object) -> object:
-            say(mark)
+            print_mark(mark)
             return function(*values, **named)
 
         return call
@@ -131,35 +143,35 @@ def load_once() -> None:
     for phase in LOAD_MARKS[:3]:
         setattr(dlt.Pipeline, phase, marked(phase, getattr(dlt.Pipeline, phase)))
     pipeline.commit = marked("commit", pipeline.commit)
-    say("ready")
+    print_mark("ready")
     sys.stdin.readline()
     try:
         load_system(contract())
     except SourceError as error:
         sys.exit(f"refused: {error}")
-    say("done")
+    print_mark("done")
 
 
 class Loads:
-    """Load trials on the warehouse that the environment names, whose embedded server belongs to `home`."""
+    """Load trials on the warehouse of the environment, whose embedded server belongs to `home`."""
 
     def __init__(self, home: Path, rows: int = 25_000):
         self.home, self.rows = home, rows
         self.connect()
-        with connected(self.url) as cursor:
+        with cursor_on(self.url) as cursor:
             cursor.execute(TABLES.format(rows=rows))
         load_system(contract())
-        self.begin("the first")
+        self.reseed("the first")
         self.change(1)
         with self.child() as child:
             child.go()
-            said = child.end()
-        if said:
-            raise RuntimeError(f"an undisturbed load failed: {said}")
+            message = child.end()
+        if message:
+            raise RuntimeError(f"an undisturbed load failed: {message}")
         self.moments = child.moments()
 
     def connect(self) -> None:
-        """Starts the server, if it does not run, and names it in the environment: it may have another port."""
+        """Start the server if necessary and set its URL in the environment; its port may have changed."""
         os.environ["WAREHOUSE_HOME"] = str(self.home)
         self.url = os.environ["WAREHOUSE_URL"] = postgres.start(self.home)
         for name in ("LOADER_URL", "DAGSTER_POSTGRES_URL", "DBT_HOST", "DBT_PORT", "DBT_ENV_SECRET_PASSWORD"):
@@ -168,49 +180,49 @@ class Loads:
         os.environ["FAULTS_URL"] = self.url.replace("postgresql:", "postgresql+psycopg2:")
 
     def child(self, before: list[str] | None = None) -> Child:
-        """A load in a process of its own, not yet let go."""
+        """A load in its own process, not yet started."""
         return Child("load_faults.load_once()", before)
 
     def change(self, deletes: int) -> None:
-        """Changes every table at source, in rows that have not changed since the last load."""
-        with connected(self.url) as cursor:
+        """Change every table at source, in rows without a change since the last load."""
+        with cursor_on(self.url) as cursor:
             cursor.execute(
                 CHANGE.format(rows=self.rows, since=self.since, draw=self.rng.randrange(40), deletes=deletes)
             )
 
-    def begin(self, seed: str) -> None:
-        """From here on all that is drawn comes from the seed, and what changed before stays as it is."""
+    def reseed(self, seed: str) -> None:
+        """Draw from this seed from now on; earlier changes stay."""
         self.rng = Random(seed)  # noqa: S311
-        with connected(self.url) as cursor:
+        with cursor_on(self.url) as cursor:
             cursor.execute(SINCE)
             self.since = cursor.fetchone()[0]
 
     def trial(self, fault: str, mark: str, seed: str) -> Outcome:
-        """Changes the source, lets a load meet the fault, runs the next load and compares."""
-        began = time.monotonic()
-        self.begin(seed)
+        """Change the source, let a load meet the fault, run the next load and compare."""
+        started = time.monotonic()
+        self.reseed(seed)
         moment = draw(self.rng, self.moments, mark)
         before = self.figures()
-        self.change(max(moment.nth - 1, self.rng.randrange(2)))  # deletions make the load read a second time
-        hit, said = LOAD_FAULTS[fault](self, moment)
-        outcome = Outcome(fault, seed, str(moment), hit, last_line(said))
-        if said and ("Traceback" in said or not outcome.said.startswith("refused: ")):
-            outcome.problems.append("the failure is not said in one line")
+        self.change(max(moment.nth - 1, self.rng.randrange(2)))  # deletions cause a second read, a full refresh
+        hit, message = LOAD_FAULTS[fault](self, moment)
+        outcome = Outcome(fault, seed, str(moment), hit, last_line(message))
+        if message and ("Traceback" in message or not outcome.message.startswith("refused: ")):
+            outcome.problems.append("the failure's message is longer than one line")
         outcome.after = self.compare(outcome, before)
-        if said == "" and outcome.after == "old":
-            outcome.problems.append("a load said that it was done, and is not there")
+        if message == "" and outcome.after == "old":
+            outcome.problems.append("a load reported success without its rows")
         if self.rng.random() < 0.5:
-            self.change(self.rng.randrange(2))  # the source does not wait for the next load
+            self.change(self.rng.randrange(2))  # the source changes again before the next load
         self.next_load()
-        outcome.lost = outcome.doubled = 0
+        outcome.lost = outcome.duplicated = 0
         if self.compare(outcome, before) != "new":
-            outcome.problems.append("after the next load the warehouse is not the source")
-        outcome.problems += self.left_behind()
-        outcome.seconds = time.monotonic() - began
+            outcome.problems.append("after the next load the warehouse differs from the source")
+        outcome.problems += self.leftovers()
+        outcome.seconds = time.monotonic() - started
         return outcome
 
     def figures(self) -> dict[str, object]:
-        with connected(self.url) as cursor:
+        with cursor_on(self.url) as cursor:
             return self._figures(cursor)
 
     def _figures(self, cursor) -> dict[str, object]:
@@ -221,17 +233,17 @@ class Loads:
         return found
 
     def compare(self, outcome: Outcome, before: dict[str, object]) -> str:
-        """`old` or `new`: as it was, or all of it as the source is; counts rows that are lost or doubled otherwise."""
-        with connected(self.url) as cursor:
+        """`old` (as before) or `new` (as the source), otherwise `mixed`; counts lost and duplicated rows."""
+        with cursor_on(self.url) as cursor:
             cursor.execute("set transaction isolation level repeatable read")
-            for wrong, query in HALF_DONE.items():
+            for problem, query in INCOMPLETE_LOAD.items():
                 cursor.execute(query)
                 if cursor.rowcount:
-                    outcome.problems.append(f"{wrong}: {cursor.rowcount}")
+                    outcome.problems.append(f"{problem}: {cursor.rowcount}")
             if self._figures(cursor) == before:
                 return "old"
-            for wanted, found in DIFFERENCES.values():
-                for one, other, part in ((wanted, found, "lost"), (found, wanted, "doubled")):
+            for expected, found in DIFFERENCES.values():
+                for one, other, part in ((expected, found, "lost"), (found, expected, "duplicated")):
                     cursor.execute(f"select count(*) from (({one}) except all ({other})) as d")
                     setattr(outcome, part, getattr(outcome, part) + cursor.fetchone()[0])
             counted = {
@@ -242,26 +254,26 @@ class Loads:
             for table, total in cursor.fetchall():
                 cursor.execute(f"select count(*) from {counted[table]}")
                 if (real := cursor.fetchone()[0]) != total:
-                    outcome.problems.append(f"{table}: the landing says {total} rows, the source has {real}")
-        if outcome.lost or outcome.doubled:
-            outcome.problems.append(f"a mixed state: {outcome.lost} rows lost, {outcome.doubled} too many")
+                    outcome.problems.append(f"{table}: the load result has {total} rows, the source {real}")
+        if outcome.lost or outcome.duplicated:
+            outcome.problems.append(f"a mixed state: {outcome.lost} rows lost, {outcome.duplicated} rows duplicated")
             return "mixed"
         return "new"
 
     def next_load(self) -> None:
-        """An undisturbed load, as soon as the server has noticed that the one before is gone."""
-        give_up = time.monotonic() + PATIENCE
+        """An undisturbed load, as soon as the server has noticed the end of the previous one."""
+        deadline = time.monotonic() + TIMEOUT
         while True:
             try:
                 return load_system(contract())
             except SourceError as error:
-                if BUSY not in str(error) or time.monotonic() > give_up:
+                if BUSY not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
 
-    def left_behind(self) -> list[str]:
-        """What a finished load left where nothing should be."""
-        with connected(self.url) as cursor:
+    def leftovers(self) -> list[str]:
+        """Files and tables left after a load."""
+        with cursor_on(self.url) as cursor:
             cursor.execute(
                 "select relname from pg_class where relkind = 'r' and relname not like '\\_dlt\\_%%' "
                 "and relname <> all(%s) and relnamespace = %s::regnamespace",
@@ -273,29 +285,29 @@ class Loads:
 
     # --- faults
 
-    def kill(self, moment: Moment) -> Met:
+    def kill(self, moment: Moment) -> FaultResult:
         with self.child() as victim:
             return victim.go(moment), None
 
-    def server(self, how: str, moment: Moment) -> Met:
-        """The server ends; it is back at once, or when the victim has given up."""
+    def server(self, how: str, moment: Moment) -> FaultResult:
+        """Stop the server; restart it at once, or after the victim has ended."""
         with self.child() as victim:
             hit = victim.go(moment)
-            hit_server(self.home, how)
+            stop_server(self.home, how)
             if self.rng.random() < 0.5:
                 self.connect()
-            said = victim.end()
+            message = victim.end()
             self.connect()
-            return hit, said
+            return hit, message
 
-    def folder_lost_under_way(self, moment: Moment) -> Met:
+    def folder_lost_during(self, moment: Moment) -> FaultResult:
         with self.child() as victim:
             hit = victim.go(moment)
             shutil.rmtree(self.home / "dlt", ignore_errors=True)
             return hit, victim.end()
 
-    def folder_lost_between(self, moment: Moment) -> Met:
-        """The load is killed, and all that lies beside the server's data is gone before the next."""
+    def folder_lost_between(self, moment: Moment) -> FaultResult:
+        """Kill the load and delete everything but the server's data before the next load."""
         met = self.kill(moment)
         kept = {"postgres", "postgres.json", "postgres.lock", "full"}
         for path in self.home.iterdir():
@@ -304,28 +316,28 @@ class Loads:
         self.connect()
         return met
 
-    def two_at_once(self, moment: Moment) -> Met:
+    def two_loads(self, moment: Moment) -> FaultResult:
         with self.child() as first, self.child() as second:
             second.await_mark("ready")
             hit = first.go(moment)
             second.go()
-            said = [words for words in (first.end(), second.end()) if words]
-        return hit and any(BUSY in words for words in said), "; ".join(said)
+            message = [text for text in (first.end(), second.end()) if text]
+        return hit and any(BUSY in text for text in message), "; ".join(message)
 
-    def folder_full(self, _: Moment) -> Met:
-        """The load's working folder is a mount that nobody else sees, of fewer bytes than it needs (about 45 a row)."""
+    def folder_full(self, _: Moment) -> FaultResult:
+        """Mount the load's working folder with less space than it needs (about 45 bytes a row), for the load only."""
         (self.home / "dlt").mkdir(exist_ok=True)
         mount = 'mount -t tmpfs -o size="$0" faults "$WAREHOUSE_HOME/dlt" && exec "$@"'
         with self.child([*own_mounts(), "sh", "-c", mount, str(self.rows * self.rng.randrange(1, 30))]) as victim:
             victim.go()
-            said = victim.end()
-        return bool(said), said
+            message = victim.end()
+        return bool(message), message
 
-    def database_full(self, _: Moment) -> Met:
-        """The loader's new tables lie on a disk that is too small, until the next load has space again."""
+    def database_full(self, _: Moment) -> FaultResult:
+        """Put the loader's new tables on a disk that is too small, until the next load."""
         disk = self.home / "full"
         disk.mkdir(exist_ok=True)
-        size = self.rows * self.rng.randrange(1, 60)  # of some 80 bytes a row
+        size = self.rows * self.rng.randrange(1, 60)  # about 80 bytes a row
         owner = psutil.Process(postgres.status(self.home)["pid"]).uids().real
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},uid={owner}", "faults", disk], check=True)
         try:
@@ -338,7 +350,7 @@ class Loads:
                 try:
                     with self.child() as victim:
                         victim.go()
-                        said = victim.end()
+                        message = victim.end()
                 finally:
                     cursor.execute("alter role svc_loader reset default_tablespace")
                     for kind in ("table", "index"):
@@ -347,23 +359,23 @@ class Loads:
             connection.close()
         finally:
             subprocess.run(["umount", disk], check=True)
-        return bool(said), said
+        return bool(message), message
 
 
-LOAD_FAULTS: dict[str, Callable[[Loads, Moment], Met]] = {
+LOAD_FAULTS: dict[str, Callable[[Loads, Moment], FaultResult]] = {
     "load killed": Loads.kill,
     "server killed in a load": lambda loads, moment: loads.server("killed", moment),
     "server stopped at once in a load": lambda loads, moment: loads.server("stopped at once", moment),
-    "working folder lost in a load": Loads.folder_lost_under_way,
+    "working folder lost in a load": Loads.folder_lost_during,
     "working folder lost after a killed load": Loads.folder_lost_between,
-    "two loads at once": Loads.two_at_once,
+    "two loads at once": Loads.two_loads,
     "working folder full": Loads.folder_full,
     "database full": Loads.database_full,
 }
 
 
 def own_mounts() -> list[str]:
-    """What gives a program mounts of its own; empty where the machine does not let us."""
+    """A command prefix that gives a program its own mounts; empty if this machine does not allow it."""
     for words in (["unshare", "--mount"], ["unshare", "--user", "--map-root-user", "--mount"]):
         with suppress(OSError):
             if not subprocess.run([*words, "true"], capture_output=True).returncode:
@@ -371,10 +383,10 @@ def own_mounts() -> list[str]:
     return []
 
 
-def cannot(fault: str) -> str:
-    """Why this account cannot bring about the fault on this machine; empty where it can."""
+def obstacle(fault: str) -> str:
+    """Why this account cannot cause the fault on this machine; empty if it can."""
     if fault == "database full" and os.geteuid():
         return "a small disk for the database needs root"
     if fault == "working folder full" and not own_mounts():
-        return "this machine lets us mount nothing"
+        return "this machine does not allow mounts"
     return ""

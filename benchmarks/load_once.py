@@ -1,7 +1,7 @@
-"""Loads one system in this process: its contract (or the name of one in the project) and tables as JSON on the
-input, {"seconds", "rows"} as JSON on the output.
+"""Load one system in this process: its contract (or a project system's name) and tables as JSON on the input,
+{"seconds", "rows"} as JSON on the output.
 
-The seconds are those of load_system alone: what is imported before it is not counted.
+The seconds are those of load_system, without imports.
 """
 
 import json
@@ -13,16 +13,16 @@ from ingestion.pipeline import load_system
 
 
 def main() -> None:
-    """One load; ends with the source's own words where it is refused."""
+    """Load once; on a refusal, exit with its message."""
     given = json.load(sys.stdin)
     contract = given["contract"]
     system = read_contracts()[contract] if isinstance(contract, str) else System.model_validate(contract)
-    began = time.monotonic()
+    started = time.monotonic()
     try:
-        landings = load_system(system, set(given["tables"]) if given["tables"] else None)
+        results = load_system(system, set(given["tables"]) if given["tables"] else None)
     except SourceError as error:
         sys.exit(str(error))
-    print(json.dumps({"seconds": time.monotonic() - began, "rows": sum(landing.rows for landing in landings)}))
+    print(json.dumps({"seconds": time.monotonic() - started, "rows": sum(result.rows for result in results)}))
 
 
 if __name__ == "__main__":

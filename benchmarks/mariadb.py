@@ -1,4 +1,4 @@
-"""A private MariaDB server in a folder of its own, as one of the sources; it ends with the benchmark."""
+"""A temporary MariaDB server as a source; it stops with the benchmark."""
 
 import getpass
 import secrets
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pymysql
 
-PATIENCE = 60  # seconds for the server to answer
+TIMEOUT = 60  # seconds for the server to start
 KINDS = {
     "text": "varchar(200)",
     "numeric(18,2)": "decimal(18,2)",
@@ -23,7 +23,7 @@ KINDS = {
 
 @contextmanager
 def server(folder: Path) -> Iterator[str | None]:
-    """Its URL, database `bench`; None where MariaDB is not installed."""
+    """The server's URL, database `bench`; None if MariaDB is not installed."""
     if not (shutil.which("mariadbd") and shutil.which("mariadb-install-db")):
         yield None
         return
@@ -35,31 +35,31 @@ def server(folder: Path) -> Iterator[str | None]:
         f"alter user root@localhost identified by '{password}';\n"
         f"create user bench@'%' identified by '{password}';\ngrant all on *.* to bench@'%';\n"
     )
-    own = [f"--datadir={folder / 'data'}", f"--user={getpass.getuser()}"]
+    options = [f"--datadir={folder / 'data'}", f"--user={getpass.getuser()}"]
     install = [
         "mariadb-install-db",
         "--no-defaults",
         "--auth-root-authentication-method=normal",
         "--skip-test-db",
-        *own,
+        *options,
     ]
     subprocess.run(install, check=True, capture_output=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    own += [f"--socket={folder / 'socket'}", f"--pid-file={folder / 'pid'}", f"--init-file={folder / 'init.sql'}"]
+    options += [f"--socket={folder / 'socket'}", f"--pid-file={folder / 'pid'}", f"--init-file={folder / 'init.sql'}"]
     listen = ["--bind-address=127.0.0.1", f"--port={port}", "--skip-name-resolve"]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(["mariadbd", "--no-defaults", *own, *listen], stdout=log, stderr=log)
+        process = subprocess.Popen(["mariadbd", "--no-defaults", *options, *listen], stdout=log, stderr=log)
     try:
         url = f"mysql+pymysql://bench:{password}@127.0.0.1:{port}/bench"
-        give_up = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while True:
             try:
                 connect(url).close()
                 break
             except pymysql.err.OperationalError as error:
-                if process.poll() is not None or time.monotonic() > give_up:
+                if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"MariaDB does not start: {(folder / 'log').read_text()[-1000:]}") from error
                 time.sleep(0.1)
         yield url
@@ -77,14 +77,14 @@ def connect(url: str) -> pymysql.Connection:
 
 
 def version(url: str) -> str:
-    """What the server says it is."""
+    """The server's version."""
     with connect(url) as connection, connection.cursor() as cursor:
         cursor.execute("select version()")
         return cursor.fetchone()[0]
 
 
 def fill(url: str, table: str, columns: dict[str, str], text: Path) -> None:
-    """The table, with the given columns and Postgres types, from a file in COPY's text format."""
+    """Create the table with these columns and Postgres types, and fill it from a file in COPY's text format."""
     declared = ", ".join(f"{name} {KINDS.get(kind, kind)}" for name, kind in columns.items())
     with connect(url) as connection, connection.cursor() as cursor:
         cursor.execute(f"create table {table} ({declared}, primary key (row_id))")

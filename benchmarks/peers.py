@@ -1,6 +1,6 @@
-"""Other tools that do the same: sling, ingestr and dlt with its own settings, each in a virtual environment of its own.
+"""Other tools for the same work: sling, ingestr and dlt with its own settings, each in its own virtual environment.
 
-The environments are made once, in a folder that is kept; after that no tool needs the network, and none reports home.
+The environments are created once, in a folder that is kept; afterwards no tool needs the network or sends telemetry.
 """
 
 import importlib.metadata
@@ -14,18 +14,18 @@ from pathlib import Path
 
 from benchmarks.harness import Run, database_url, measure
 
-DLT = importlib.metadata.version("dlt")  # the same as ours
-PACKAGES = {  # the package `sling` itself fetches its program from GitHub; this one holds it
+DLT = importlib.metadata.version("dlt")  # the version that this project uses
+PACKAGES = {  # the package `sling` downloads its program from GitHub; this package contains it
     "sling": ["sling-linux-amd64==1.4.11"],
     "ingestr": ["ingestr==0.15.9"],
     "dlt": [f"dlt[filesystem,postgres,sql-database]=={DLT}", "pandas", "pyarrow", "pymysql", "sqlalchemy<2.1"],
 }
 VERSIONS = {"sling": "1.4.11", "ingestr": "0.15.9", "dlt": DLT}
-SCHEMA = "bench"  # where, in the warehouse's database, they put their tables
+SCHEMA = "bench"  # the tools' schema in the warehouse's database
 
 
 class Peers:
-    """The tools that could be installed here. `home` keeps their environments, `folder` what they write."""
+    """The tools that can be installed here. `home` keeps their environments, `folder` their files."""
 
     def __init__(self, home: Path, folder: Path, wanted: tuple[str, ...] = tuple(PACKAGES)) -> None:
         self.folder = folder
@@ -35,46 +35,46 @@ class Peers:
         self.env |= dict.fromkeys(("DISABLE_TELEMETRY", "INGESTR_DISABLE_TELEMETRY", "DO_NOT_TRACK"), "true")
 
     def sling(self, source: str | Path, stream: str, table: str, timeout: int) -> Run:
-        """A full refresh from a database's URL and its table, or from a CSV file."""
+        """A full refresh from a database's URL and table, or from a CSV file."""
         (program,) = self.python["sling"].parents[1].glob("lib/*/site-packages/sling_linux_amd64/bin/sling-linux-amd64")
         program.chmod(0o755)
-        env = self.env | {"BENCH_TO": _plain(database_url("warehouse"))}
+        env = self.env | {"BENCH_TO": _plain_url(database_url("warehouse"))}
         if isinstance(source, Path):
-            given = ["--src-stream", f"file://{source}"]
+            arguments = ["--src-stream", f"file://{source}"]
         else:
-            env["BENCH_FROM"] = _plain(source)
-            given = ["--src-conn", "BENCH_FROM", "--src-stream", stream]
+            env["BENCH_FROM"] = _plain_url(source)
+            arguments = ["--src-conn", "BENCH_FROM", "--src-stream", stream]
         to = ["--tgt-conn", "BENCH_TO", "--tgt-object", f"{SCHEMA}.{table}", "--mode", "full-refresh"]
-        return measure([str(program), "run", *given, *to], env=env, timeout=timeout)
+        return measure([str(program), "run", *arguments, *to], env=env, timeout=timeout)
 
     def ingestr(self, source: str | Path, stream: str, table: str, timeout: int) -> Run:
-        """The same."""
-        uri = f"csv://{source}" if isinstance(source, Path) else _plain(source)
-        env = self.env | {"SOURCE_URI": uri, "DESTINATION_URI": _plain(database_url("warehouse"))}
+        """A full refresh from a database's URL and table, or from a CSV file."""
+        uri = f"csv://{source}" if isinstance(source, Path) else _plain_url(source)
+        env = self.env | {"SOURCE_URI": uri, "DESTINATION_URI": _plain_url(database_url("warehouse"))}
         program = str(self.python["ingestr"].with_name("ingestr"))
-        given = ["--source-table", stream, "--dest-table", f"{SCHEMA}.{table}", "--yes", "--progress", "log"]
-        return measure([program, "ingest", *given], env=env, timeout=timeout)
+        arguments = ["--source-table", stream, "--dest-table", f"{SCHEMA}.{table}", "--yes", "--progress", "log"]
+        return measure([program, "ingest", *arguments], env=env, timeout=timeout)
 
     def dlt(self, source: str | Path, stream: str, table: str, timeout: int, way: str = "replace") -> Run:
-        """With dlt's defaults: `replace` as above; `delete-insert`, `upsert` and `scd2` merge what changed."""
-        given = {"file": str(source)} if isinstance(source, Path) else {"url": source, "stream": stream}
-        given |= {"to": database_url("warehouse"), "schema": SCHEMA, "table": table, "way": way}
+        """dlt with its defaults: `replace` is a full refresh; `delete-insert`, `upsert` and `scd2` merge changes."""
+        arguments = {"file": str(source)} if isinstance(source, Path) else {"url": source, "stream": stream}
+        arguments |= {"to": database_url("warehouse"), "schema": SCHEMA, "table": table, "way": way}
         script = str(Path(__file__).with_name("dlt_peer.py"))
         command = [str(self.python["dlt"]), script]
-        return measure(command, json.dumps(given | {"folder": str(self.folder / "dlt")}), self.env, timeout)
+        return measure(command, json.dumps(arguments | {"folder": str(self.folder / "dlt")}), self.env, timeout)
 
 
-def _plain(url: str) -> str:
-    """The URL as tools that are not Python's write it."""
+def _plain_url(url: str) -> str:
+    """The URL in the form of tools that do not use SQLAlchemy."""
     scheme, _, rest = url.partition("://")
     scheme = scheme.partition("+")[0]
     return f"{scheme}://{rest}" + ("?sslmode=disable" if scheme == "postgresql" else "")
 
 
 def _environment(home: Path, tool: str) -> Path | None:
-    """The tool's Python, or None, with the reason printed, where it cannot be installed."""
+    """The tool's Python, or None, with the reason printed, if it cannot be installed."""
     if tool == "sling" and (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-        print("sling: left out, it is measured on Linux on x86_64 only")
+        print("sling: skipped, it is measured on Linux x86_64 only")
         return None
     folder = home / f"{tool}-{VERSIONS[tool]}"
     python = folder / "bin" / "python"
@@ -87,7 +87,7 @@ def _environment(home: Path, tool: str) -> Path | None:
         ):
             done = subprocess.run(command, check=False, capture_output=True, text=True, env=env)
             if done.returncode:
-                print(f"{tool}: left out, it cannot be installed: {(done.stderr or done.stdout).strip()[-300:]}")
+                print(f"{tool}: skipped, it cannot be installed: {(done.stderr or done.stdout).strip()[-300:]}")
                 return None
         (folder / "installed").touch()
     return python

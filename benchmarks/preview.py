@@ -1,8 +1,8 @@
-"""How long `warehouse preview --watch` takes from the save of a model to its printed result, difference included.
+"""Seconds from the save of a model to the printed result of `warehouse preview --watch`, differences included.
 
-Ten models of a built county, of every layer, the largest among them, are edited in a copy of the project: one row in
-seven is filtered out. `python -m benchmarks.preview --home FOLDER` measures on a county that is there (FOLDER is a
-working folder whose server runs); without --home it makes a county.
+Ten models of a built county, from every layer and the largest among them, are edited in a copy of the project: a filter
+removes one row in seven. `python -m benchmarks.preview --home FOLDER` measures on an existing county (FOLDER is the
+working folder of a running server); without --home it creates one.
 """
 
 import argparse
@@ -39,7 +39,7 @@ DONE = re.compile(r"── \d\d:\d\d:\d\d, [\d.]+ s")
 
 
 def copy_project(root: Path) -> None:
-    """Copies what the console script and dbt read of this repository."""
+    """Copy the files that the console script and dbt read."""
     for folder in PROJECT:
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in FILES:
@@ -47,7 +47,7 @@ def copy_project(root: Path) -> None:
 
 
 def edit(text: str) -> str:
-    """The model with a condition in front of its last line: one row in seven goes."""
+    """The model with a condition before its last line that removes one row in seven."""
     body, last = text.rstrip().rsplit("\n", 1)
     return f"{body}\n{last}\nwhere hashtextextended({last.split()[-1]}::text, 0) % 7 <> 0\n"
 
@@ -65,12 +65,12 @@ def seconds_from_save(root: Path, home: Path, model: str, saves: int) -> list[fl
         _until_done(watching)
         for number in range(saves):
             time.sleep(0.5)
-            began = time.monotonic()
+            started = time.monotonic()
             file.write_text(original if number % 2 else edit(original), encoding="utf-8")
-            said = _until_done(watching)
-            measured.append(time.monotonic() - began)
-            if ("No difference" in said) != bool(number % 2):
-                raise SystemExit(f"{model}: not what the edit did:\n{said}")
+            output = _until_done(watching)
+            measured.append(time.monotonic() - started)
+            if ("No difference" in output) != bool(number % 2):
+                raise SystemExit(f"{model}: the preview does not show the edit:\n{output}")
     finally:
         watching.terminate()
         watching.wait()
@@ -79,19 +79,19 @@ def seconds_from_save(root: Path, home: Path, model: str, saves: int) -> list[fl
 
 
 def _until_done(watching: subprocess.Popen) -> str:
-    said = ""
-    while not DONE.search(said):
+    output = ""
+    while not DONE.search(output):
         if not select.select([watching.stdout], [], [], 120)[0]:
-            raise SystemExit(f"no answer within 120 s:\n{said}")
+            raise SystemExit(f"no answer within 120 s:\n{output}")
         chunk = os.read(watching.stdout.fileno(), 65536).decode(errors="replace")
         if not chunk:
-            raise SystemExit(f"the preview ended:\n{said}")
-        said += chunk
-    return said
+            raise SystemExit(f"the preview exited:\n{output}")
+        output += chunk
+    return output
 
 
 def medians(home: Path, saves: int) -> dict[str, float]:
-    """{model: median seconds from save to result} of the county whose working folder is `home`; its server runs."""
+    """{model: median seconds from save to result} on the county of the working folder `home`, whose server runs."""
     with tempfile.TemporaryDirectory(prefix="warehouse-preview-") as folder:
         root = Path(folder).resolve()
         copy_project(root)
@@ -106,11 +106,11 @@ def medians(home: Path, saves: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Edits each model, prints the seconds of each and their median."""
+    """Edit each model; print each model's seconds and the median."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, help="working folder of a built county whose server runs")
-    parser.add_argument("--people", type=int, default=10_000, help="of the county that is made without --home")
-    parser.add_argument("--saves", type=int, default=4, help="saves of each model; every second takes the edit back")
+    parser.add_argument("--people", type=int, default=10_000, help="of the county that is created without --home")
+    parser.add_argument("--saves", type=int, default=4, help="saves of each model; every second one reverts the edit")
     options = parser.parse_args()
     county = nullcontext((None, options.home)) if options.home else harness.county(options.people, 1)
     with county as (_, home):

@@ -1,6 +1,6 @@
-"""What it costs to part identity from content: the same rows loaded with and without, in turn, in the same run.
+"""The cost of pseudonymisation: the same rows loaded with and without, in turn, in one run.
 
-`python -m benchmarks.privacy --help`; what is measured and how to read it: benchmarks/README.md.
+`python -m benchmarks.privacy --help`; benchmarks/README.md says what is measured and how to read the results.
 """
 
 import argparse
@@ -12,22 +12,22 @@ from statistics import median
 from benchmarks import harness
 from benchmarks.harness import Run, database
 
-WITHOUT, FIRST, AGAIN = "as they came", "parted, all people new", "parted, all people known"
+WITHOUT, FIRST, AGAIN = "without", "pseudonymised, all people new", "pseudonymised, all people known"
 SYSTEMS = {WITHOUT: "raw_benchwithout", FIRST: "raw_benchwith", AGAIN: "raw_benchwith"}
-PEOPLE = {  # name: (type, what makes it of a person's number i, kind of identifier)
+PEOPLE = {  # name: (type, expression of the person's number i, kind of identifier)
     "person_no": ("bigint", "i", "person_number"),
     "nhs_no": ("text", "(4000000000 + i * 7)::text", "nhs_number"),
     "family_name": ("text", "'Name' || chr(97 + (i % 26)::integer) || left(md5((i % 9000)::text), 5)", "name"),
     "given_name": ("text", "'Given' || left(md5((i % 700)::text), 4)", "name"),
     "born_on": ("date", "date '1930-01-01' + (i % 33000)::integer", "date_of_birth"),
-    "address": ("text", "i % 140 || ' Invented Street ' || left(md5((i / 140)::text), 8)", "address"),
+    "address": ("text", "i % 140 || ' Example Street ' || left(md5((i / 140)::text), 8)", "address"),
     "email": ("text", "case when i % 3 > 0 then 'person' || i || '@example.org' end", "email"),
     "telephone": ("text", "case when i % 4 > 0 then '01632 ' || lpad((i % 1000000)::text, 6, '0') end", "telephone"),
     "need": ("text", "'Need ' || i % 40", None),
     "team": ("text", "'Team ' || i % 90", None),
     "updated_at": ("timestamptz", "timestamptz '2016-01-01 00:00:00Z' + i * interval '127 seconds'", None),
 }
-EVENTS = {  # of an event's number i; each person has ten
+EVENTS = {  # by the event's number i; each person has ten
     "event_no": ("bigint", "i", None),
     "person_no": ("bigint", "1 + i * 7919 % {people}", "person_number"),
     "nhs_no": ("text", "(4000000000 + (1 + i * 7919 % {people}) * 7)::text", "nhs_number"),
@@ -44,11 +44,13 @@ TABLES = {"people": PEOPLE, "events": EVENTS}
 
 
 def main() -> None:
-    """Loads each selection of tables both ways, round after round, and writes the medians."""
+    """Load each selection of tables both ways, round after round, and write the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=200_000, help="each has ten events")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--timeout", type=int, default=900, help="seconds after which a run is ended and has failed")
+    parser.add_argument(
+        "--timeout", type=int, default=900, help="seconds after which a run is stopped and counts as failed"
+    )
     parser.add_argument("--out", type=Path, default=harness.RESULTS, help="folder for privacy.md and privacy.json")
     options = parser.parse_args()
     sizes = {"people": options.people, "events": 10 * options.people}
@@ -64,7 +66,7 @@ def main() -> None:
         runs: dict[tuple[str, str], list[Run]] = {(what, way): [] for what in choices for way in SYSTEMS}
         for _ in range(options.rounds):
             for what, way in runs:
-                harness.forget_landings()
+                harness.forget_loads()
                 if way == FIRST:
                     with database("warehouse") as connection, connection, connection.cursor() as cursor:
                         cursor.execute("truncate vault.identities, vault.data_keys")
@@ -92,10 +94,10 @@ def main() -> None:
             )
     notes = [
         "A person has eight identifiers, an event two; each person is in ten events. Limit: 1.25 for people and their "
-        f"events, night after night. Medians of {options.rounds} rounds, all ways in turn; each load reads, guards and "
-        "lands all rows; people who are new are sealed and brought to the vault besides."
+        f"events, all people known. Medians of {options.rounds} rounds of all ways in turn. Each load reads, checks "
+        "and loads all rows; records of new people are also encrypted and loaded into the vault."
     ]
-    harness.save("privacy", options.out, facts, "Parting identity from content", {"Loads": table}, notes)
+    harness.save("privacy", options.out, facts, "Pseudonymisation", {"Loads": table}, notes)
 
 
 def _contract(system: str, with_tokens: bool) -> dict:
@@ -114,7 +116,7 @@ def _contract(system: str, with_tokens: bool) -> dict:
         )
     return text | {
         "name": system,
-        "description": "A care system to measure with.",
+        "description": "A care system for the benchmark.",
         "kind": "database",
         "location": "BENCH_SOURCE_URL",
         "schedule": "0 6 * * *",

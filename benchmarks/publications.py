@@ -1,6 +1,6 @@
-"""Readers through many publications: whether any sees an error, two versions in one answer, or a forbidden row.
+"""Readers during many publications: errors, two versions in one answer, forbidden rows.
 
-`python -m benchmarks.publications`; the suite does the same with fewer publications.
+`python -m benchmarks.publications`; the test suite does the same with fewer publications.
 """
 
 import argparse
@@ -21,20 +21,21 @@ EXTRA_LINE = """
     from raw_erp.ledger_lines as line limit 1
 """
 FINANCE, HIGHWAYS = (f"path:dbt_project/models/marts/{name}" for name in ("finance", "highways"))
-CHOSEN = [FINANCE, HIGHWAYS, f"stg_erp__ledger_lines+,+{FINANCE}"]  # both sets, and what a new ledger line changes
-AGREE = (
+# both sets, and the models downstream of a new ledger line
+SELECTION = [FINANCE, HIGHWAYS, f"stg_erp__ledger_lines+,+{FINANCE}"]
+CONSISTENT_QUERY = (
     "select (select sum(net_amount_gbp) from finance.fct_supplier_payments) + "
     "(select sum(net_amount_gbp) from finance.fct_card_payments), ("
     'select sum("Paid by invoice net GBP" + "Paid by card net GBP") from finance.rpt_monthly_spend_by_supplier)'
 )
-SCOPED = (
+SCOPED_QUERY = (
     "select count(*), count(*) filter (where district_code is distinct from 'E07000236') from highways.fct_enquiries"
 )
 
 
 @dataclass
-class Seen:
-    """What readers saw: names of errors, each (facts, report), and each (rows, forbidden rows) of a row scope."""
+class Observations:
+    """What readers saw: names of errors, (facts, report) pairs, and (rows, forbidden rows) in a row scope."""
 
     errors: list[str]
     answers: list[tuple]
@@ -49,10 +50,10 @@ class Seen:
         return len({facts for facts, _ in self.answers})
 
 
-def read_through(finance: str, redditch: str, publish: Callable[[], None]) -> Seen:
-    """What two readers of finance and one of a district's highways, by their URLs, see while `publish` works.
+def read_through(finance: str, redditch: str, publish: Callable[[], None]) -> Observations:
+    """What two readers of finance and one of a district's highways, by their URLs, see during `publish`.
 
-    Each asks by plain and by prepared statement, fifty times a second.
+    Each queries fifty times a second, with a plain and a prepared statement.
     """
     stop, errors = threading.Event(), []
 
@@ -71,17 +72,17 @@ def read_through(finance: str, redditch: str, publish: Callable[[], None]) -> Se
         return answers
 
     with ThreadPoolExecutor(3) as pool:
-        readers = [pool.submit(read, finance, AGREE) for _ in range(2)]
-        scoped = pool.submit(read, redditch, SCOPED)
+        readers = [pool.submit(read, finance, CONSISTENT_QUERY) for _ in range(2)]
+        scoped = pool.submit(read, redditch, SCOPED_QUERY)
         try:
             publish()
         finally:
             stop.set()
-    return Seen(errors, [answer for reader in readers for answer in reader.result()], scoped.result())
+    return Observations(errors, [answer for reader in readers for answer in reader.result()], scoped.result())
 
 
 def main() -> None:
-    """Twenty publications of two sets; exit status 1 if a reader saw what none may see."""
+    """Publish two sets twenty times; exit status 1 if a reader saw an error, a mixed answer or a forbidden row."""
     from dbt.cli.main import dbtRunner
 
     from benchmarks import harness
@@ -96,7 +97,7 @@ def main() -> None:
         for _ in range(given.publications):
             with database("warehouse") as connection, connection, connection.cursor() as cursor:
                 cursor.execute(EXTRA_LINE)
-            build = dbtRunner().invoke(["--quiet", "build", "--select", *CHOSEN])
+            build = dbtRunner().invoke(["--quiet", "build", "--select", *SELECTION])
             if not build.success:
                 raise SystemExit(f"a build failed: {build.exception}")
 

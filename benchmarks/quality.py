@@ -1,6 +1,6 @@
-"""How well faults, misplaced values, addresses and people are found, scored against a county that knows the truth.
+"""Score of findings, moved values, addresses and person matching against the truth of a demo county.
 
-`python -m benchmarks.quality --help`; what is measured and how to read it: benchmarks/README.md.
+`python -m benchmarks.quality --help`; benchmarks/README.md says what is measured and how to read the results.
 """
 
 import argparse
@@ -17,20 +17,20 @@ from benchmarks.harness import database
 from ingestion.contracts import Table, read_contracts
 from ingestion.privacy import Keys
 
-ANOTHER_HOME = {  # address-errors' codes of what makes it another home's address, or leaves out which home it is
+OTHER_HOME_CODES = {  # address-errors' codes of edits that give another home's address, or no home's
     *("PN2", "PN3", "PN4", "PN6", "PN7"),  # the number
     *("SU1", "SU2", "SU5", "SU7", "SU10", "SU15"),  # the flat
-    *("BN4", "ST4"),  # the building's or the street's name is another's
+    *("BN4", "ST4"),  # the building's or the street's name
 }
-MEASURES = {  # by what an address that was written otherwise can be found again
-    "text": "written otherwise, without a UPRN: back to the home's key",
-    "UPRN": "written otherwise, with its UPRN: back to the home's key",
-    "another home": "naming another home, without a UPRN: yet back",
+ADDRESS_MEASURES = {  # edited addresses, by what can lead back to the home
+    "text": "edited, without a UPRN: has the home's key",
+    "UPRN": "edited, with its UPRN: has the home's key",
+    "another home": "edited to another home, without a UPRN: still has the home's key",
 }
 
 
 def main() -> None:
-    """Runs a county with a seed of its own, and compares findings and addresses with its truth."""
+    """Run a county with a seed of its own, and compare findings, addresses and matches with its truth."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=2_027, help="the rules were written with seed 1")
@@ -43,30 +43,30 @@ def main() -> None:
             tables = {table.label: table for system in read_contracts().values() for table in system.tables}
             faults, records = (truth(folder, kind, tables, keys) for kind in ("faults", "records"))
             rules = score_rules(cursor, faults)
-            spoilt = {(row["raw_table"], row["record_key"]) for row in faults if row["rule_code"][:3] in ("ADR", "PCD")}
+            faulty = {(row["raw_table"], row["record_key"]) for row in faults if row["rule_code"][:3] in ("ADR", "PCD")}
             people = score_people(cursor, tables, records)
             addresses, edits = score_addresses(
-                cursor, [row for row in records if (row["raw_table"], row["record_key"]) not in spoilt]
+                cursor, [row for row in records if (row["raw_table"], row["record_key"]) not in faulty]
             )
     notes = [
-        "precision: of what was found, the share that had been done; recall: of what had been done, the share found.",
-        "Addresses that a rule finds fault with are left out. One counts as found where it has the key of its home's "
-        "records that were written whole and without an error, if there are any. Addresses that name another home, or "
-        "none, are counted apart: their text does not tell. What was done to them: of those that go by text alone.",
-        "People: pairs of records, from one system or two, that are one person's. Precision: of the pairs that were "
-        "made, the share that are; recall: of the pairs that there are, the share that it made.",
+        "precision: share of the findings that are injected faults; recall: share of the injected faults found.",
+        "Addresses with a finding are excluded. An address is found if it has the key of the complete, unedited "
+        "records of its home, if there are any. Addresses that name another home, or none, are counted apart, because "
+        "their text does not tell which is meant. The edits are those of addresses matched by text alone.",
+        "People: pairs of records, within one system or between two, of one person. Precision: share of the matched "
+        "pairs that are one person; recall: share of the true pairs that are matched.",
     ]
     shown = {
         "Rules": rules,
         "Addresses": addresses,
-        "Addresses by what was done to them": edits,
+        "Addresses by edit": edits,
         "People across systems": people,
     }
-    harness.save("quality", options.out, facts, "What is found of what is wrong", shown, notes)
+    harness.save("quality", options.out, facts, "Precision and recall of findings and matching", shown, notes)
 
 
 def truth(folder: Path, kind: str, tables: dict[str, Table], keys: Keys) -> list[dict]:
-    """The rows of the county's truth, each record's key as the warehouse has it."""
+    """The rows of the county's truth, with record keys as the warehouse has them."""
     rows = []
     for file in sorted((folder / "truth").glob(f"*.{kind}.csv")):
         with file.open(encoding="utf-8", newline="") as lines:
@@ -85,74 +85,74 @@ def truth(folder: Path, kind: str, tables: dict[str, Table], keys: Keys) -> list
 
 
 def finding_key(token: str) -> str:
-    """The key of a person in findings, as the macro `person_key` makes it for the set quality."""
+    """The key of a person in findings: the macro `person_key` for the set quality."""
     digest = hashlib.md5(f"quality|{token}".encode(), usedforsecurity=False).digest()
     return str(int.from_bytes(digest[:8], "big", signed=True))
 
 
-def score_rules(cursor, done: list[dict]) -> list[dict]:
-    """Precision and recall of each rule, over the tables in which the county has faults of it."""
-    planted = {(row["raw_table"], row["column_name"], row["record_key"], row["rule_code"]) for row in done}
-    spoilt = {(table, code) for table, _, _, code in planted}
+def score_rules(cursor, truth_rows: list[dict]) -> list[dict]:
+    """Precision and recall of each rule, over the tables with injected faults of the rule."""
+    injected = {(row["raw_table"], row["column_name"], row["record_key"], row["rule_code"]) for row in truth_rows}
+    faulty = {(table, code) for table, _, _, code in injected}
     cursor.execute("select raw_table, column_name, record_key, rule_code, moved_to_column from quality.fct_findings")
-    rows = [row for row in cursor if (row[0], row[3]) in spoilt]
+    rows = [row for row in cursor if (row[0], row[3]) in faulty]
     found, moved = {row[:4] for row in rows}, Counter(row[3] for row in rows if row[4])
     scores = []
-    for code in sorted({code for _, code in spoilt}):
-        theirs, ours = ({place for place in places if place[3] == code} for places in (planted, found))
-        right = len(theirs & ours)
+    for code in sorted({code for _, code in faulty}):
+        expected, found_of_rule = ({row for row in rows if row[3] == code} for rows in (injected, found))
+        correct = len(expected & found_of_rule)
         scores.append(
             {
                 "rule": code,
-                "done": len(theirs),
-                "found": len(ours),
-                "moved to its field": moved[code],
-                "precision %": _percent(right, len(ours)),
-                "recall %": _percent(right, len(theirs)),
+                "injected": len(expected),
+                "found": len(found_of_rule),
+                "moved to its column": moved[code],
+                "precision %": _percent(correct, len(found_of_rule)),
+                "recall %": _percent(correct, len(expected)),
             }
         )
     return scores
 
 
 def score_people(cursor, tables: dict[str, Table], records: list[dict]) -> list[dict]:
-    """Precision and recall of pairs of records that are one person's: of all, then by the two systems."""
-    who: dict[tuple[str, str], Counter] = defaultdict(Counter)
-    done = {(row["raw_table"], row["record_key"]): row["person"] for row in records}
+    """Precision and recall of pairs of records of one person: of all, then by the two systems."""
+    person_of: dict[tuple[str, str], Counter] = defaultdict(Counter)
+    truth_rows = {(row["raw_table"], row["record_key"]): row["person"] for row in records}
     for table in (table for table in tables.values() if table.person is not None):
         key = "_source_file || ':' || _source_row" if table.files else table.key[0]
         cursor.execute(f"select {key}, {table.subject} from {table.label} where {table.subject} is not null")
         is_token = not table.files and table.column(table.key[0]).identifier
         for record, subject in cursor:
-            if person := done.get((table.label, finding_key(record) if is_token else str(record))):
-                who[table.system.name, subject][person] += 1
+            if person := truth_rows.get((table.label, finding_key(record) if is_token else str(record))):
+                person_of[table.system.name, subject][person] += 1
     cursor.execute("select system, subject, person_id from matching.person_records where valid_to is null")
-    ours, theirs = defaultdict(list), defaultdict(list)
+    found_pairs, expected = defaultdict(list), defaultdict(list)
     for system, subject, person_id in cursor:
-        if persons := who.get((system, subject)):
+        if persons := person_of.get((system, subject)):
             person = persons.most_common(1)[0][0]
-            ours[person_id].append((system, person))
-            theirs[person].append((system, person_id))
-    made, real, right = Counter(), Counter(), Counter()
-    for groups, pairs in ((ours.values(), made), (theirs.values(), real)):
+            found_pairs[person_id].append((system, person))
+            expected[person].append((system, person_id))
+    matched, real, correct = Counter(), Counter(), Counter()
+    for groups, pairs in ((found_pairs.values(), matched), (expected.values(), real)):
         for (one, a), (other, b) in (pair for group in groups for pair in combinations(sorted(group), 2)):
             between = f"{one} and {other}" if one != other else f"{one} alone"
             pairs.update(("all", between))
-            if pairs is made and a == b:
-                right.update(("all", between))
+            if pairs is matched and a == b:
+                correct.update(("all", between))
     return [
         {
             "systems": systems,
             "pairs": real[systems],
-            "made": made[systems],
-            "precision %": _percent(right[systems], made[systems]),
-            "recall %": _percent(right[systems], real[systems]),
+            "matched": matched[systems],
+            "precision %": _percent(correct[systems], matched[systems]),
+            "recall %": _percent(correct[systems], real[systems]),
         }
-        for systems in sorted(real.keys() | made.keys(), key=lambda name: (-real[name], name))
+        for systems in sorted(real.keys() | matched.keys(), key=lambda name: (-real[name], name))
     ]
 
 
-def score_addresses(cursor, done: list[dict]) -> tuple[list[dict], list[dict]]:
-    """How many records have their home's key, whole and, where the text alone has to do, by what was done to it."""
+def score_addresses(cursor, truth_rows: list[dict]) -> tuple[list[dict], list[dict]]:
+    """How many records have their home's key: in all and, for those with text alone, by edit."""
     cursor.execute(
         "select raw_table, record_key, address_key, uprn_token is not null, "
         "address_premises_token is not null and address_street_token is not null "
@@ -160,7 +160,7 @@ def score_addresses(cursor, done: list[dict]) -> tuple[list[dict], list[dict]]:
         "inner join conformed.int_addresses_unioned using (raw_table, record_key)"
     )
     found = {(table, record): facts for table, record, *facts in cursor}
-    places = ((row, found.get((row["raw_table"], row["record_key"]))) for row in done if row["address"])
+    places = ((row, found.get((row["raw_table"], row["record_key"]))) for row in truth_rows if row["address"])
     records = [row | dict(zip(("key", "uprn", "is_whole"), facts, strict=True)) for row, facts in places if facts]
     clean, homes = defaultdict(Counter), defaultdict(Counter)
     for row in records:
@@ -169,33 +169,35 @@ def score_addresses(cursor, done: list[dict]) -> tuple[list[dict], list[dict]]:
         if not _changed(row):
             homes[row["key"]][row["address"]] += 1
     judged = [row for row in records if row["edits"] and row["address"] in clean]
-    right, total = Counter(), Counter()
+    correct, total = Counter(), Counter()
     for row in judged:
         is_right = row["key"] == clean[row["address"]].most_common(1)[0][0]
         by = "UPRN" if row["uprn"] else "another home" if _changed(row) else "text"
         for group in (by, *(row["edits"].split("|") if by == "text" else ())):
             total[group] += 1
-            right[group] += is_right
-    placed = sum(sum(found.values()) for found in homes.values())
-    alone = sum(found.most_common(1)[0][1] for found in homes.values())
-    whole = [
+            correct[group] += is_right
+    total_records = sum(sum(found.values()) for found in homes.values())
+    elsewhere = total_records - sum(found.most_common(1)[0][1] for found in homes.values())
+    overall = [
         {"measure": "records with an address", "records": len(records), "%": ""},
         *(
-            {"measure": measure, "records": total[group], "%": _of(right, total, group)}
-            for group, measure in MEASURES.items()
+            {"measure": measure, "records": total[group], "%": _of(correct, total, group)}
+            for group, measure in ADDRESS_MEASURES.items()
         ),
-        {"measure": "under the key of another home", "records": placed - alone, "%": _percent(placed - alone, placed)},
+        {"measure": "under the key of another home", "records": elsewhere, "%": _percent(elsewhere, total_records)},
     ]
-    groups = sorted(total.keys() - MEASURES.keys(), key=lambda group: (-total[group], group))
-    return whole, [{"done": group, "records": total[group], "back %": _of(right, total, group)} for group in groups]
+    groups = sorted(total.keys() - ADDRESS_MEASURES.keys(), key=lambda group: (-total[group], group))
+    return overall, [
+        {"edit": group, "records": total[group], "found %": _of(correct, total, group)} for group in groups
+    ]
 
 
 def _changed(row: dict) -> bool:
-    return any(edit.split(":")[0] in ANOTHER_HOME for edit in row["edits"].split("|"))
+    return any(edit.split(":")[0] in OTHER_HOME_CODES for edit in row["edits"].split("|"))
 
 
-def _of(right: Counter, total: Counter, group: object) -> str:
-    return _percent(right[group], total[group])
+def _of(correct: Counter, total: Counter, group: object) -> str:
+    return _percent(correct[group], total[group])
 
 
 def _percent(part: int, whole: int) -> str:

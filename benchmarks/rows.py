@@ -1,7 +1,7 @@
-"""The rows that are loaded: made by Postgres from a row's number alone, so that they are the same on every machine.
+"""The rows to load: Postgres calculates them from a row's number, so they are the same on every machine.
 
-Fifteen columns as councils have them: long numbers, codes with leading zeros, free text with quotes, commas, line
-breaks and £, the words N/A, sums of money, moments to the microsecond, and nulls. No empty text: CSV cannot say it.
+Fifteen columns as in council data: long numbers, codes with leading zeros, free text with quotes, commas, line breaks
+and £, the text N/A, sums of money, times with microseconds, and nulls. No empty text, which CSV cannot express.
 """
 
 from collections.abc import Iterable
@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-COLUMNS = {  # name: (type, what makes it of the row's number i)
+COLUMNS = {  # name: (type, expression of the row's number i)
     "row_id": ("bigint", "i"),
-    "account_number": ("bigint", "9007199254740993 + i * 7919"),  # more than a double holds exactly
+    "account_number": ("bigint", "9007199254740993 + i * 7919"),  # more than a double can hold exactly
     "reference": ("text", "'R-' || lpad(i::text, 9, '0')"),
     "cost_centre": ("text", "lpad((i % 997)::text, 6, '0')"),
     "status": ("text", "(array['open', 'closed', 'pending', 'N/A'])[1 + i % 4]"),
@@ -37,7 +37,7 @@ SAME_TYPE = {"character varying": "text", "timestamp with time zone": "timestamp
 
 
 def fill(connection: Connection, table: str, rows: int) -> None:
-    """The table with rows 1 to `rows`, its key, and an index on updated_at as a source that is read by it has."""
+    """Create the table with rows 1 to `rows`, its key, and an index on updated_at for incremental reads."""
     made = ", ".join(expression for _, expression in COLUMNS.values())
     with connection, connection.cursor() as cursor:
         cursor.execute(f"create table {table} ({DECLARED})")
@@ -47,7 +47,7 @@ def fill(connection: Connection, table: str, rows: int) -> None:
 
 
 def contract(system: str, kind: str, location: str, tables: Iterable[str], **declared: object) -> dict:
-    """A source contract for tables of these rows; `declared` goes into each table (load, key, files, …)."""
+    """A source contract for tables of these rows; `declared` is added to each table (load, key, files, …)."""
     text = dict.fromkeys(("information_asset_owner", "data_owner", "purpose", "lawful_basis", "sharing"), "none")
     columns = [
         {"name": name, "data_type": kind, "description": "A column.", "privacy": "none"}
@@ -55,7 +55,7 @@ def contract(system: str, kind: str, location: str, tables: Iterable[str], **dec
     ]
     return text | {
         "name": system,
-        "description": "Rows to measure with.",
+        "description": "Rows of the benchmarks.",
         "kind": kind,
         "location": location,
         "schedule": "0 6 * * *",
@@ -70,9 +70,9 @@ def contract(system: str, kind: str, location: str, tables: Iterable[str], **dec
 
 
 def fingerprint(connection: Connection, table: str) -> tuple[int, int] | None:
-    """How many rows there are, and a number that changes with any value in them but not with their order.
+    """The number of rows, and a number that depends on every value but not on their order.
 
-    The values are those that the columns have when they are cast to their types; None where that is not possible.
+    Values are cast to the columns' types; None if that fails.
     """
     values = ", ".join(_typed(name, kind) for name, (kind, _) in COLUMNS.items())
     try:
@@ -88,7 +88,7 @@ def _typed(column: str, kind: str) -> str:
 
 
 def retyped(connection: Connection, table: str) -> list[str]:
-    """The columns that have another type than the source's, and which."""
+    """The columns whose type differs from the source's, with that type."""
     types = "select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = %s::regclass"
     with connection, connection.cursor() as cursor:
         cursor.execute(types, [table])
@@ -97,10 +97,10 @@ def retyped(connection: Connection, table: str) -> list[str]:
 
 
 def altered(connection: Connection, table: str, reference: str) -> list[str]:
-    """What is wrong with the table's values beside the reference's, by column, with an example."""
-    wrong = []
-    if (there := count(connection, table)) != (expected := count(connection, reference)):
-        wrong.append(f"{there:,} rows of {expected:,}")
+    """Differences between the table's values and the reference's, by column, with an example."""
+    differences = []
+    if (found := count(connection, table)) != (expected := count(connection, reference)):
+        differences.append(f"{found:,} rows of {expected:,}")
     for name, (kind, _) in COLUMNS.items():
         query = (
             f"select count(*), min(a.{name}::text || ' became ' || coalesce(b.{name}::text, 'null')) "
@@ -112,14 +112,14 @@ def altered(connection: Connection, table: str, reference: str) -> list[str]:
                 cursor.execute(query)
                 number, example = cursor.fetchone()
             if number:
-                wrong.append(f"{name} in {number:,} rows ({example or 'null became a value'})")
+                differences.append(f"{name} in {number:,} rows ({example or 'null became a value'})")
         except psycopg2.Error as error:
-            wrong.append(f"{name}: {str(error).splitlines()[0]}")
-    return wrong
+            differences.append(f"{name}: {str(error).splitlines()[0]}")
+    return differences
 
 
 def count(connection: Connection, table: str) -> int:
-    """How many rows the table has."""
+    """The table's row count."""
     with connection, connection.cursor() as cursor:
         cursor.execute(f"select count(*) from {table}")
         return cursor.fetchone()[0]

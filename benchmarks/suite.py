@@ -1,6 +1,6 @@
-"""What an engineer waits for: the suite, its unit tests, the checks, a connection's URL, previews of edited models.
+"""Waiting times of an engineer: the suite, its unit tests, the checks, a connection's URL, previews of edited models.
 
-`python -m benchmarks.suite`; what is measured and how to read it: benchmarks/README.md.
+`python -m benchmarks.suite`; benchmarks/README.md says what is measured and how to read the results.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import harness, preview
 
 WAREHOUSE = str(Path(sys.executable).with_name("warehouse"))
-COMMANDS = {  # the first `make check` fills its caches
+COMMANDS = {  # a first `make check` fills its caches
     "make check, the second time": ["make", "check"],
     "make test-unit": ["make", "test-unit"],
     "make test (with make check)": ["make", "test"],
@@ -22,16 +22,16 @@ COMMANDS = {  # the first `make check` fills its caches
 
 
 def measured(command: list[str]) -> dict[str, float | int]:
-    """Wall and processor seconds of a command with its children, and its exit status."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    """Wall and CPU seconds of a command with its children, and its exit status."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     status = subprocess.run(command, cwd=harness.ROOT, stdout=subprocess.DEVNULL, check=False).returncode
-    wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"seconds": wall, "processor seconds": used, "exit status": status}
+    return {"seconds": wall, "CPU seconds": used, "exit status": status}
 
 
 def main() -> None:
-    """Measures, and writes suite.md and suite.json; exit status 1 if a command failed."""
+    """Measure, and write suite.md and suite.json; exit status 1 if a command failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=harness.RESULTS, help="folder for suite.md and suite.json")
     given = parser.parse_args()
@@ -43,7 +43,7 @@ def main() -> None:
     found = [{"model": model, "seconds from save to result": seconds} for model, seconds in previews.items()]
     found.append({"model": "median", "seconds from save to result": statistics.median(previews.values())})
     tables = {"Commands": commands, "`warehouse preview --watch`": found}
-    harness.save("suite", given.out, facts, "What an engineer waits for", tables, [])
+    harness.save("suite", given.out, facts, "Waiting times of an engineer", tables, [])
     sys.exit(any(row["exit status"] for row in commands))
 
 

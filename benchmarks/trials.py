@@ -1,4 +1,4 @@
-"""What trials of faults have in common: a victim that says how far it is, a moment drawn from a seed, an outcome."""
+"""Shared by the fault trials: a victim process that prints marks, a moment drawn from a seed, an outcome."""
 
 import os
 import signal
@@ -19,23 +19,23 @@ import psycopg2
 from demo import postgres
 from ingestion.contracts import ROOT
 
-PATIENCE = 120  # seconds for a victim to end by itself, or for the next run to be let in
-HARD = {"killed": signal.SIGKILL, "stopped at once": signal.SIGQUIT}  # the server; SIGQUIT is its immediate shutdown
+TIMEOUT = 120  # seconds for a victim to end, or for the next run to start
+SERVER_SIGNALS = {"killed": signal.SIGKILL, "stopped at once": signal.SIGQUIT}  # SIGQUIT is an immediate shutdown
 BUSY = "is being loaded by another run"
 
 
 @dataclass
 class Outcome:
-    """What became of a trial: `hit`: the fault met a run at work; `after`: what was there before the next."""
+    """The result of a trial. `hit`: the fault met a running process; `after`: the state before the next run."""
 
     fault: str
     seed: str
     moment: str
     hit: bool
-    said: str
+    message: str
     after: str = ""
     lost: int = 0
-    doubled: int = 0
+    duplicated: int = 0
     reads: int = 0
     reader_errors: int = 0
     mixed_reads: int = 0
@@ -45,7 +45,7 @@ class Outcome:
 
 @dataclass
 class Moment:
-    """When the fault comes: `delay` seconds after the `nth` time that the victim says `mark`."""
+    """When the fault comes: `delay` seconds after the victim prints `mark` for the `nth` time."""
 
     mark: str
     nth: int
@@ -56,7 +56,7 @@ class Moment:
 
 
 class Child:
-    """A function of build_faults or load_faults in a process group of its own; told to go, it prints marks."""
+    """A function of build_faults or load_faults in its own process group; it prints marks once started."""
 
     def __init__(self, call: str, before: list[str] | None = None, env: dict[str, str] | None = None):
         command = [
@@ -71,30 +71,31 @@ class Child:
             start_new_session=True,
         )  # fmt: skip
         self.marks: list[tuple[float, str]] = []
-        self.news = threading.Condition()
+        self.changed = threading.Condition()
         self.listener = threading.Thread(target=self._listen, daemon=True)
         self.listener.start()
 
     def _listen(self) -> None:
         for line in self.process.stdout:
-            with self.news:
+            with self.changed:
                 self.marks.append((time.monotonic(), line.strip()))
-                self.news.notify_all()
-        with self.news:
+                self.changed.notify_all()
+        with self.changed:
             self.marks.append((time.monotonic(), "ended"))
-            self.news.notify_all()
+            self.changed.notify_all()
 
     def await_mark(self, mark: str, nth: int = 1) -> bool:
-        """Whether the child says it, rather than end before."""
-        with self.news:
-            self.news.wait_for(lambda: self.said("ended") or self.said(mark) >= nth, PATIENCE)
-        return self.said(mark) >= nth
+        """Whether the child prints the mark before it ends."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.count("ended") or self.count(mark) >= nth, TIMEOUT)
+        return self.count(mark) >= nth
 
-    def said(self, mark: str) -> int:
-        return sum(said == mark for _, said in self.marks)
+    def count(self, mark: str) -> int:
+        """How often the child has printed the mark."""
+        return sum(printed == mark for _, printed in self.marks)
 
     def go(self, moment: Moment | None = None) -> bool:
-        """Lets it begin; with a moment, waits for that and says whether the child is at work then."""
+        """Start the child; with a moment, wait for it and return whether the child still runs."""
         self.await_mark("ready")
         with suppress(BrokenPipeError):
             self.process.stdin.write("go\n")
@@ -109,11 +110,11 @@ class Child:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def end(self) -> str:
-        """What it said when it ended by itself: nothing, or why it failed. One that does not end is killed."""
+        """Wait for the child's end; return its error message, empty on success. A child that hangs is killed."""
         try:
-            status = self.process.wait(PATIENCE)
+            status = self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
-            return f"did not end within {PATIENCE} s"
+            return f"did not end within {TIMEOUT} s"
         self.listener.join()
         self.errors.seek(0)
         errors = self.errors.read().decode(errors="replace").strip()
@@ -131,7 +132,7 @@ class Child:
                 stream.close()
 
     def moments(self) -> list[tuple[str, int, float]]:
-        """(mark, how manieth, seconds until the next) of all that it said between being let go and its end."""
+        """(mark, ordinal, seconds to the next mark) of everything that the child printed between start and end."""
         count: dict[str, int] = {}
         found = []
         for (at, mark), (until, _) in zip(self.marks, self.marks[1:], strict=False):
@@ -141,24 +142,24 @@ class Child:
         return found
 
 
-def last_line(said: str | None) -> str:
-    return said.splitlines()[-1].strip() if said else ""
+def last_line(message: str | None) -> str:
+    return message.splitlines()[-1].strip() if message else ""
 
 
-def say(mark: str) -> None:
-    sys.stdout.write(f"{mark}\n")  # in one piece: several threads speak
+def print_mark(mark: str) -> None:
+    sys.stdout.write(f"{mark}\n")  # in one write, because several threads print
     sys.stdout.flush()
 
 
 def draw(rng: Random, moments: list[tuple[str, int, float]], mark: str) -> Moment:
-    """A moment between one of these marks and what usually follows it, or a little later."""
+    """A moment between one of these marks and the usual time of the next one, or a little later."""
     _, nth, seconds = rng.choice([moment for moment in moments if moment[0] == mark])
     return Moment(mark, nth, rng.random() * 1.1 * seconds)
 
 
 @contextmanager
-def connected(url: str) -> Iterator:
-    """A cursor; what it does is committed at the end, and is on the disk even if the server is killed then."""
+def cursor_on(url: str) -> Iterator:
+    """A cursor; its work is committed at the end, and is on disk even if the server is killed then."""
     connection = psycopg2.connect(url, options="-c synchronous_commit=on")
     try:
         with connection, connection.cursor() as cursor:
@@ -167,13 +168,13 @@ def connected(url: str) -> Iterator:
         connection.close()
 
 
-def hit_server(home: Path, how: str) -> None:
-    """Ends the server without warning, and waits until its main process is gone."""
+def stop_server(home: Path, how: str) -> None:
+    """Stop the server by a signal, and wait until its main process has ended."""
     pid = postgres.status(home)["pid"]
-    os.kill(pid, HARD[how])
+    os.kill(pid, SERVER_SIGNALS[how])
     with suppress(psutil.NoSuchProcess):
         while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
 
 
-Met = tuple[bool, str | None]  # whether a run was at work, and what it said at its end if it came to one
+FaultResult = tuple[bool, str | None]  # (whether a run was active, its message if it ended)

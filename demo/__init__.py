@@ -1,1 +1,1 @@
-"""Only for a machine without systems of its own: an embedded Postgres, an invented county. Not for production."""
+"""For machines without systems of their own: an embedded Postgres and a demo county. Not for production."""

@@ -1,6 +1,6 @@
-"""What the invented county's education system holds: Capita One's extracts of pupils, attendance, suspensions, EHCPs.
+"""The demo county's education system: Capita One's extracts of pupils, attendance, suspensions and EHCPs.
 
-Schools, their numbers and the terms are invented. Schools send attendance and enrolments under the UPN that they know.
+Schools, their numbers and the terms are synthetic. Schools send attendance and enrolments under the UPN that they know.
 """
 
 from collections import defaultdict, namedtuple
@@ -9,17 +9,17 @@ from datetime import date, timedelta
 from random import Random
 
 from demo.county import County, Truth, as_csv
-from demo.handwriting import Names
 from demo.people import UPN_LETTERS, Person, with_check_letter
 from demo.places import word
+from demo.typing_errors import NameTypist
 
-PART = 4_000  # pupils whose attendance is in one file
-TERMS = {  # first and last Monday of each half term, by the academic year's beginning
+PUPILS_PER_FILE = 4_000
+TERMS = {  # first and last Monday of each half term, by the year in which the academic year begins
     2025: "250901-251020 251103-251215 260105-260209 260223-260323 260413-260518 260601-260713",
     2026: "260907-261019 261102-261214 270104-270208 270222-270315 270405-270524 270607-270712",
 }
-SHORT = (date(2026, 5, 4), date(2027, 5, 3))  # bank holidays
-CONVERSION = date(2026, 4, 1)  # some schools are academies from then on, under new numbers
+BANK_HOLIDAYS = (date(2026, 5, 4), date(2027, 5, 3))
+CONVERSION = date(2026, 4, 1)  # some schools become academies on this day, under new numbers
 NEEDS = ("ASD", "ASD", "ASD", "SLCN", "SLCN", "SEMH", "SEMH", "MLD", "SPLD", "SLD", "PD", "HI", "VI", "PMLD")
 REASONS = ("DB", "DB", "DB", "PP", "VA", "PA", "DM", "BU", "DA", "MT")
 
@@ -32,17 +32,17 @@ Plan = namedtuple("Plan", "upn requested_date decided_date outcome issued_date p
 
 
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
-    """The extracts: attendance in parts, a file of each other table."""
+    """The extracts: attendance in several files, one file for each other table."""
     primary, secondary, registered = _schools(county)
-    found = _Extract(truth, Names(county, "capita"))
+    found = _Extract(truth, NameTypist(county, "capita"))
     for household in county.households():
         homes = [group[household.number * 7_919 % len(group)] for group in (primary, secondary)]
         for person in household.people:
             if weeks := _weeks(person, county.day):
                 address = household.address(county.day)
                 found.add_pupil(county, person, address.street.postcode, homes, weeks)
-                truth.stands_for("pupils", f"pupils.csv:{len(found.rows['pupils'])}", person.number, address)
-                if len(found.rows["pupils"]) % PART == 0:
+                truth.record_identity("pupils", f"pupils.csv:{len(found.rows['pupils'])}", person.number, address)
+                if len(found.rows["pupils"]) % PUPILS_PER_FILE == 0:
                     yield from found.attendance()
     yield from found.attendance()
     yield "education/schools.csv", as_csv(",".join(School._fields), registered)
@@ -51,71 +51,71 @@ def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
 
 
 class _Extract:
-    """Rows by table, as they are added."""
+    """Collects rows by table."""
 
-    def __init__(self, truth: Truth, called: Names):
-        self.truth, self.called, self.parts = truth, called, 0
+    def __init__(self, truth: Truth, name_typist: NameTypist):
+        self.truth, self.name_typist, self.parts = truth, name_typist, 0
         self.rows: dict[str, list] = defaultdict(list)
         self.sessions: dict[date, list[tuple[Sessions, dict]]] = defaultdict(list)
 
     def add_pupil(self, county: County, person: Person, postcode: str, homes: list, weeks: list[date]) -> None:
-        """The pupil's rows in every table; `homes` are the household's schools, primary and secondary."""
+        """Add the pupil's rows to every table; `homes` are the household's schools, primary and secondary."""
         rng = Random(f"{county.seed} capita {person.number}")
         former = temporary_upn(person.upn) if rng.random() < 0.05 else None
-        known = self.called(person)
-        told = (known.surname, known.forename, known.born, person.sex, person.ethnicity, postcode)
-        pupil = Pupil(person.upn, former, *told)
-        upn = self._add("pupils", pupil, {} if former else SPOILT, rng).upn  # schools know no other
-        wrong = {"EDU01": ("upn", former)} if former else {}
+        known = self.name_typist(person)
+        details = (known.surname, known.forename, known.born, person.sex, person.ethnicity, postcode)
+        pupil = Pupil(person.upn, former, *details)
+        upn = self._add("pupils", pupil, {} if former else FAULTS, rng).upn  # the UPN that schools know
+        fault = {"EDU01": ("upn", former)} if former else {}
         for row in _enrolments(upn, person, homes, county.day):
             old = _on(homes[row.nc_year > 6], date.min)
             moved = {"EDU03": ("laestab", old.laestab)} if row.urn != old.urn else {}
-            self._add("enrolments", row, wrong or moved, rng, 0.3 if wrong else 0.05)
+            self._add("enrolments", row, fault or moved, rng, 0.3 if fault else 0.05)
         self._add_events(Random(f"{county.seed} capita events {person.number}"), upn, person, homes, county.day)
         for row in _attendance(Random(f"{county.seed} capita weeks {person.number}"), upn, person, homes, weeks):
             code = {"EDU02": ("session_code", "H")} if row.session_code == "I" and rng.random() < 0.02 else {}
-            self.sessions[row.week_commencing].append((row, code or (wrong if rng.random() < 0.1 else {})))
+            self.sessions[row.week_commencing].append((row, code or (fault if rng.random() < 0.1 else {})))
 
     def _add_events(self, rng: Random, upn: str, person: Person, homes: list, day: date) -> None:
         for row in _suspensions(rng, upn, person, homes):
             if row.start_date <= day and person.is_alive(row.start_date):
                 self._add("suspensions", row, {"EDU04": ("sessions_lost", 450)}, rng, 0.05)
         if plan := _plan(rng, upn, person, day):
-            wrongs = {"EDU06": ("primary_need", "LD")}
+            faults = {"EDU06": ("primary_need", "LD")}
             if plan.decided_date:
-                wrongs["EDU05"] = ("decided_date", plan.requested_date - timedelta(rng.randint(1, 300)))
-            self._add("ehcps", plan, wrongs, rng, 0.05)
+                faults["EDU05"] = ("decided_date", plan.requested_date - timedelta(rng.randint(1, 300)))
+            self._add("ehcps", plan, faults, rng, 0.05)
 
-    def _add(self, table: str, row: tuple, wrongs: dict, rng: Random, share: float = 0.02) -> tuple:
-        """The row as it is held: with this chance, which goes by the pupil, one of `wrongs` has happened."""
+    def _add(self, table: str, row: tuple, faults: dict, rng: Random, share: float = 0.02) -> tuple:
+        """Add the row as recorded: with probability `share`, which depends on the pupil, after one of `faults`."""
         chance, choice = rng.random(), rng.random()
-        if wrongs and chance < share:
-            code = sorted(wrongs)[int(choice * len(wrongs))]
-            row = self._spoilt(table, f"{table}.csv:{len(self.rows[table]) + 1}", row, {code: wrongs[code]})
+        if faults and chance < share:
+            code = sorted(faults)[int(choice * len(faults))]
+            row = self._with_fault(table, f"{table}.csv:{len(self.rows[table]) + 1}", row, {code: faults[code]})
         self.rows[table].append(row)
         return row
 
-    def _spoilt(self, table: str, key: str, row: tuple, wrong: dict) -> tuple:
-        ((code, (column, value)),) = wrong.items()
+    def _with_fault(self, table: str, key: str, row: tuple, fault: dict) -> tuple:
+        ((code, (column, value)),) = fault.items()
         made = value if callable(value) else lambda *_: value
-        return self.truth.spoil(table, key, row, {code: (column, made)}, 1)
+        return self.truth.inject_fault(table, key, row, {code: (column, made)}, 1)
 
     def attendance(self) -> Iterator[tuple[str, bytes]]:
-        """The attendance so far, oldest week first, so that a later day adds rows at the end; it begins anew then."""
+        """Return the attendance so far, oldest week first (a later day appends rows), and start again."""
         self.parts += 1
         for year in TERMS:
             name, rows = f"attendance_{year}_{self.parts:03d}.csv", []
             for week in _mondays(year):
-                for row, wrong in self.sessions.get(week, ()):
+                for row, fault in self.sessions.get(week, ()):
                     key = f"{name}:{len(rows) + 1}"
-                    rows.append(self._spoilt("attendance", key, row, wrong) if wrong else row)
+                    rows.append(self._with_fault("attendance", key, row, fault) if fault else row)
             if rows:
                 yield f"education/{name}", as_csv(",".join(Sessions._fields), rows)
         self.sessions.clear()
 
 
 def _schools(county: County) -> tuple[list, list, list[School]]:
-    """Primary and secondary schools, each as (school, the academy it becomes or None); those registered by the day."""
+    """Primary and secondary schools, as (school, its later academy or None), and the schools registered by the day."""
     streets, groups, registered = county.streets(), ([], []), []
     for n in range(max(4, county.people // 2_500)):
         rng = county.rng(f"school {n}")
@@ -125,8 +125,8 @@ def _schools(county: County) -> tuple[list, list, list[School]]:
         urn, academy = 900_001 + 2 * n, None
         school = School(str(urn), f"885/{3_001 + n}", f"{name} {kind}", phase, postcode, opened, None, None)
         if n % 7 == 1:
-            told = (f"{name} Academy", phase, postcode, CONVERSION, None, school.urn)
-            academy = School(str(urn + 1), f"885/{6_001 + n}", *told)
+            details = (f"{name} Academy", phase, postcode, CONVERSION, None, school.urn)
+            academy = School(str(urn + 1), f"885/{6_001 + n}", *details)
         groups[is_secondary].append((school, academy))
         if academy and academy.open_date <= county.day:
             registered += [school._replace(close_date=CONVERSION - timedelta(1)), academy]
@@ -154,12 +154,12 @@ MONDAYS = {year: _mondays(year) for year in TERMS}
 
 
 def _year_group(person: Person, year: int) -> int:
-    """The National Curriculum year in an academic year, 0 for reception; pupils are those from 0 to 11."""
+    """The National Curriculum year in an academic year, 0 for reception; pupils are in years 0 to 11."""
     return year - (person.born.year if person.born.month > 8 else person.born.year - 1) - 5
 
 
 def _weeks(person: Person, day: date) -> list[date]:
-    """The Mondays of the school weeks that the pupil has had by the day."""
+    """The Mondays of the pupil's school weeks up to the day."""
     return [
         monday
         for year, mondays in MONDAYS.items()
@@ -170,8 +170,8 @@ def _weeks(person: Person, day: date) -> list[date]:
 
 
 def _enrolments(upn: str, person: Person, homes: list, day: date) -> Iterator[Enrolment]:
-    """One spell at each school since the first year that is told, as it stands on the day."""
-    first = min(TERMS) - _year_group(person, min(TERMS))  # the academic year of reception
+    """One enrolment at each school since the first year of the data, as recorded on the day."""
+    first = min(TERMS) - _year_group(person, min(TERMS))  # academic year of reception
     for home, begin, end in ((homes[0], first, first + 7), (homes[1], first + 7, first + 12)):
         entry, leaving = date(begin, 9, 1), date(end, 8, 31)
         leaving = min(leaving, person.died or leaving)
@@ -183,13 +183,13 @@ def _enrolments(upn: str, person: Person, homes: list, day: date) -> Iterator[En
 
 
 def _attendance(rng: Random, upn: str, person: Person, homes: list, weeks: list[date]) -> Iterator[Sessions]:
-    """Counts of sessions by week and code: mostly ten present, for some pupils often less."""
+    """Counts of sessions by week and code: mostly ten present, for some pupils often fewer."""
     absence = min(0.9, rng.gammavariate(0.7, 0.25))
     for monday in weeks:
         chance, kind, lost = rng.random(), rng.random(), 2 * rng.choice((1, 1, 1, 2, 2, 3, 5))
         year = monday.year - (monday.month < 9)
         school = _on(homes[_year_group(person, year) > 6], monday)
-        possible = 8 if monday in SHORT else 10
+        possible = 8 if monday in BANK_HOLIDAYS else 10
         counts = {"/\\": possible}
         if chance < absence:
             code = next(code for code, share in ABSENCES if kind < share)
@@ -199,12 +199,12 @@ def _attendance(rng: Random, upn: str, person: Person, homes: list, weeks: list[
         yield from (Sessions(upn, school.urn, monday, code, number) for code, number in counts.items() if number)
 
 
-# what an absence is, with cumulative shares: illness, appointment, holiday, unexplained, unauthorised, closed
+# cumulative shares: illness, appointment, holiday, unexplained, unauthorised, closed
 ABSENCES = (("I", 0.6), ("M", 0.72), ("G", 0.8), ("N", 0.84), ("O", 0.96), ("C", 0.98), ("Y1", 1))
 
 
 def _suspensions(rng: Random, upn: str, person: Person, homes: list) -> Iterator[Suspension]:
-    """Five pupils in a hundred are suspended in a year, one in forty of these permanently."""
+    """Five per cent of pupils are suspended in a year, one in forty of these permanently."""
     for year, mondays in MONDAYS.items():
         chance, times = rng.random(), rng.choice((1, 1, 1, 2, 3))
         drawn = [(rng.choice(mondays), rng.randrange(5), rng.choice(REASONS), rng.randint(1, 10)) for _ in range(times)]
@@ -221,7 +221,7 @@ def _suspensions(rng: Random, upn: str, person: Person, homes: list) -> Iterator
 
 
 def _plan(rng: Random, upn: str, person: Person, day: date) -> Plan | None:
-    """The request for an EHCP, as it stands on the day; four pupils in a hundred have one."""
+    """The request for an EHCP as recorded on the day; four pupils in a hundred have one."""
     chance, requested = rng.random(), person.born + timedelta(int(365.25 * rng.uniform(3, 9)))
     weeks, after = rng.randint(2, 6), max(8, rng.gauss(21, 6))
     is_agreed, need = rng.random() < 0.75, rng.choice(NEEDS)
@@ -236,11 +236,11 @@ def _plan(rng: Random, upn: str, person: Person, day: date) -> Plan | None:
 
 
 def temporary_upn(upn: str) -> str:
-    """One that ends in a letter, another for each permanent one."""
+    """A UPN that ends in a letter, different for each permanent UPN."""
     return with_check_letter(upn[1:12] + UPN_LETTERS[int(upn[12])])
 
 
-SPOILT = {  # a pupil's record, by the rule that is broken
+FAULTS = {  # {violated rule: (column of the pupil's record, faulty value)}
     "UPN01": ("upn", lambda _, row: f"1{row.upn[1:]}"),
     "UPN02": ("upn", lambda _, row: f"{UPN_LETTERS[UPN_LETTERS.index(row.upn[0]) - 1]}{row.upn[1:]}"),
     "UPN03": ("upn", lambda _, row: temporary_upn(row.upn)),

@@ -1,10 +1,10 @@
-"""The invented county as its systems' modules see it: its people on a day, and the truth behind what they hold.
+"""The demo county: its people on a day, and the truth about the records of its systems.
 
-A module of this folder is a system. It has `rows(county, truth)`, which yields (table, row) of its database, whose
-tables are in `TABLES`; or `files(county, truth)`, which yields (path below the landing folder, content); or
-`requests(county, truth)`, which yields (path, row) of its API, whose paths are in `RESOURCES`. All are the same for
-each seed, number of people and day. A later day gives the same and, beside it, what has happened since. None keeps the
-county in memory.
+A module of this folder is a system. It has `rows(county, truth)`, which yields (table, row) of its database with the
+tables in `TABLES`; or `files(county, truth)`, which yields (path below the landing folder, content); or
+`requests(county, truth)`, which yields (path, row) of its API with the paths in `RESOURCES`. The same seed, number of
+people and day always give the same data. A later day gives the same data and what has happened since. No module keeps
+the county in memory.
 """
 
 import csv
@@ -19,11 +19,11 @@ from demo.people import Household, households
 from demo.places import Address, Street, streets
 
 COUNCIL = ("Worcestershire County Council", "http://opendatacommunities.org/id/county-council/worcestershire")
-FAULTS = "raw_table,record_key,column_name,rule_code,value_before"
-RECORDS = "raw_table,record_key,person,address,edits"
-Chosen = TypeVar("Chosen")
-# a column, and what stands there then: a format of the row's fields, or what a function (of chance, row) gives
-Wrong = tuple[str, str | Callable[[Random, Any], str]]
+FAULT_COLUMNS = "raw_table,record_key,column_name,rule_code,value_before"
+RECORD_COLUMNS = "raw_table,record_key,person,address,edits"
+Choice = TypeVar("Choice")
+# a column and its faulty value: a format of the row's fields, or a function of (random generator, row)
+Fault = tuple[str, str | Callable[[Random, Any], str]]
 
 
 class Named(Protocol):
@@ -38,31 +38,31 @@ Row = TypeVar("Row", bound=Named)
 
 
 class County(NamedTuple):
-    """An invented county of so many people, as it is at the end of a day."""
+    """A demo county with this number of people, at the end of this day."""
 
     seed: int = 1
     people: int = 10_000
     day: date = date(2026, 10, 31)
 
     def rng(self, purpose: object) -> Random:
-        """Chance that depends on the seed and the purpose alone."""
+        """A random generator that depends on the seed and the purpose only."""
         return Random(f"{self.seed} {purpose}")
 
     def households(self) -> Iterator[Household]:
-        """Everybody who lives in it at any time, also those born after the day."""
+        """All households, with people born after the day."""
         return households(self.seed, self.people)
 
     def streets(self) -> list[Street]:
-        """Its streets; the list is not to be changed."""
+        """The streets; do not change the list."""
         return streets(self.seed, self.people)
 
 
 class Truth:
-    """What a system's records really are, written down as they are made, for scoring what finds faults and links.
+    """The truth about a system's records, written while they are made, to score findings and person matching.
 
-    `<system>.faults.csv` has each value that was spoilt on purpose: raw table, key of the record, column, rule broken,
-    value before. `<system>.records.csv` has whom a record is about and where: raw table, key, the county's numbers of
-    person and address, and what was done to the address as it is written.
+    `<system>.faults.csv` lists each injected fault: raw table, record key, column, violated rule, value before.
+    `<system>.records.csv` lists the person and address of each record: raw table, key, the county's numbers of
+    person and address, and the edits made to the address.
     """
 
     def __init__(self, county: County, system: str, folder: Path | None = None):
@@ -72,69 +72,69 @@ class Truth:
             for name in ("faults", "records")
         ]
         self._faults, self._records = (csv.writer(file, lineterminator="\n") for file in self._files)
-        self._faults.writerow(FAULTS.split(","))
-        self._records.writerow(RECORDS.split(","))
+        self._faults.writerow(FAULT_COLUMNS.split(","))
+        self._records.writerow(RECORD_COLUMNS.split(","))
 
     def close(self) -> None:
         for file in self._files:
             file.close()
 
     def read(self) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-        """Faults and records, of a truth that was written to no folder."""
+        """Faults and records, if the truth has no folder."""
         written = [file.getvalue() for file in self._files if isinstance(file, io.StringIO)]
         faults, records = (list(csv.DictReader(io.StringIO(text))) for text in written)
         return faults, records
 
-    def spoil(
-        self, table: str, key: object, row: Row, wrongs: dict[str, Wrong], share: float = 0.02, chance: object = None
+    def inject_fault(
+        self, table: str, key: object, row: Row, faults: dict[str, Fault], share: float = 0.02, chance: object = None
     ) -> Row:
-        """The row (a namedtuple), in which with this chance one of `wrongs` ({rule code: what is wrong}) has happened.
+        """The row (a named tuple), with probability `share` after one of `faults` ({rule code: fault}).
 
-        `{number}` in a format is a telephone number that is nobody's. Each row has its own chance, by table and key;
-        with `chance` those that have it in common are spoilt alike, as one thing is that stands in each month's file.
+        `{number}` in a format is a reserved telephone number. The outcome depends on table and key; rows with the same
+        `chance` get the same fault, such as one record that is in each month's file.
         """
         rng = Random(f"{self.county.seed} {self.system} {table} {chance or key}")
-        able = [code for code, (column, _) in wrongs.items() if getattr(row, column) not in (None, "")]
-        if not able or rng.random() >= share:
+        possible = [code for code, (column, _) in faults.items() if getattr(row, column) not in (None, "")]
+        if not possible or rng.random() >= share:
             return row
-        code = rng.choice(able)
-        column, wrong = wrongs[code]
+        code = rng.choice(possible)
+        column, fault = faults[code]
         before = getattr(row, column)
         number = f"01632 960{rng.randrange(1000):03d}"
-        after = wrong(rng, row) if callable(wrong) else wrong.format(**row._asdict(), number=number)
-        self.breaks(table, key, column, code, before)
+        after = fault(rng, row) if callable(fault) else fault.format(**row._asdict(), number=number)
+        self.record_fault(table, key, column, code, before)
         return row._replace(**{column: after})
 
-    def breaks(self, table: str, key: object, column: str, code: str, before: object = None) -> None:
-        """Writes down that a record's value breaks a rule, as what happened to it brought about."""
+    def record_fault(self, table: str, key: object, column: str, code: str, before: object = None) -> None:
+        """Record that a record's value violates a rule."""
         self._faults.writerow((f"raw_{self.system}.{table}", key, column, code, before))
 
-    def stands_for(
+    def record_identity(
         self, table: str, key: object, person: int | None = None, address: Address | None = None, edits: str = ""
     ) -> None:
-        """Writes down whom and which home a record is about, and how its address is otherwise than it should be."""
+        """Record the person and home that a record is about, and the edits to its address."""
         self._records.writerow((f"raw_{self.system}.{table}", key, person, address and address.key, edits))
 
 
-def chosen(rng: Random, shares: dict[Chosen, float]) -> Chosen:
+def weighted_choice(rng: Random, shares: dict[Choice, float]) -> Choice:
     """One of the keys, by its share."""
     return rng.choices(list(shares), list(shares.values()))[0]
 
 
 def columns(declaration: str) -> list[str]:
-    """The names in a table's declaration: `key*:bigint name`; * marks the key, a type follows where it is not text."""
+    """The column names of a table's declaration: `key*:bigint name`; * marks the key, the default type is text."""
     return [column.partition(":")[0].rstrip("*") for column in declaration.split()]
 
 
 def key_columns(declaration: str) -> list[str]:
-    """The names in it that make the primary key."""
+    """The primary key's columns of a table's declaration."""
     return [
         name.rstrip("*") for name in (column.partition(":")[0] for column in declaration.split()) if name[-1] == "*"
     ]
 
 
 def definition(declaration: str) -> str:
-    """Columns and primary key of such a table, as they stand in brackets after `create table`."""
+    """The columns and primary key of a declaration, for the brackets after `create table`."""
     parts = [column.partition(":") for column in declaration.split()]
     key = ", ".join(key_columns(declaration))
     return ", ".join(f"{name.rstrip('*')} {kind or 'text'}" for name, _, kind in parts) + f", primary key ({key})"

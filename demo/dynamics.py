@@ -1,7 +1,7 @@
-"""What the invented county's customer system holds: contacts, cases, what people got in touch about, and FOI requests.
+"""The demo county's customer system: contacts, cases, interactions and FOI requests.
 
-One person in five is a contact and has about five cases in four years. Times are UTC. Deadlines are counted as the
-system does it: by the clock, through nights, week-ends and bank holidays.
+One person in five is a contact, with about five cases in four years. Times are UTC. The system counts deadlines by the
+clock, through nights, weekends and bank holidays.
 """
 
 from collections import namedtuple
@@ -10,10 +10,10 @@ from datetime import date, datetime, time, timedelta
 from random import Random
 from uuid import UUID
 
-from demo.county import County, Truth, chosen
-from demo.front_door import Resource
-from demo.handwriting import Names
+from demo.api_server import Resource
+from demo.county import County, Truth, weighted_choice
 from demo.people import HORIZON, Household, Person
+from demo.typing_errors import NameTypist
 
 BEGIN = date(2024, 11, 1)
 RESOURCES = {
@@ -35,7 +35,7 @@ Interaction = namedtuple("Interaction", "interactionid ticketnumber customerid c
 Request = namedtuple("Request", "reference topic receivedon dueon answeredon outcome exemption modifiedon")
 
 Subject = namedtuple("Subject", "name type share titles")
-SUBJECTS = [  # kind: 1 a question, 2 a problem, 3 a request
+SUBJECTS = [  # kind: 1 question, 2 problem, 3 request
     Subject("Adult social care", 3, 18, "Needs assessment|Blue Badge|Equipment at home|Support for a carer"),
     Subject("Highways", 2, 24, "Pothole|Street light out|Blocked drain|Overgrown verge"),
     Subject("Waste", 3, 16, "Household recycling centre permit|Compost bin|Garden waste at the tip"),
@@ -51,7 +51,7 @@ HEALTH = ("My wife has just come out of hospital.", "I have a heart condition.",
 TOPICS = ("Care home fees", "Potholes", "Special schools", "Agency staff", "Parking", "Contracts", "School transport")
 OUTCOMES = {"Granted in full": 62, "Granted in part": 16, "Refused": 11, "Not held": 9, "Withdrawn": 2}
 EXEMPTIONS = ("Section 12", "Section 21", "Section 31", "Section 40", "Section 43")
-WRONG_CONTACT = {  # {rule: (column, what it has then)}
+CONTACT_FAULTS = {  # {violated rule: (column, faulty value)}
     "NAM02": ("lastname", "{lastname}1"),
     "ADR01": ("address1_line1", "{address1_line1} tel {number}"),
     "ADR03": ("address1_line1", "Mrs {firstname} {lastname}, {address1_line1}"),
@@ -61,38 +61,38 @@ WRONG_CONTACT = {  # {rule: (column, what it has then)}
     "TEL01": ("telephone1", "a.person@example.org"),
     "TEL02": ("telephone1", "01632 960"),
 }
-WRONG_INCIDENT = {
+INCIDENT_FAULTS = {
     "CRM01": ("resolvedon", lambda rng, row: _stamp(_moment(row.createdon) - timedelta(hours=rng.randint(1, 90)))),
     "CRM02": ("title", "TEST please ignore"),
     "CRM03": ("resolvedon", ""),
     "CRM04": ("caseorigincode", "99"),
 }
-WRONG_REQUEST = {
+REQUEST_FAULTS = {
     "FOI01": ("answeredon", lambda rng, row: str(date.fromisoformat(row.receivedon) - timedelta(rng.randint(1, 30)))),
     "FOI02": ("exemption", ""),
 }
 
 
 def requests(county: County, truth: Truth) -> Iterator[tuple[str, dict]]:
-    """What the API serves."""
+    """The rows that the API serves."""
     for path, row in _rows(county, truth):
         yield path, {name: value if value != "" else None for name, value in row._asdict().items()}
 
 
 def _rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
-    called = Names(county, "dynamics")
+    name_typist = NameTypist(county, "dynamics")
     for household in county.households():
         for person in household.people:
             rng = Random(f"{county.seed} dynamics {person.number}")
             if rng.random() < 0.25 and person.age(BEGIN) > 15:
-                yield from _contact(county, truth, rng, household, person, called)
+                yield from _contact(county, truth, rng, household, person, name_typist)
     for number in range(max(300, county.people * 7 // 1_000)):  # in three years
         if request := _request(county.rng(f"dynamics foi {number}"), number, county.day):
-            yield "foi_requests", truth.spoil("foi_requests", request.reference, request, WRONG_REQUEST, 0.08)
+            yield "foi_requests", truth.inject_fault("foi_requests", request.reference, request, REQUEST_FAULTS, 0.08)
 
 
 def _contact(
-    county: County, truth: Truth, rng: Random, household: Household, person: Person, called: Names
+    county: County, truth: Truth, rng: Random, household: Household, person: Person, name_typist: NameTypist
 ) -> Iterator[tuple[str, tuple]]:
     end = datetime.combine(min(county.day, person.died or county.day), time(23))
     contact_id, telephone = str(UUID(int=rng.getrandbits(128), version=4)), rng.random() < 0.85
@@ -102,29 +102,29 @@ def _contact(
         origin = _origin(rng, moment)
         incident, chased = _incident(rng, moment, end, f"CAS-{person.number:07d}{number:02d}", origin, contact_id)
         key = incident.ticketnumber
-        yield "incidents", truth.spoil("incidents", key, incident, WRONG_INCIDENT)
-        truth.stands_for("incidents", key, person.number)
+        yield "incidents", truth.inject_fault("incidents", key, incident, INCIDENT_FAULTS)
+        truth.record_identity("incidents", key, person.number)
         for at in (moment, *chased):
             contacts, latest = contacts + 1, max(at, latest or at)
             kind = ORIGINS[origin if at == moment else _origin(rng, at)]
             row = Interaction(f"{person.number:07d}{contacts:03d}", key, contact_id, kind, _stamp(at), _stamp(at))
             yield "interactions", row
-            truth.stands_for("interactions", row.interactionid, person.number)
+            truth.record_identity("interactions", row.interactionid, person.number)
     enquiries = Random(f"{county.seed} dynamics enquiries {person.number}")
-    moment, contacts = datetime.combine(BEGIN, time()), 500  # about nothing that makes a case; nobody asks for a name
+    moment, contacts = datetime.combine(BEGIN, time()), 500  # contacts without a case are anonymous
     while (moment := _next(enquiries, moment, 400)) < end:
         contacts += 1
         kind = ORIGINS[_origin(enquiries, moment)]
         number = f"{person.number:07d}{contacts:03d}"
         yield "interactions", Interaction(number, None, None, kind, _stamp(moment), _stamp(moment))
     if latest:
-        address, told = household.address(latest.date()), called(person)
+        address, name = household.address(latest.date()), name_typist(person)
         row = Contact(
-            contact_id, told.forename, told.surname, person.email, person.telephone if telephone else None,
+            contact_id, name.forename, name.surname, person.email, person.telephone if telephone else None,
             address.line, address.street.town, address.street.postcode, _stamp(latest),
         )  # fmt: skip
-        yield "contacts", truth.spoil("contacts", contact_id, row, WRONG_CONTACT, 0.06)
-        truth.stands_for("contacts", contact_id, person.number, address)
+        yield "contacts", truth.inject_fault("contacts", contact_id, row, CONTACT_FAULTS, 0.06)
+        truth.record_identity("contacts", contact_id, person.number, address)
 
 
 def _incident(
@@ -138,7 +138,7 @@ def _incident(
     state, status, done, reopened, modified = 0, rng.choice((1, 1, 2, 3)), None, 0, moment
     final = (2, 6) if rng.random() < 0.03 else (1, 5) if subject.type > 1 else (1, 1000)
     steps = [_at_work(moment + timedelta(days=rng.expovariate(1 / (0.8 * days))))]
-    if rng.random() < 0.06:  # it is not solved after all
+    if rng.random() < 0.06:  # reopened
         steps.append(_at_work(steps[0] + timedelta(days=rng.expovariate(1 / 6))))
         steps.append(_at_work(steps[1] + timedelta(days=rng.expovariate(1 / 8))))
     chased = [moment + (steps[0] - moment) * rng.random() for _ in range(rng.choices((0, 1, 2), (76, 18, 6))[0])]
@@ -156,11 +156,11 @@ def _incident(
 
 
 def _request(rng: Random, number: int, day: date) -> Request | None:
-    """A request for information as it is on a day; nobody's name is kept with it."""
+    """An FOI request as it is on a day; it holds no name."""
     received = BEGIN + timedelta(rng.randrange((HORIZON - BEGIN).days))
     answered = received + timedelta(int(rng.triangular(2, 29, 27)) if rng.random() < 0.9 else rng.randint(29, 90))
     answered += timedelta({5: 2, 6: 1}.get(answered.weekday(), 0))
-    topic, outcome = rng.choice(TOPICS), chosen(rng, OUTCOMES)
+    topic, outcome = rng.choice(TOPICS), weighted_choice(rng, OUTCOMES)
     exemption = rng.choice(EXEMPTIONS) if outcome in ("Granted in part", "Refused") else None
     if received > day:
         return None
@@ -173,19 +173,19 @@ def _request(rng: Random, number: int, day: date) -> Request | None:
 
 
 def _origin(rng: Random, moment: datetime) -> int:
-    """The channel: fewer ring from year to year, and more use the web site."""
+    """The channel: from year to year fewer phone calls and more use of the website."""
     part = (moment.date() - BEGIN) / (HORIZON - BEGIN)
     return rng.choices(list(ORIGINS), [a + (b - a) * part for a, b in zip(*SHARES, strict=True)])[0]
 
 
 def _next(rng: Random, moment: datetime, days: int) -> datetime:
-    """Some time in the day after about so many days."""
+    """A random time on the day about `days` days later."""
     day = moment.date() + timedelta(1 + int(rng.expovariate(1 / days)))
     return datetime.combine(day, time(7)) + timedelta(seconds=int(rng.triangular(0, 50_000, 14_000)))
 
 
 def _at_work(moment: datetime) -> datetime:
-    """The moment itself in office hours, else the same minutes past eight on the next weekday."""
+    """The time itself in office hours, else the same minutes past eight on the next weekday."""
     moment = moment.replace(microsecond=0)
     if moment.weekday() < 5 and 8 <= moment.hour < 16:
         return moment

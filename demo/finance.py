@@ -1,4 +1,4 @@
-"""What the invented county's finance system holds: suppliers' ledger lines and card transactions, as yearly files."""
+"""The demo county's finance system: suppliers' ledger lines and card transactions, as yearly files."""
 
 import io
 import math
@@ -12,7 +12,7 @@ from random import Random
 from demo.county import COUNCIL, County, Truth, as_csv, columns
 from demo.places import word
 
-Trade = namedtuple("Trade", "words firms units purpose label code pounds")  # pounds: a middling line, 0 for home care
+Trade = namedtuple("Trade", "words firms units purpose label code pounds")  # pounds: a typical line, 0 for home care
 TRADES = [
     Trade("Home Care|Care at Home|Homecare Services", 40, "PHYS SUPP 85+ LT|PHYS SUPP 75-84 LT",
           "DOM CARE SPOT CONTRA", "SOCIAL CARE : Domiciliary Care", "321014", 0),
@@ -51,25 +51,25 @@ Line = namedtuple(
 
 
 def _vat_number(rng: Random) -> str:
-    """A number that mostly passes the check (modulus 97) and begins with 0, to be nobody's."""
+    """A number that mostly passes the check (modulus 97); it begins with 0, so it belongs to nobody."""
     body = f"0{rng.randrange(100_000, 1_000_000)}"
     check = 97 - _vat_sum(body) % 97
     return f"GB{body}{check if rng.random() < 0.97 else 98 - check:02d}"
 
 
 def fails_vat_check(number: str) -> bool:
-    """Whether GB and nine digits pass neither of HMRC's checks: modulus 97, and the same with 55 more."""
+    """Whether the number violates both of HMRC's checks for GB and nine digits: modulus 97, and the same plus 55."""
     total = _vat_sum(number[2:9]) + int(number[9:])
     return bool(total % 97 and (total + 55) % 97)
 
 
 def _vat_sum(body: str) -> int:
-    """Of the first seven digits, times 8 to 2."""
+    """Weighted sum of the first seven digits, weights 8 to 2."""
     return sum(int(digit) * weight for digit, weight in zip(body, range(8, 1, -1), strict=True))
 
 
 def _suppliers(rng: Random, size: float) -> list[Supplier]:
-    """Some ids have several names, some firms several ids under one name."""
+    """Suppliers; some ids have several names, some firms several ids under one name."""
     found = []
     for trade in TRADES:
         for _ in range(round(trade.firms * size)):
@@ -86,17 +86,17 @@ def _suppliers(rng: Random, size: float) -> list[Supplier]:
 
 
 def suppliers(county: County) -> list[Supplier]:
-    """The county's, more in a county of over 80,000 people."""
+    """The county's suppliers, more in a county of over 80,000 people."""
     return _suppliers(county.rng("suppliers"), max(1, county.people / 80_000))
 
 
 def years(county: County) -> range:
-    """The financial years of which the county has files, by the year in which they begin."""
+    """The financial years of the files, by the year in which they begin."""
     return range(2024, county.day.year + (county.day.month > 3))
 
 
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
-    """The yearly files: about 12,500 ledger and 2,000 card lines in a year, up to the county's day."""
+    """The yearly files up to the county's day: about 12,500 ledger and 2,000 card lines a year."""
     shops = [supplier for supplier in suppliers(county) if supplier.trade.code == "NA"]
     rng = county.rng("cards")
     merchants = [(shop.names[0].title()[:25].strip(), *rng.choice(MERCHANTS)) for shop in shops]
@@ -105,10 +105,10 @@ def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
         label = f"{year}-{year - 1999}"
         stem, zipped = f"worcestershire-supplier-spend-{label}", io.BytesIO()
         paid = [(line, code) for line, code in ledger(county, year) if line.payment_date <= county.day]
-        lines = [_spoilt(truth, f"{stem}.zip:{n}", *line) for n, line in enumerate(paid, 1)]
+        lines = [_with_fault(truth, f"{stem}.zip:{n}", *line) for n, line in enumerate(paid, 1)]
         with zipfile.ZipFile(zipped, "w") as archive:
             member = zipfile.ZipInfo(f"{stem}.csv", (year + 1, 4, 23, 11, 30, 0))
-            member.create_system, member.compress_type = 3, zipfile.ZIP_DEFLATED  # the same bytes on every machine
+            member.create_system, member.compress_type = 3, zipfile.ZIP_DEFLATED  # identical bytes on every machine
             archive.writestr(member, as_csv(LEDGER, lines, "\r\n"))
         yield f"finance/{stem}.zip", zipped.getvalue()
         used = [row for row in _cards(county, year, merchants, teams) if row[5] <= county.day]
@@ -120,13 +120,15 @@ def _month_end(day: date) -> date:
     return (day.replace(day=28) + timedelta(4)).replace(day=1) - timedelta(1)
 
 
-def _spoilt(truth: Truth, key: str, line: Line, code: str | None) -> Line:
-    """The line, in which what its rule forbids has happened: it was drawn with the payment, not with its place."""
+def _with_fault(truth: Truth, key: str, line: Line, code: str | None) -> Line:
+    """The line after the fault of its rule, which was drawn with the payment and does not depend on the line's
+    position.
+    """
     if line.vat_registration_number != "NA" and fails_vat_check(line.vat_registration_number):
-        truth.breaks("ledger_lines", key, "vat_registration_number", "VAT02")
+        truth.record_fault("ledger_lines", key, "vat_registration_number", "VAT02")
     late = _month_end(_month_end(line.payment_date) + timedelta(1))
-    wrongs = {"FIN01": ("invoice_number", "{invoice_number}A"), "FIN02": ("effective_date", str(late))}
-    return truth.spoil("ledger_lines", key, line, {code: wrongs[code]}, 1) if code else line
+    faults = {"FIN01": ("invoice_number", "{invoice_number}A"), "FIN02": ("effective_date", str(late))}
+    return truth.inject_fault("ledger_lines", key, line, {code: faults[code]}, 1) if code else line
 
 
 def _weekdays(year: int) -> list[date]:
@@ -135,9 +137,9 @@ def _weekdays(year: int) -> list[date]:
 
 
 def ledger(county: County, year: int) -> list[tuple[Line, str | None]]:
-    """A financial year's lines to its end, newest month first, each with the code of the rule that it is to break.
+    """All lines of a financial year, newest month first, each with the code of the rule that it is to violate.
 
-    Equal lines in one payment are several people's care: all real.
+    Equal lines in one payment are care for several people: they are not duplicates.
     """
     rng, size = county.rng(f"ledger {year}"), max(1, county.people / 80_000)
     rows, days, firms, numbers = (
@@ -188,12 +190,12 @@ def ledger(county: County, year: int) -> list[tuple[Line, str | None]]:
 
 
 def cost_centre(unit: str) -> str:
-    """The code of a cost centre of that name."""
+    """The code of the cost centre with this name."""
     return str(110_000 + sum(map(ord, unit)) * 37 % 80_000)
 
 
 def _cards(county: County, year: int, merchants: list[tuple], teams: list[str]) -> list[tuple]:
-    """A financial year's card transactions to its end, newest first."""
+    """All card transactions of a financial year, newest first."""
     rng, days, rows = county.rng(f"cards {year}"), _weekdays(year), []
     for _ in range(round(2_000 * max(1, county.people / 80_000))):
         (merchant, category, code, what), paid, team = rng.choice(merchants), rng.choice(days), rng.choice(teams)

@@ -1,6 +1,6 @@
-"""What the invented county's highways systems hold: Confirm's database, its front door's requests, FixMyStreet's file.
+"""The demo county's highways systems: Confirm's database, the Open311 API, FixMyStreet's file.
 
-Confirm's times are Europe/London without zone, the others' UTC.
+Confirm's times are Europe/London without a zone, all others UTC.
 """
 
 import math
@@ -12,12 +12,12 @@ from random import Random
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from demo.api_server import Resource
 from demo.county import County, Truth, as_csv, columns
-from demo.front_door import Resource
 from demo.people import HORIZON, Person
-from demo.places import DISTRICTS, SHORT, TOWNS, Address, Street, wgs84, word
+from demo.places import DISTRICTS, ROAD_ABBREVIATIONS, TOWNS, Address, Street, wgs84, word
 
-BEGIN = date(2024, 5, 1)  # what happens from then to the horizon is made; later than the county's day is not told
+BEGIN = date(2024, 5, 1)  # events from here to the horizon are generated; those after the county's day are left out
 TABLES = {
     "site": "site_code* site_name locality_name town_name site_class_code easting:numeric(12,2) northing:numeric(12,2)",
     "enquiry_status": "enquiry_status_code* enquiry_status_name outstanding_flag",
@@ -50,8 +50,8 @@ STATUSES = [
     Status("0700", "No further action", "N"), Status("0800", "Duplicate", "N"),
     Status("0900", "Passed to another authority", "N"),
 ]  # fmt: skip
-# `season` is 1 for winter and -1 for summer, `works` the share that leads to works. Highway maintenance goes by two
-# codes, Pothole by two, and OBST means two things.
+# `season` is 1 for winter and -1 for summer, `works` the share that leads to works. As in real data, Highway
+# maintenance and Pothole have two codes each, and OBST has two meanings.
 Subject = namedtuple("Subject", (*columns(TABLES["enquiry_subject"]), "share", "season", "works", "words"))
 SUBJECTS = [
     Subject("HWM", "Highway maintenance", "PTHL", "Pothole", 30, 0.8, 0.5, "Pothole|Potholes|Large pothole|Pot holes"),
@@ -72,7 +72,7 @@ RESPONSES = [
     Response("Category 1 - 2 hours", 2, 3), Response("Category 2H - 5 days", 120, 22),
     Response("Category 2M - 28 days", 672, 55), Response("Category 2L - 90 days", 2160, 20),
 ]  # fmt: skip
-# Wards, their names, codes and reviews are invented; real codes of wards are a letter and eight digits.
+# Wards, their names, codes and reviews are synthetic; real ward codes are a letter and eight digits.
 FIRST_WARDS = date(2015, 5, 7)
 REVIEWS = {"E07000237": date(2025, 5, 1), "E07000234": date(2026, 5, 7), "E07000239": date(2026, 11, 5)}
 FIXMYSTREET = """title,url,created,state,whensent,category,lastupdate,latitude,longitude,ward,Location,Ward,
@@ -85,7 +85,7 @@ StreetReport = namedtuple(
 
 
 class Report(NamedTuple):
-    """What somebody reports; `x` and `y` are metres of the British National Grid."""
+    """A citizen's report; `x` and `y` are metres of the British National Grid."""
 
     moment: datetime
     is_repeat: bool
@@ -96,7 +96,7 @@ class Report(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A report with all that Confirm will ever hold of it."""
+    """A report with everything that Confirm will ever hold about it."""
 
     number: int
     report: Report
@@ -111,22 +111,22 @@ def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
     yield from (("enquiry_status", status) for status in STATUSES)
     yield from (("enquiry_subject", subject[:4]) for subject in SUBJECTS)
     customer = _customers(county)
-    for problem in _told(county, problems):
+    for problem in _logged_by_day(county, problems):
         row = _enquiry(county, problem)
-        yield "central_enquiry", _misplaced(truth, row)
+        yield "central_enquiry", _with_wrong_grid_reference(truth, row)
         yield from (("enquiry_status_log", entry) for entry in _entries(truth, problem))
         yield from (("enquiry_customer", found) for found in customer(row, truth))
     yield from (("defect", defect) for defect in _defects(county, problems))
 
 
 def requests(county: County, truth: Truth) -> Iterator[tuple[str, dict]]:
-    """What the Open311 front door serves."""
-    told = (_enquiry(county, problem) for problem in _told(county, _problems(county)))
-    yield from (("requests.json", request) for request in _requests(told))
+    """The requests that the Open311 API serves."""
+    validity = (_enquiry(county, problem) for problem in _logged_by_day(county, _problems(county)))
+    yield from (("requests.json", request) for request in _requests(validity))
 
 
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
-    """The file of FixMyStreet's reports."""
+    """FixMyStreet's file of reports."""
     yield "highways/Fix_My_Street_Worcestershire.csv", _fixmystreet(county, truth)
 
 
@@ -135,7 +135,7 @@ def _end(county: County) -> datetime:
 
 
 def _size(county: County, number: int) -> int:
-    """So many up to 80,000 people, and above that in proportion."""
+    """`number` up to 80,000 people; above that in proportion."""
     return round(number * max(1, county.people / 80_000))
 
 
@@ -144,15 +144,15 @@ def _sites(county: County) -> list[Site]:
 
 
 def _wards(county: County, truth: Truth) -> Iterator[tuple[str, Ward | SiteWard]]:
-    """Nine wards a district, and in which of them each street lies: the nearest one.
+    """Nine wards per district, and the ward of each street: the nearest one.
 
-    A review ends the three that have most streets, begins four others among them, the first of which bears the name of
-    one that ended, and draws boundaries anew: each street goes to the nearest ward that there is then.
+    A review ends the three wards with most streets, starts four others among them (the first with the name of an ended
+    ward) and redraws boundaries: each street moves to the nearest current ward.
     """
     rng, taken = county.rng("wards"), set()
 
-    def told(start: date, end: date | None) -> tuple[date, date | None, datetime]:
-        """The dates of what is so from one day and no more from another, as they stand on the county's day."""
+    def validity(start: date, end: date | None) -> tuple[date, date | None, datetime]:
+        """The dates of a period as recorded on the county's day."""
         is_over = end is not None and end <= county.day
         return start, end - timedelta(1) if is_over else None, datetime.combine(end if is_over else start, time(9))
 
@@ -176,26 +176,26 @@ def _wards(county: County, truth: Truth) -> Iterator[tuple[str, Ward | SiteWard]
             names.append(names[ended[0]] if n == 9 else name)
             start, end = (FIRST_WARDS, review if n in ended else None) if n < 9 else (review, None)
             if start <= county.day:
-                yield "ward", Ward(f"{letters}-{n + 1:02d}", names[n], district, *told(start, end))
+                yield "ward", Ward(f"{letters}-{n + 1:02d}", names[n], district, *validity(start, end))
         staying = [n for n in range(len(centres)) if n not in ended]
         for street, old in zip(streets, firsts, strict=True):
             new = nearest(street, staying)
             code, moved = f"{letters}-{old + 1:02d}", review if new != old else None
-            yield "site_ward", _misled(truth, SiteWard(street.usrn, code, *told(FIRST_WARDS, moved)))
+            yield "site_ward", _with_wrong_ward(truth, SiteWard(street.usrn, code, *validity(FIRST_WARDS, moved)))
             if moved and moved <= county.day:
-                row = SiteWard(street.usrn, f"{letters}-{new + 1:02d}", *told(moved, None))
-                yield "site_ward", _misled(truth, row, code if old in ended else None)
+                row = SiteWard(street.usrn, f"{letters}-{new + 1:02d}", *validity(moved, None))
+                yield "site_ward", _with_wrong_ward(truth, row, code if old in ended else None)
 
 
-def _misled(truth: Truth, row: SiteWard, before: str | None = None) -> SiteWard:
-    """The row with at times the ward `before`, which has ended, or one that is none, and days that cannot be."""
+def _with_wrong_ward(truth: Truth, row: SiteWard, before: str | None = None) -> SiteWard:
+    """The row, sometimes with the ended ward `before`, an unknown ward, or impossible dates."""
 
     def other_end(rng: Random, row: SiteWard) -> date:
         return rng.choice((row.end_date + timedelta(rng.randint(7, 90)), row.start_date - timedelta(1)))
 
     key, other = f"{row.site_code}:{row.start_date}", before or row.ward_code.replace("-", "")
-    row = truth.spoil("site_ward", key, row, {"HWY06": ("ward_code", other)}, 0.05 if before else 0.01)
-    return truth.spoil("site_ward", key, row, {"HWY07": ("end_date", other_end)}, 0.05, chance=f"{key} days")
+    row = truth.inject_fault("site_ward", key, row, {"HWY06": ("ward_code", other)}, 0.05 if before else 0.01)
+    return truth.inject_fault("site_ward", key, row, {"HWY07": ("end_date", other_end)}, 0.05, chance=f"{key} days")
 
 
 def _near(rng: Random, site: Site) -> tuple[float, float]:
@@ -203,19 +203,19 @@ def _near(rng: Random, site: Site) -> tuple[float, float]:
 
 
 def _usrn(rng: Random, site: Site) -> str:
-    """The street's number as somebody holds it who once took it for a number: some leading zeros are lost."""
+    """The street's number, sometimes without leading zeros, as after a conversion to a number."""
     return site.site_code[1:] if site.site_code[0] == "0" and rng.random() < 0.3 else site.site_code
 
 
 def _days(season: float) -> tuple[list[date], list[float]]:
-    """The county's days and their cumulative weights: season 1 peaks in late January, -1 in July; few at week-ends."""
+    """The county's days and their cumulative weights: season 1 peaks in late January, -1 in July; few at weekends."""
     days = [BEGIN + timedelta(n) for n in range((HORIZON - BEGIN).days + 1)]
     year = (1 + season * math.cos(2 * math.pi * (day.timetuple().tm_yday - 25) / 365) for day in days)
     return days, list(accumulate(w * (0.35 if day.weekday() > 4 else 1) for w, day in zip(year, days, strict=True)))
 
 
 def _at_work(rng: Random, moment: datetime) -> datetime:
-    """The moment itself in office hours, else some time after eight on the next weekday."""
+    """The time itself in office hours, else some time after eight on the next weekday."""
     if moment.weekday() < 5 and 8 <= moment.hour < 17:
         return moment
     day = moment.date() + timedelta(moment.hour >= 17)
@@ -225,7 +225,7 @@ def _at_work(rng: Random, moment: datetime) -> datetime:
 
 
 def _reports(county: County, purpose: str, number: int) -> list[Report]:
-    """What people report, oldest first; one pothole in twelve several times."""
+    """Citizens' reports, oldest first; one pothole in twelve is reported several times."""
     sites, rng = _sites(county), county.rng(f"{purpose} fame")
     calendar = {subject.season: _days(subject.season) for subject in SUBJECTS}
     shares = list(accumulate(subject.share for subject in SUBJECTS))
@@ -246,7 +246,7 @@ def _reports(county: County, purpose: str, number: int) -> list[Report]:
 
 
 def _problems(county: County) -> list[Problem]:
-    """Up to the horizon, in the order of their numbers."""
+    """The problems up to the horizon, in the order of their numbers."""
     reports = _reports(county, "report", _size(county, 26_900))
     return [
         Problem(number, report, _history(county.rng(f"history {number}"), report))
@@ -254,8 +254,8 @@ def _problems(county: County) -> list[Problem]:
     ]
 
 
-def _told(county: County, problems: list[Problem]) -> Iterator[Problem]:
-    """What of them has been logged by the county's day."""
+def _logged_by_day(county: County, problems: list[Problem]) -> Iterator[Problem]:
+    """The problems, with the log entries made by the county's day."""
     end = _end(county)
     for problem in problems:
         if problem.report.moment <= end:
@@ -264,7 +264,7 @@ def _told(county: County, problems: list[Problem]) -> Iterator[Problem]:
 
 def _history(rng: Random, report: Report) -> list[tuple[str, datetime, datetime]]:
     """Status, time logged and time effective of each entry that an enquiry's log will have."""
-    plan = [("0200", 0.3)] if rng.random() < 0.4 else []  # status and mean days since the entry before
+    plan = [("0200", 0.3)] if rng.random() < 0.4 else []  # status, mean days since the previous entry
     if report.is_repeat and rng.random() < 0.6:
         plan += [("0800", 2)]
     elif rng.random() < report.subject.works:
@@ -273,7 +273,7 @@ def _history(rng: Random, report: Report) -> list[tuple[str, datetime, datetime]
     else:
         plan += [(rng.choices(("0600", "0700", "0900"), (15, 70, 15))[0], 6)]
     if rng.random() < 0.03:
-        plan.pop()  # forgotten
+        plan.pop()  # never closed
     elif rng.random() < 0.04:
         plan += [("0500", 9), ("0600", 8)]
     moment, log = report.moment, [("0100", report.moment, report.moment)]
@@ -285,7 +285,7 @@ def _history(rng: Random, report: Report) -> list[tuple[str, datetime, datetime]
 
 
 def _entries(truth: Truth, problem: Problem) -> Iterator[Entry]:
-    """The status log. The second entry is dated too early at times: a rule says which way, by its status."""
+    """The status log. The second entry is sometimes dated too early; its status decides which rule it violates."""
     notes = {"0700": "Below the intervention level", "0800": "Already reported"}
 
     def early(rng: Random, entry: Entry) -> datetime:
@@ -295,7 +295,7 @@ def _entries(truth: Truth, problem: Problem) -> Iterator[Entry]:
         entry = Entry(problem.number, n, status, logged, effective, notes.get(status))
         if n == 2:
             code = "HWY02" if status > "0500" else "HWY03"
-            entry = truth.spoil(
+            entry = truth.inject_fault(
                 "enquiry_status_log", f"{problem.number}:{n}", entry, {code: ("effective_time", early)}, 0.004
             )
         yield entry
@@ -307,7 +307,7 @@ def _enquiry(county: County, problem: Problem) -> Enquiry:
     text = f"{rng.choice(subject.words.split('|'))} on {site.site_name}"
     text += rng.choice(("", "", f" by number {rng.randint(1, 120)}", f", {site.town_name}", " at the junction"))
     if rng.random() < 0.005:
-        text += f". Please ring 01632 960{rng.randrange(1000):03d}"  # a number reserved for plays
+        text += f". Please ring 01632 960{rng.randrange(1000):03d}"  # a number reserved for drama
     return Enquiry(
         number, f"WCC-{number}", subject.service_code, subject.subject_code, log[-1][0], len(log), text,
         report.moment, log[-1][1],
@@ -318,14 +318,14 @@ def _enquiry(county: County, problem: Problem) -> Enquiry:
     )  # fmt: skip
 
 
-def _misplaced(truth: Truth, row: Enquiry) -> Enquiry:
-    """The enquiry with a grid reference that is at times nought, the wrong way round, or has a figure too many."""
-    wrongs = {
+def _with_wrong_grid_reference(truth: Truth, row: Enquiry) -> Enquiry:
+    """The enquiry, sometimes with a grid reference that is zero, swapped, or has a digit too many."""
+    faults = {
         "HWY01": ("enquiry_x", "0"),
         "HWY04": ("enquiry_x", "{enquiry_y}"),
         "HWY05": ("enquiry_x", "1{enquiry_x}"),
     }
-    found = truth.spoil("central_enquiry", row.enquiry_number, row, wrongs, 0.02)
+    found = truth.inject_fault("central_enquiry", row.enquiry_number, row, faults, 0.02)
     if found == row:
         return row
     x = float(found.enquiry_x)
@@ -333,7 +333,7 @@ def _misplaced(truth: Truth, row: Enquiry) -> Enquiry:
 
 
 def _customers(county: County) -> Callable[[Enquiry, Truth], Iterator[Customer]]:
-    """A function (enquiry, truth) that gives who reported it: somebody in two of three, and some people often."""
+    """A function (enquiry, truth) that returns the reporter: known in two of three cases, some people often."""
     share, people = min(1, 1.4 * _size(county, 6_000) / county.people), []
     for household in county.households():
         for person in household.people:
@@ -361,14 +361,14 @@ def _customers(county: County) -> Callable[[Enquiry, Truth], Iterator[Customer]]
             address = f"{home.line}, {home.street.town}"
             made = Customer(row.enquiry_number, f"C{person.number:06d}", name, address, person.email, phone,
                             row.enquiry_log_time)  # fmt: skip
-            truth.stands_for("enquiry_customer", row.enquiry_number, person.number, home)
-            yield truth.spoil("enquiry_customer", row.enquiry_number, made, SPOILT, 0.03)
+            truth.record_identity("enquiry_customer", row.enquiry_number, person.number, home)
+            yield truth.inject_fault("enquiry_customer", row.enquiry_number, made, FAULTS, 0.03)
 
     return reporter
 
 
-# How each rule (seeds/data_quality_rules.csv) is broken: the column, and what it has then
-SPOILT = {
+# {rule of seeds/data_quality_rules.csv: (column, faulty value)}
+FAULTS = {
     "NAM01": ("customer_name", "{customer_name} {number}"),
     "NAM02": ("customer_name", "{customer_name}1"),
     "NAM03": ("customer_name", "Test"),
@@ -416,7 +416,7 @@ def _defect(rng: Random, uid: int, start: datetime, done: datetime | None, enqui
         done = start + timedelta(seconds=int(response.hours * 3_600 * rng.triangular(0, 1.4, 0.6)))
         done = done if rng.random() < 0.98 else None
     name, road = site.site_name, site.site_name.split()[-1]
-    spellings = (name, name.upper(), name.replace(road, SHORT.get(road, road)), f"{name} ")
+    spellings = (name, name.upper(), name.replace(road, ROAD_ABBREVIATIONS.get(road, road)), f"{name} ")
     return Defect(
         uid, f"J{uid - 6_900_000}", start, start, start + timedelta(hours=response.hours), done, response.name,
         "Footway" if kind == "Footway" else "Carriageway", kind, f"{kind} - {site.site_class_code} road",
@@ -435,7 +435,7 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _requests(enquiries: Iterable[Enquiry]) -> list[dict]:
-    """The front door's view of the enquiries that came through it: the id that it got back is Confirm's number."""
+    """The Open311 API's view of the enquiries that came through it; the returned id is Confirm's number."""
     name_of, open_codes = _subject_names(), {s.enquiry_status_code for s in STATUSES if s.outstanding_flag == "Y"}
     requests = []
     for row in enquiries:
@@ -476,7 +476,7 @@ def _fixmystreet(county: County, truth: Truth) -> bytes:
             report.site.town_name, f"({latitude}, {longitude})", area, rng.randint(1, 500), area, 1,
             rng.randint(1, 115),
         )  # fmt: skip
-        rows.append(truth.spoil("reports", number, row, WRONG_REPORT, 0.01))
+        rows.append(truth.inject_fault("reports", number, row, REPORT_FAULTS, 0.01))
     return as_csv(FIXMYSTREET, rows, "\n")
 
 
@@ -484,7 +484,7 @@ def _hour_before(_: Random, row: StreetReport) -> str:
     return f"{datetime.strptime(row.created, FIXMYSTREET_TIME) - timedelta(hours=1):{FIXMYSTREET_TIME}}"
 
 
-WRONG_REPORT = {
+REPORT_FAULTS = {
     "FMS01": ("state", "planned"),
     "FMS02": ("whensent", _hour_before),
     "FMS03": ("lastupdate", _hour_before),

@@ -1,7 +1,7 @@
-"""What the invented county's HR and payroll system holds: a workbook each month, with its employees and their absence.
+"""The demo county's HR and payroll system: a monthly workbook of employees and absences.
 
-The council employs eight people in a thousand, or about a hundred where that would be fewer. It was restructured in
-April 2026. A post stands in a month's workbook from its first to its last month; some stay there longer.
+The council employs eight people in a thousand, at least about a hundred. It was restructured in April 2026. A post is
+in the workbooks from its first to its last month; some posts stay longer.
 """
 
 import io
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import xlsxwriter
 
-from demo.county import County, Truth, chosen
+from demo.county import County, Truth, weighted_choice
 from demo.people import HORIZON, Person, a_day
 
 BEGIN, RESTRUCTURE = date(2024, 11, 1), date(2026, 4, 1)
@@ -29,7 +29,7 @@ Employee, Absence = (
 
 
 class Unit(NamedTuple):
-    """A team; `later` is its name and directorate since the restructure, or the code of the unit that it became."""
+    """A team; `later` is its name and directorate after the restructure, or the code of the unit that it became."""
 
     code: str
     name: str
@@ -63,21 +63,21 @@ CONTRACTS, REASONS = (
     ("Resignation", "End of contract", "Dismissal"),
 )
 TYPES = {"Sickness": 88, "Industrial injury": 2, "Bereavement": 6, "Jury service": 4}
-WRONG_EMPLOYEE = {  # {rule: (column, what it has then)}; the same in every month
+EMPLOYEE_FAULTS = {  # {violated rule: (column, faulty value)}; the same in every month
     "HRP01": ("fte", "1.4"),
     "HRP03": ("manager_position_ref", "{position_ref}"),
     "NIN01": ("ni_number", lambda _, row: row.ni_number[:-1] + "O"),
     "NIN02": ("ni_number", lambda _, row: f"ZZ{row.ni_number[2:]}"),
     "DOB01": ("date_of_birth", lambda *_: date(1900, 1, 1)),
 }
-WRONG_ABSENCE = {
+ABSENCE_FAULTS = {
     "HRP04": ("working_days_lost", lambda _, row: 500 + row.working_days_lost * 10),
     "HRP05": ("last_day", lambda rng, row: row.first_day - timedelta(rng.randint(1, 20))),
 }
 
 
 class Post(NamedTuple):
-    """A post and who holds it, from the first to the last day, and until when it stands in the files."""
+    """A post and its holder, its first and last day, and the last month in the files."""
 
     person: Person
     ref: str
@@ -94,7 +94,7 @@ class Post(NamedTuple):
 
 
 class Spell(NamedTuple):
-    """An absence, from the first to the last day."""
+    """An absence, from its first to its last day."""
 
     ref: str
     person: Person
@@ -104,14 +104,14 @@ class Spell(NamedTuple):
 
 
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
-    """The months' workbooks."""
+    """The monthly workbooks."""
     posts, spells = [], []
     for household in county.households():
         for person in household.people:
             held = _posts(county, person)
             posts += held
             spells += _spells(county.rng(f"itrent absence {person.number}"), held)
-    heads = {}  # of units: who was there before all and stays
+    heads = {}  # of units: posts held from before the first workbook and without an end
     for post in posts:
         if post.start < BEGIN and not post.end and post.ref.endswith("1"):
             heads.setdefault(post.unit.code, post.ref)
@@ -129,7 +129,7 @@ def _stands(post: Post, month_end: date) -> bool:
 
 
 def _posts(county: County, person: Person) -> list[Post]:
-    """The posts that somebody holds at any time: mostly none, one in twenty employees two."""
+    """The posts that a person holds at any time: mostly none; one employee in twenty has two."""
     rng = Random(f"{county.seed} itrent {person.number}")
     if rng.random() >= max(0.022, 330 / county.people) or not 20 <= person.age(BEGIN) <= 64:
         return []
@@ -149,7 +149,7 @@ def _posts(county: County, person: Person) -> list[Post]:
     found = []
     for number, fte in enumerate((0.5, 0.3) if two else (full,), 1):
         unit = rng.choices(list(UNITS.values()), [unit.share for unit in UNITS.values()])[0]
-        contract = chosen(rng, CONTRACTS)
+        contract = weighted_choice(rng, CONTRACTS)
         found.append(Post(
             person, f"P{person.number:07d}{number}", unit, rng.choice(unit.titles.split("|")), fte, contract,
             rng.randint(3, 12), joined, end, listed_until, reason, disabled,
@@ -158,14 +158,14 @@ def _posts(county: County, person: Person) -> list[Post]:
 
 
 def _spells(rng: Random, posts: list[Post]) -> list[Spell]:
-    """The absences of somebody with these posts, none while another lasts."""
+    """The absences of a person with these posts, without overlaps."""
     found = []
     if not posts:
         return found
     day, end = max(posts[0].start, BEGIN), posts[0].end or HORIZON
     while (day := day + timedelta(1 + int(rng.expovariate(1 / 200)))) < end:
         day += timedelta({5: 2, 6: 1}.get(day.weekday(), 0))
-        kind = chosen(rng, TYPES)
+        kind = weighted_choice(rng, TYPES)
         is_long = kind == "Sickness" and rng.random() < 0.07
         last = day + timedelta(int(rng.expovariate(1 / (70 if is_long else 3))))
         if last >= end:
@@ -183,13 +183,13 @@ def _employee(truth: Truth, heads: dict[str, str], post: Post, month: date, mont
     manager = heads.get("CE01") if is_head else heads.get(unit.code)
     key = f"{month_end}|{post.ref}"
     if post.ref in (pair := (heads.get("AD01"), heads.get("AD02"))) and None not in pair and month.year == 2025:
-        manager = pair[post.ref == pair[0]]  # each is made the other's manager
-        truth.breaks("employees", key, "manager_position_ref", "HRP03", heads.get("CE01"))
+        manager = pair[post.ref == pair[0]]  # each is the other's manager
+        truth.record_fault("employees", key, "manager_position_ref", "HRP03", heads.get("CE01"))
     elif manager == post.ref:
         manager = None  # the chief executive
     has_left, title = post.end and post.end <= month_end, "Head of Service" if is_head else post.title
     if post.end and post.end < month:
-        truth.breaks("employees", key, "leaving_date", "HRP02")
+        truth.record_fault("employees", key, "leaving_date", "HRP02")
     row = Employee(
         month_end, str(1_000_000 + post.person.number), post.ref, title, unit.code, name, directorate, manager,
         post.fte, post.contract, f"G{post.grade}", 4 * post.grade + min(3, (month_end - post.start).days // 365),
@@ -197,9 +197,9 @@ def _employee(truth: Truth, heads: dict[str, str], post: Post, month: date, mont
         post.reason if has_left else None, post.person.nino, post.person.ethnicity, "Y" if post.is_disabled else "N",
         post.person.born,
     )  # fmt: skip
-    wrongs = {code: wrong for code, wrong in WRONG_EMPLOYEE.items() if not (is_head and code == "HRP03")}
-    truth.stands_for("employees", key, post.person.number)
-    return truth.spoil("employees", key, row, wrongs, 0.06, post.ref)
+    faults = {code: fault for code, fault in EMPLOYEE_FAULTS.items() if not (is_head and code == "HRP03")}
+    truth.record_identity("employees", key, post.person.number)
+    return truth.inject_fault("employees", key, row, faults, 0.06, post.ref)
 
 
 def _absence(truth: Truth, spell: Spell, month_end: date) -> Absence:
@@ -210,12 +210,12 @@ def _absence(truth: Truth, spell: Spell, month_end: date) -> Absence:
         month_end, spell.ref, str(1_000_000 + spell.person.number), spell.kind, spell.first,
         spell.last if spell.last <= month_end else None, days,
     )  # fmt: skip
-    truth.stands_for("absence", key, spell.person.number)
-    return truth.spoil("absence", key, row, WRONG_ABSENCE, 0.02, spell.ref)
+    truth.record_identity("absence", key, spell.person.number)
+    return truth.inject_fault("absence", key, row, ABSENCE_FAULTS, 0.02, spell.ref)
 
 
 def _workbook(month_end: date, employees: list[Employee], absences: list[Absence]) -> bytes:
-    """A workbook of the month, the same bytes each time."""
+    """The month's workbook; its bytes are always the same."""
     content = io.BytesIO()
     with xlsxwriter.Workbook(content, {"in_memory": True, "constant_memory": True}) as book:
         book.set_properties({"created": datetime(month_end.year, month_end.month, month_end.day)})

@@ -1,6 +1,6 @@
-"""What the invented county's libraries hold: Koha's extracts, and a workbook of visitor counts for each year.
+"""The demo county's libraries: Koha's extracts, and a yearly workbook of visitor counts.
 
-Branches are invented, and each has one staff card, which is nobody's. Koha's times are Europe/London without zone.
+Branches are synthetic; each has one staff card, which is no person's. Koha's times are Europe/London without a zone.
 """
 
 import io
@@ -13,13 +13,13 @@ from statistics import median
 import xlsxwriter
 
 from demo.county import County, Truth, as_csv
-from demo.handwriting import Handwriting, Names
 from demo.people import HORIZON, Household, Person
 from demo.places import Address, word
+from demo.typing_errors import AddressTypist, NameTypist
 
-FIRST_DAY = date(2024, 11, 1)  # loans from there on are told
-PART = 5_000  # borrowers whose loans are in one file
-YEARS = (2025, 2026)  # financial years whose visits are told, by their beginning
+FIRST_DAY = date(2024, 11, 1)  # first day of loans
+BORROWERS_PER_FILE = 5_000
+YEARS = (2025, 2026)  # financial years of the visits, by the year in which they begin
 MONTHS = "Apr May Jun Jul Aug Sep Oct Nov Dec Jan Feb Mar"
 BRANCHES = 21
 CLOSED = {
@@ -40,9 +40,9 @@ Statistic = namedtuple("Statistic", "datetime branch type itemnumber borrowernum
 
 
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
-    """Loans in parts, a file of each other table, and the workbooks."""
+    """Loans in several files, one file for each other table, and the workbooks."""
     branches = _branches(county)
-    items, found = _items(county, branches), _Extract(truth, Handwriting(county, "koha"), Names(county, "koha"))
+    items, found = _items(county, branches), _Extract(truth, AddressTypist(county, "koha"), NameTypist(county, "koha"))
     for n, branch in enumerate(branches):
         found.borrowers.append(_staff_card(truth, n, branch))
         found.add(_staff_loans(county.rng(f"staff card {n}"), found.borrowers[-1], items, county.day))
@@ -52,7 +52,7 @@ def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
             if rng.random() < 0.17 and (row := _borrower(rng, household, person, branches, county.day)):
                 found.add_borrower(rng, row, person, household.address(county.day))
                 found.add(_loans(rng, row, branches, items, county.day))
-                if len(found.borrowers) % PART == 0:
+                if len(found.borrowers) % BORROWERS_PER_FILE == 0:
                     yield from found.statistics()
     yield from found.statistics()
     yield "libraries/koha_branches.csv", as_csv(",".join(Branch._fields), branches)
@@ -65,33 +65,33 @@ def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
 
 
 class _Extract:
-    """Borrowers and their loans, as they are added."""
+    """Collects borrowers and their loans."""
 
-    def __init__(self, truth: Truth, typed: Handwriting, called: Names):
-        self.truth, self.typed, self.called, self.parts = truth, typed, called, 0
+    def __init__(self, truth: Truth, typed: AddressTypist, name_typist: NameTypist):
+        self.truth, self.typed, self.name_typist, self.parts = truth, typed, name_typist, 0
         self.borrowers: list[Borrower] = []
         self.loans: dict[int, list[Statistic]] = defaultdict(list)
         self.died: dict[int, date] = {}
 
     def add_borrower(self, rng: Random, row: Borrower, person: Person, address: Address) -> None:
-        """The record, in which in three cases of a hundred, which go by the person, something is wrong."""
-        key, chance, code = f"koha_borrowers.csv:{len(self.borrowers) + 1}", rng.random(), rng.choice(sorted(SPOILT))
-        typed, told = self.typed(address, row.borrowernumber), self.called(person)
+        """Add the record; three in a hundred, depending on the person, have a fault."""
+        key, chance, code = f"koha_borrowers.csv:{len(self.borrowers) + 1}", rng.random(), rng.choice(sorted(FAULTS))
+        typed, name = self.typed(address, row.borrowernumber), self.name_typist(person)
         row = row._replace(
-            surname=told.surname, firstname=told.forename, dateofbirth=told.born, address=typed.line, city=typed.town,
+            surname=name.surname, firstname=name.forename, dateofbirth=name.born, address=typed.line, city=typed.town,
             zipcode=typed.postcode,
         )  # fmt: skip
-        self.truth.stands_for("borrowers", key, person.number, address, typed.edits)
+        self.truth.record_identity("borrowers", key, person.number, address, typed.edits)
         if row.debarred:
             self.died[row.borrowernumber] = row.debarred
-        self.borrowers.append(self.truth.spoil("borrowers", key, row, {code: SPOILT[code]}, chance < 0.03))
+        self.borrowers.append(self.truth.inject_fault("borrowers", key, row, {code: FAULTS[code]}, chance < 0.03))
 
     def add(self, rows: Iterator[Statistic]) -> None:
         for row in rows:
             self.loans[row.datetime.year].append(row)
 
     def statistics(self) -> Iterator[tuple[str, bytes]]:
-        """The loans so far by calendar year, oldest first: a later day adds rows at the end. They begin anew then."""
+        """Return the loans so far by calendar year, oldest first (a later day appends rows), and start again."""
         self.parts += 1
         for year, rows in sorted(self.loans.items()):
             name = f"koha_statistics_{year}_{self.parts:03d}.csv"
@@ -100,8 +100,8 @@ class _Extract:
                 died = self.died.get(row.borrowernumber)
                 if died and row.datetime.date() > died and row.type == "renew":
                     due = row._replace(datetime=row.datetime - timedelta(90))
-                    wrong = {"LIB02": ("datetime", lambda *_, row=row: row.datetime)}
-                    rows[n] = self.truth.spoil("statistics", f"{name}:{n + 1}", due, wrong, 1)
+                    fault = {"LIB02": ("datetime", lambda *_, row=row: row.datetime)}
+                    rows[n] = self.truth.inject_fault("statistics", f"{name}:{n + 1}", due, fault, 1)
             yield f"libraries/{name}", as_csv(",".join(Statistic._fields), rows)
         self.loans.clear()
         self.died.clear()
@@ -128,25 +128,25 @@ def _branches(county: County) -> list[Branch]:
 
 
 def _staff_card(truth: Truth, n: int, branch: Branch) -> Borrower:
-    """A branch's card for its displays, which some branches have among the members'."""
+    """A branch's card for its displays; some branches list it among the members."""
     card = Borrower(n + 1, f"S{n + 1:05d}", "Staff", branch.branchname, None, None, None, None, None, None,
                     branch.branchcode, "S", date(2015, 4, 1), date(2035, 3, 31), None, None)  # fmt: skip
-    wrong = {"LIB01": ("categorycode", lambda *_: "A")}
-    return truth.spoil("borrowers", f"koha_borrowers.csv:{n + 1}", card, wrong, 1) if n % 7 == 2 else card
+    fault = {"LIB01": ("categorycode", lambda *_: "A")}
+    return truth.inject_fault("borrowers", f"koha_borrowers.csv:{n + 1}", card, fault, 1) if n % 7 == 2 else card
 
 
 def _borrower(rng: Random, household: Household, person: Person, branches: list[Branch], day: date) -> Borrower | None:
-    """The record as it stands on the day; None for those who are not enrolled by then, or have long been gone."""
+    """The record as of the day; None if not enrolled yet, or expired long ago."""
     enrolled = max(date(2016, 1, 4), person.born + timedelta(200)) + timedelta(rng.randrange(3_900))
-    is_lapsed, told = rng.random() < 0.3, timedelta(rng.randint(5, 60))
+    is_lapsed, name = rng.random() < 0.3, timedelta(rng.randint(5, 60))
     if enrolled > day or not person.is_alive(enrolled):
         return None
     expires = enrolled.replace(day=min(enrolled.day, 28), year=enrolled.year + 3)
     while not is_lapsed and expires <= day:
         expires = expires.replace(year=expires.year + 3)
-    if expires.year < day.year - 4:  # Koha's own housekeeping
+    if expires.year < day.year - 4:  # Koha deletes expired borrowers
         return None
-    died = person.died and person.died + told
+    died = person.died and person.died + name
     died = died if died and died <= day else None
     age = person.age(day)
     category = "J" if age < 12 else "Y" if age < 18 else "A"
@@ -163,13 +163,13 @@ def _is_closed(branch: Branch, day: date) -> bool:
 
 
 def _moment(rng: Random, day: date) -> datetime:
-    """A time while libraries are open: not on Sundays."""
+    """A time in opening hours: not on Sundays."""
     day += timedelta(day.weekday() == 6)
     return datetime(day.year, day.month, day.day, 9) + timedelta(seconds=rng.randrange(8 * 3_600))
 
 
 def _loans(rng: Random, row: Borrower, branches: list[Branch], items: list[Item], day: date) -> Iterator[Statistic]:
-    """About six issues a year, their renewals and returns, up to the day, the card's end or the borrower's death."""
+    """About six issues a year with renewals and returns, up to the day, the card's end or the borrower's death."""
     index = int(row.branchcode[1:]) - 1
     last = min(day, row.dateexpiry, row.debarred - timedelta(60) if row.debarred else day)
     for _ in range(int(rng.gammavariate(0.8, 26))):
@@ -185,7 +185,9 @@ def _loans(rng: Random, row: Borrower, branches: list[Branch], items: list[Item]
             if row.dateenrolled <= begin and moment.date() <= last:
                 yield Statistic(moment, branch.branchcode, kind, item.itemnumber, row.borrowernumber)
     if row.debarred and (late := _moment(rng, row.debarred + timedelta(10))).date() <= day and late.date() >= FIRST_DAY:
-        yield Statistic(late, row.branchcode, "renew", rng.choice(items).itemnumber, row.borrowernumber)  # by itself
+        yield Statistic(
+            late, row.branchcode, "renew", rng.choice(items).itemnumber, row.borrowernumber
+        )  # automatic renewal
 
 
 def _staff_loans(rng: Random, card: Borrower, items: list[Item], day: date) -> Iterator[Statistic]:
@@ -200,7 +202,7 @@ def _months(year: int) -> list[date]:
 
 
 def _visits(county: County, truth: Truth, branches: list[Branch], year: int, name: str) -> list[list]:
-    """Branch code, name and the twelve months' visits of each branch; None for a month that is not over."""
+    """Branch code, name and twelve monthly visits of each branch; None for a month that has not ended."""
     found = []
     for n, branch in enumerate(branches):
         rng = county.rng(f"visits {branch.branchcode}")
@@ -212,22 +214,22 @@ def _visits(county: County, truth: Truth, branches: list[Branch], year: int, nam
             last = (month.replace(day=28) + timedelta(4)).replace(day=1) - timedelta(1)
             is_closed = _is_closed(branch, month) and _is_closed(branch, last)
             cell = Cell(f"{0 if is_closed else counts[month]}")
-            for code, when in WRONG.items():
+            for code, when in VISIT_FAULTS.items():
                 if when == (n, month):
                     value = {"LIB03": -middle * 3, "LIB04": middle * 40, "LIB05": middle // 9}[code]
-                    wrong = {code: ("visits", lambda *_, value=value: value)}
-                    cell = truth.spoil("visits", f"{name}:{n + 1}:{month:%Y-%m}", cell, wrong, 1)
+                    fault = {code: ("visits", lambda *_, value=value: value)}
+                    cell = truth.inject_fault("visits", f"{name}:{n + 1}:{month:%Y-%m}", cell, fault, 1)
             row.append(int(cell.visits) if last <= county.day else None)
         found.append(row)
     return found
 
 
-# counters that were reset, counted a building site's workers, or stood still and then counted all at once
-WRONG = {"LIB03": (3, date(2025, 6, 1)), "LIB04": (9, date(2026, 2, 1)), "LIB05": (4, date(2025, 11, 1))}
+# counters that were reset, that counted builders, or that stopped and then caught up in one month
+VISIT_FAULTS = {"LIB03": (3, date(2025, 6, 1)), "LIB04": (9, date(2026, 2, 1)), "LIB05": (4, date(2025, 11, 1))}
 
 
 def _workbook(year: int, rows: list[list]) -> bytes:
-    """A year's sheet under title rows, with totals of rows and columns; another sheet has notes."""
+    """The year's sheet with title rows and totals; a second sheet has notes."""
     file = io.BytesIO()
     with xlsxwriter.Workbook(file, {"in_memory": True}) as book:
         book.set_properties({"created": datetime(year, 4, 1)})
@@ -235,7 +237,7 @@ def _workbook(year: int, rows: list[list]) -> bytes:
         notes.write(0, 0, "Counters are read on the last day of the month.")
         sheet.write(0, 0, "Visits to libraries")
         sheet.write(1, 0, f"Financial year {year}/{year - 1999}")
-        months = MONTHS.replace("Sep", "Sept") if year % 2 else MONTHS  # as two hands head it
+        months = MONTHS.replace("Sep", "Sept") if year % 2 else MONTHS  # headings differ from year to year
         sheet.write_row(3, 0, ["Branch code", "Branch", *months.split(), "Total"])
         for n, row in enumerate(rows, 4):
             sheet.write_row(n, 0, row)
@@ -248,8 +250,8 @@ def _workbook(year: int, rows: list[list]) -> bytes:
     return file.getvalue()
 
 
-# a borrower's record, by the rule that is broken
-SPOILT = {
+# {violated rule: (column of the borrower's record, faulty value)}
+FAULTS = {
     "NAM02": ("surname", "{surname}1"),
     "TEL02": ("phone", "01632 960"),
     "EML02": ("email", "{firstname} at example.org"),

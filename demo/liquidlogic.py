@@ -1,8 +1,7 @@
-"""What the invented county's children's social care holds: Liquidlogic's reporting copy, and the SSDA903 return.
+"""The demo county's children's social care: Liquidlogic's reporting copy, and the SSDA903 return.
 
-Names are those of Liquidlogic's HDM, codes those of the DfE. Times are Europe/London without zone. A child's history is
-drawn as far as the county's horizon, then told up to its day: what has begun later is not there, what ends later is
-open.
+Names are those of Liquidlogic's HDM, codes those of the DfE. Times are Europe/London without a zone. A child's history
+is generated up to the county's horizon and then cut at its day: later records are absent, later end dates empty.
 """
 
 from collections import namedtuple
@@ -11,12 +10,12 @@ from datetime import date, datetime, time, timedelta
 from random import Random
 from typing import NamedTuple
 
-from demo.county import County, Truth, as_csv, chosen, columns
-from demo.handwriting import Names
+from demo.county import County, Truth, as_csv, columns, weighted_choice
 from demo.people import BEGIN, HORIZON, Household, Person
 from demo.places import Address, home
+from demo.typing_errors import NameTypist
 
-PAST = date(BEGIN.year - 3, BEGIN.month, BEGIN.day)  # referrals go back to then, so that children are in care at BEGIN
+PAST = date(BEGIN.year - 3, BEGIN.month, BEGIN.day)  # first day of referrals, so that children are in care at BEGIN
 TABLES = {
     "dim_worker": """dim_worker_id*:bigint forename surname job_title department_name
         full_time_equivalency:numeric(4,2) updated_dttm:timestamp""",
@@ -47,7 +46,7 @@ NAMES = "Worker Child Home Contact Referral Assessment Plan Care Episode Involve
 Worker, Child, Home, Contact, Referral, Assessment, Plan, Care, Episode, Involvement = (
     namedtuple(name, columns(table)) for name, table in zip(NAMES.split(), TABLES.values(), strict=True)
 )
-RETURN = {  # the files of the SSDA903 return
+RETURN = {  # files of the SSDA903 return
     "header": "CHILD SEX DOB ETHNIC UPN MOTHER MC_DOB",
     "episodes": "CHILD DECOM RNE LS CIN PLACE PLACE_PROVIDER DEC REC REASON_PLACE_CHANGE HOME_POST PL_POST URN",
     "reviews": "CHILD DOB REVIEW REVIEW_CODE",
@@ -61,17 +60,17 @@ SOURCES = {"Police": 30, "School": 22, "Health service": 18, "Family member or f
            "Anonymous": 4, "Not known": 4}  # fmt: skip
 NEEDS = {"N1": 55, "N2": 8, "N3": 5, "N4": 12, "N5": 9, "N6": 3, "N7": 2, "N8": 4, "N9": 2}
 LEGAL = {"C2": 52, "V2": 24, "C1": 14, "E1": 10}
-PLACES = {"U6": 42, "U1": 14, "U3": 8, "K2": 14, "H5": 8, "P1": 6, "A3": 4, "U4": 4}  # with their usual provider
+PLACES = {"U6": 42, "U1": 14, "U3": 8, "K2": 14, "H5": 8, "P1": 6, "A3": 4, "U4": 4}  # usual providers below
 PROVIDERS = {"U": ("PR1", "PR4"), "K": ("PR1", "PR4"), "H": ("PR4", "PR5"), "P": ("PR0",), "A": ("PR1", "PR3")}
 ENDS = {"E4A": 26, "E45": 16, "E12": 12, "E41": 8, "E8": 38}
 ABUSES = {"Neglect": 50, "Emotional abuse": 36, "Physical abuse": 9, "Sexual abuse": 5}
 TEAMS = ["Family Front Door", "Safeguarding North", "Safeguarding South", "Looked After Children", "Safeguarding North",
          "Safeguarding South"]  # fmt: skip
-WORKERS = len(TEAMS)  # for as many people as follow
-SERVED = 10_000
+WORKERS = len(TEAMS)  # workers for each PEOPLE_PER_TEAM_SET people
+PEOPLE_PER_TEAM_SET = 10_000
 
-# How each rule (seeds/data_quality_rules.csv) is broken: the column, and what it has then
-CHILD_SPOILT = {
+# {rule of seeds/data_quality_rules.csv: (column, faulty value)}
+CHILD_FAULTS = {
     "NHS02": (
         "nhs_number",
         lambda rng, row: f"{row.nhs_number[:9]}{(int(row.nhs_number[9]) + rng.randint(1, 9)) % 10}",
@@ -82,26 +81,26 @@ CHILD_SPOILT = {
     "CSC05": ("dob_estimated", "Y"),
     "CSC07": ("ethnicity_main_code", "WHIT"),
 }
-HOME_SPOILT = {"PCD01": ("postcode", lambda rng, _: rng.choice(("nopostcode", "XXXX XXX")))}
-NOBODY = {"CSC01": ("dim_person_id", "-1")}
-REFERRAL_SPOILT = NOBODY | {
+HOME_FAULTS = {"PCD01": ("postcode", lambda rng, _: rng.choice(("nopostcode", "XXXX XXX")))}
+PERSON_FAULT = {"CSC01": ("dim_person_id", "-1")}
+REFERRAL_FAULTS = PERSON_FAULT | {
     "CSC03": ("refrl_end_dttm", lambda rng, row: f"{row.refrl_start_dttm - timedelta(rng.randint(1, 30))}"),
     "CSC08": ("dim_lookup_category_of_need_code", "N0"),
 }
-ASSESSMENT_SPOILT = {
+ASSESSMENT_FAULTS = {
     "CSC06": ("start_dttm", lambda rng, row: f"{row.start_dttm - timedelta(rng.randint(15, 60))}"),
 }
-PLAN_SPOILT = {"CSC09": ("end_dttm", lambda rng, row: f"{row.start_dttm - timedelta(rng.randint(1, 30))}")}
-HEADER_SPOILT = {
+PLAN_FAULTS = {"CSC09": ("end_dttm", lambda rng, row: f"{row.start_dttm - timedelta(rng.randint(1, 30))}")}
+HEADER_FAULTS = {
     "UPN02": ("upn", lambda _, row: f"{'B' if row.upn[0] == 'A' else 'A'}{row.upn[1:]}"),
     "SSD03": ("ethnic", "WHIT"),
 }
-EPISODE_SPOILT = {"SSD03": ("place", "Q9"), "PCD01": ("home_post", "nopostcode")}
-OC2_SPOILT = {"SSD05": ("sdq_score", lambda rng, _: str(rng.randint(41, 99)))}
+EPISODE_FAULTS = {"SSD03": ("place", "Q9"), "PCD01": ("home_post", "nopostcode")}
+OC2_FAULTS = {"SSD05": ("sdq_score", lambda rng, _: str(rng.randint(41, 99)))}
 
 
 class Span(NamedTuple):
-    """A time in care at one place, from a day up to, not with, another (None: beyond the horizon)."""
+    """A period in care at one place, from a day up to but excluding another (None: beyond the horizon)."""
 
     start: date
     end: date | None
@@ -114,39 +113,39 @@ class Span(NamedTuple):
 
 
 class Journey(NamedTuple):
-    """A referral and all that came of it; an end of None lies beyond the horizon."""
+    """A referral and everything that followed; an end of None is beyond the horizon."""
 
     start: date
     end: date | None
     need: str
     end_reason: str
     is_nfa: bool
-    assessment: tuple[date, date, bool] | None  # its first and last day, and whether nothing follows
+    assessment: tuple[date, date, bool] | None  # first and last day, and whether nothing follows
     plan: tuple[date, date | None, str] | None
     care: list[Span]
 
 
 class Life(NamedTuple):
-    """What the department will ever know of a child."""
+    """Everything that the department will ever know about a child."""
 
-    contacts: list[tuple[date, bool, bool]]  # the day, whether a referral follows, and whether one is open already
+    contacts: list[tuple[date, bool, bool]]  # the day, whether a referral follows, whether one is open
     journeys: list[Journey]
-    last: date  # they turn eighteen or die
+    last: date  # eighteenth birthday or death
 
 
 def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
-    """Liquidlogic's rows: one child in twenty is referred in a year, 0.8 % are in care at any time."""
-    called = Names(county, "liquidlogic")
+    """Liquidlogic's rows: one child in twenty is referred in a year, 0.8% are in care at any time."""
+    name_typist = NameTypist(county, "liquidlogic")
     block = found = 0
     for household in county.households():
         for person in household.people:
-            if person.number // SERVED != block:
-                block, found = person.number // SERVED, 0
+            if person.number // PEOPLE_PER_TEAM_SET != block:
+                block, found = person.number // PEOPLE_PER_TEAM_SET, 0
             if found < WORKERS and not person.died and 25 <= person.age(BEGIN) <= 58:
                 yield "dim_worker", _worker(county, person, WORKERS * block + found)
                 found += 1
             if life := _life(county, person):
-                yield from _Case(county, truth, household, person, life, called).rows()
+                yield from _Case(county, truth, household, person, life, name_typist).rows()
 
 
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
@@ -159,8 +158,8 @@ def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
                 for name, line in _returned(county, household, person, life, year_end):
                     lines[name].append(line)
     for name, found in lines.items():
-        spoilt = (_spoilt(truth, name, f"{name}.csv:{n}", line) for n, line in enumerate(found, 1))
-        yield f"children/{name}.csv", as_csv(",".join(RETURN[name].split()), (_shown(line) for line in spoilt))
+        sent = (_with_fault(truth, name, f"{name}.csv:{n}", line) for n, line in enumerate(found, 1))
+        yield f"children/{name}.csv", as_csv(",".join(RETURN[name].split()), (_as_texts(line) for line in sent))
 
 
 def _worker(county: County, person: Person, number: int) -> Worker:
@@ -175,7 +174,7 @@ def _workday(day: date) -> date:
 
 
 def _life(county: County, person: Person) -> Life | None:
-    """A child's history in full, None where there is none: the same whatever the day."""
+    """A child's whole history whatever the day; None if there is none."""
     if person.born.year + 18 < PAST.year:
         return None
     rng = county.rng(f"liquidlogic {person.number}")
@@ -199,12 +198,12 @@ def _life(county: County, person: Person) -> Life | None:
 
 
 def _journey(county: County, rng: Random, person: Person, start: date, last: date) -> Journey:
-    """A referral: one in seven goes no further, three in five are assessed, and of these some lead to plans or care."""
+    """A referral: one in seven goes no further, three in five are assessed, some of these lead to plans or care."""
 
     def until(day: date) -> date | None:
         return min(day, last) if min(day, last) < HORIZON else None
 
-    need, is_nfa = chosen(rng, NEEDS), rng.random() < 0.15
+    need, is_nfa = weighted_choice(rng, NEEDS), rng.random() < 0.15
     if is_nfa or rng.random() > 0.71:
         return Journey(start, until(start + timedelta(rng.randint(1, 5 if is_nfa else 40))), need,
                        "RC8" if is_nfa else "RC7", is_nfa, None, None, [])  # fmt: skip
@@ -218,7 +217,7 @@ def _journey(county: County, rng: Random, person: Person, start: date, last: dat
     if rng.random() < 0.32:
         begins = min(done + timedelta(rng.randint(0, 15)), last)
         ends = begins + timedelta(60 + int(rng.expovariate(1 / 260)))
-        plan, end = (begins, until(ends), chosen(rng, ABUSES)), max(end, ends + timedelta(90))
+        plan, end = (begins, until(ends), weighted_choice(rng, ABUSES)), max(end, ends + timedelta(90))
     if rng.random() < 0.23 and done + timedelta(40) < last:
         care = list(_care(county, rng, done + timedelta(rng.randint(1, 30)), last, until))
         if plan and (plan[1] is None or plan[1] > care[0].start):
@@ -228,15 +227,15 @@ def _journey(county: County, rng: Random, person: Person, start: date, last: dat
 
 
 def _care(county: County, rng: Random, start: date, last: date, until) -> Iterator[Span]:
-    """One placement after another until the child leaves care, is eighteen or dies."""
-    leaves, reason, legal = start + timedelta(20 + int(rng.expovariate(1 / 850))), "S", chosen(rng, LEGAL)
+    """Successive placements until the child leaves care, turns eighteen or dies."""
+    leaves, reason, legal = start + timedelta(20 + int(rng.expovariate(1 / 850))), "S", weighted_choice(rng, LEGAL)
     leaves = min(leaves, last)
     homes = len(county.streets()) * 20
     while start < leaves:
         change = min(start + timedelta(14 + int(rng.expovariate(1 / 330))), leaves)
-        place, address = chosen(rng, PLACES), home(county.streets(), rng.randrange(homes))
+        place, address = weighted_choice(rng, PLACES), home(county.streets(), rng.randrange(homes))
         provider, end = rng.choice(PROVIDERS[place[0]]), until(change)
-        ends = chosen(rng, ENDS) if change == leaves else "X1"
+        ends = weighted_choice(rng, ENDS) if change == leaves else "X1"
         yield Span(start, end, reason, legal, place, provider, ends if end else "", address)
         if end is None:
             return
@@ -245,16 +244,21 @@ def _care(county: County, rng: Random, start: date, last: date, until) -> Iterat
 
 
 class _Case:
-    """One child's records as told on the day. They are numbered by the child's number, whoever else is there."""
+    """One child's records as of the day. Record numbers depend on the child's number only."""
 
     def __init__(
-        self, county: County, truth: Truth, household: Household, person: Person, life: Life, called: Names
+        self, county: County, truth: Truth, household: Household, person: Person, life: Life, name_typist: NameTypist
     ):  # fmt: skip
         self.county, self.day, self.truth, self.household = county, county.day, truth, household
-        self.person, self.life, self.called, self.person_id = person, life, called, 500_000 + person.number
+        self.person, self.life, self.name_typist, self.person_id = (
+            person,
+            life,
+            name_typist,
+            500_000 + person.number,
+        )
         self.rng = county.rng(f"liquidlogic records {person.number}")
-        blocks = max(1, county.people // SERVED)
-        self.first_worker = 40_000 + WORKERS * min(person.number // SERVED, blocks - 1)
+        blocks = max(1, county.people // PEOPLE_PER_TEAM_SET)
+        self.first_worker = 40_000 + WORKERS * min(person.number // PEOPLE_PER_TEAM_SET, blocks - 1)
 
     def rows(self) -> Iterator[tuple[str, tuple]]:
         contacts = [contact for contact in self.life.contacts if contact[0] <= self.day]
@@ -265,9 +269,9 @@ class _Case:
         for n, (day, is_referral, is_open) in enumerate(contacts):
             key = 100 * self.person.number + n
             flags = ("Y" if flag else "N" for flag in (is_referral, is_open, not is_referral and not is_open))
-            row = Contact(key, self.person_id, self._at(day, key), chosen(self.rng, SOURCES), *flags, None,
+            row = Contact(key, self.person_id, self._at(day, key), weighted_choice(self.rng, SOURCES), *flags, None,
                           self._at(day, key))  # fmt: skip
-            yield self._kept("fact_contacts", row, NOBODY)
+            yield self._kept("fact_contacts", row, PERSON_FAULT)
         for n, journey in enumerate(self.life.journeys):
             if journey.start <= self.day:
                 self.rng = self.county.rng(f"liquidlogic referral {self.person.number} {n}")
@@ -277,28 +281,28 @@ class _Case:
         return day if day and day <= self.day else None
 
     def _at(self, day: date | None, key: int) -> datetime | None:
-        """A time of the day at which a record is kept."""
+        """A time of the day for a record."""
         return day and datetime.combine(day, time(8 + key % 10, key * 7 % 60))
 
-    def _kept(self, table: str, row: tuple, wrongs: dict, share: float = 0.04, address: Address | None = None) -> tuple:
-        self.truth.stands_for(table, row[0], self.person.number, address)
-        return table, self.truth.spoil(table, row[0], row, wrongs, share) if wrongs else row
+    def _kept(self, table: str, row: tuple, faults: dict, share: float = 0.04, address: Address | None = None) -> tuple:
+        self.truth.record_identity(table, row[0], self.person.number, address)
+        return table, self.truth.inject_fault(table, row[0], row, faults, share) if faults else row
 
     def _identity(self, since: date) -> Iterator[tuple[str, tuple]]:
-        """The child's record, and sometimes another that was merged into it; returns the number of that one."""
+        """The child's record, and sometimes another that was merged into it; returns the other's number."""
         person, rng, is_born = self.person, self.rng, self.person.born <= self.day
-        told = self.called(person)
+        name = self.name_typist(person)
         number = person.upn if person.age(self.day) >= 4 else None
         number = f"{number[0]} {number[1:4]} {number[4:]} " if number and rng.random() < 0.08 else number
         died = self._known(person.died)
         changes = (since, self._known(person.born), died, number and date(person.born.year + 4, person.born.month, 1))
         changed = self._at(max(day for day in changes if day and day <= self.day), self.person_id)
         row = Child(
-            self.person_id, person.nhs_number if is_born else None, number, told.forename if is_born else "Unborn",
-            told.surname, person.sex if is_born else None, told.born if is_born else None, "N", died,
+            self.person_id, person.nhs_number if is_born else None, number, name.forename if is_born else "Unborn",
+            name.surname, person.sex if is_born else None, name.born if is_born else None, "N", died,
             person.ethnicity, None, changed,
         )  # fmt: skip
-        yield self._kept("dim_person", row, CHILD_SPOILT, 0.12)
+        yield self._kept("dim_person", row, CHILD_FAULTS, 0.12)
         merged = self._known(since + timedelta(rng.randint(1, 60)))
         if rng.random() > 0.03 or not merged or not is_born or person.age(merged) < 0:
             return None
@@ -311,7 +315,7 @@ class _Case:
         return other.dim_person_id
 
     def _homes(self, since: date) -> Iterator[tuple[str, tuple]]:
-        """Where the household lives from the first contact on, and where a child in care is placed."""
+        """The household's addresses from the first contact, and the placements of a child in care."""
         homes = [(max(start, since), place) for start, place in self.household.homes if start <= self.day]
         homes = [stay for n, stay in enumerate(homes) if n + 1 == len(homes) or homes[n + 1][0] > since]
         ends = [*(start for start, _ in homes[1:]), None]
@@ -323,7 +327,7 @@ class _Case:
             row = Home(key, self.person_id, kind, self._at(start, 0), self._at(end, 0), place.secondary, place.building,
                        place.number, place.street.name, place.street.town, place.street.postcode,
                        place.uprn if key % 10 else None, self._at(end or start, key))  # fmt: skip
-            yield self._kept("dim_person_address", row, HOME_SPOILT, address=place)
+            yield self._kept("dim_person_address", row, HOME_FAULTS, address=place)
 
     def _journey(self, key: int, journey: Journey, merged: int | None) -> Iterator[tuple[str, tuple]]:
         rng, at, end = self.rng, self._at, self._known(journey.end)
@@ -333,21 +337,21 @@ class _Case:
             journey.end_reason if end else None, "Y" if journey.is_nfa else "N", worker,
             at(end or journey.start, key),
         )  # fmt: skip
-        table, row = self._kept("fact_referrals", row, REFERRAL_SPOILT)
+        table, row = self._kept("fact_referrals", row, REFERRAL_FAULTS)
         if merged and row.dim_person_id == self.person_id:
-            row = self.truth.spoil(table, key, row, {"CSC02": ("dim_person_id", str(merged))}, 1)
+            row = self.truth.inject_fault(table, key, row, {"CSC02": ("dim_person_id", str(merged))}, 1)
         yield table, row
         if journey.assessment and journey.assessment[0] <= self.day:
             begun, done, is_nfa = journey.assessment
             done = self._known(done)
             row = Assessment(key, key, self.person_id, at(begun, 9), at(done, 9),
                              ("Y" if is_nfa else "N") if done else None, at(done or begun, 9))  # fmt: skip
-            yield self._kept("fact_single_assessment", row, ASSESSMENT_SPOILT)
+            yield self._kept("fact_single_assessment", row, ASSESSMENT_FAULTS)
         if journey.plan and journey.plan[0] <= self.day:
             begun, ended, abuse = journey.plan
             ended = self._known(ended)
             row = Plan(key, key, self.person_id, at(begun, 9), at(ended, 9), abuse, abuse, at(ended or begun, 9))
-            yield self._kept("fact_cp_plan", row, PLAN_SPOILT)
+            yield self._kept("fact_cp_plan", row, PLAN_FAULTS)
         yield from self._care(key, journey)
         yield from self._involvements(key, journey, worker, other)
 
@@ -367,7 +371,7 @@ class _Case:
             yield self._kept("fact_care_episodes", row, late if n + 1 < len(spans) else {}, 0.08)
 
     def _involvements(self, key: int, journey: Journey, worker: int, other: int) -> Iterator[tuple[str, tuple]]:
-        """The worker who takes the referral holds the case; another takes it over when it has gone on for long."""
+        """The worker who takes the referral holds the case; another takes over a long case."""
         handover = journey.start + timedelta(self.rng.randint(60, 200))
         held = [(worker, journey.start, journey.end)]
         if journey.end is None or journey.end > handover + timedelta(30):
@@ -383,16 +387,16 @@ class _Case:
 def _returned(
     county: County, household: Household, person: Person, life: Life, year_end: date
 ) -> Iterator[tuple[str, tuple]]:
-    """The return's lines about a child who was looked after in the year to `year_end`, without a fault."""
+    """The return's lines about a child looked after in the year to `year_end`, without faults."""
     year_start = date(year_end.year - 1, 4, 1)
     needs = [(span, journey.need) for journey in life.journeys for span in journey.care]
-    told = [(s, need) for s, need in needs if s.start <= year_end and (s.end is None or s.end >= year_start)]
-    if not told:
+    in_year = [(s, need) for s, need in needs if s.start <= year_end and (s.end is None or s.end >= year_start)]
+    if not in_year:
         return
     rng, child, upn = county.rng(f"ssda903 {person.number}"), 500_000 + person.number, person.upn
     yield "header", Line["header"](child, "12"[person.sex == "F"], person.born, person.ethnicity,
                                    upn if person.age(year_end) >= 4 else "", "", "")  # fmt: skip
-    for span, need in told:
+    for span, need in in_year:
         end = span.end if span.end and span.end <= year_end else None
         change = rng.choice(("PLACE", "CARPL", "OTHER")) if end and span.end_reason == "X1" else ""
         yield "episodes", Line["episodes"](
@@ -400,7 +404,7 @@ def _returned(
             span.end_reason if end else "", change, household.address(span.start).street.postcode,
             span.address.street.postcode, f"SC{400_000 + child % 9_973}",
         )  # fmt: skip
-    first, last = max(told[0][0].start, year_start), min(told[-1][0].end or year_end, year_end)
+    first, last = max(in_year[0][0].start, year_start), min(in_year[-1][0].end or year_end, year_end)
     due = first + timedelta(20)
     while due < last:
         code = "PN0" if person.age(due) < 4 else rng.choice(("PN1", "PN2", "PN3", "PN5"))
@@ -419,15 +423,15 @@ def _returned(
         yield "oc2", Line["oc2"](child, person.born, score, reason, *checks)
 
 
-def _spoilt(truth: Truth, name: str, key: str, line: tuple) -> tuple:
-    truth.stands_for(name, key, line.child - 500_000)
-    wrongs = {"header": HEADER_SPOILT, "episodes": EPISODE_SPOILT, "oc2": OC2_SPOILT}.get(name, {})
+def _with_fault(truth: Truth, name: str, key: str, line: tuple) -> tuple:
+    truth.record_identity(name, key, line.child - 500_000)
+    faults = {"header": HEADER_FAULTS, "episodes": EPISODE_FAULTS, "oc2": OC2_FAULTS}.get(name, {})
     if name == "missing":
-        wrongs = {"SSD06": ("mis_end", lambda rng, row: row.mis_start - timedelta(rng.randint(1, 9)))}
+        faults = {"SSD06": ("mis_end", lambda rng, row: row.mis_start - timedelta(rng.randint(1, 9)))}
     if name == "episodes" and line.dec:
-        wrongs = wrongs | {"SSD01": ("dec", lambda rng, row: row.decom - timedelta(rng.randint(1, 20)))}
-    return truth.spoil(name, key, line, wrongs, 0.25) if wrongs else line
+        faults = faults | {"SSD01": ("dec", lambda rng, row: row.decom - timedelta(rng.randint(1, 20)))}
+    return truth.inject_fault(name, key, line, faults, 0.25) if faults else line
 
 
-def _shown(line: tuple) -> tuple:
+def _as_texts(line: tuple) -> tuple:
     return tuple(f"{value:%d/%m/%Y}" if isinstance(value, date) else value for value in line)

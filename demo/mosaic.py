@@ -1,7 +1,7 @@
-"""What the invented county's adult social care system holds: Mosaic's people, requests, assessments, services, reviews.
+"""The demo county's adult social care system: Mosaic's people, requests, assessments, services and reviews.
 
-Words are those of the Client Level Data return. Times are Europe/London without zone. A person's care is drawn as far
-as the county's horizon, then told up to its day: what has begun later is not there, what ends later is open.
+Terms are those of the Client Level Data return. Times are Europe/London without a zone. A person's care is generated up
+to the county's horizon and then cut at its day: later records are absent, later end dates empty.
 """
 
 import math
@@ -13,10 +13,10 @@ from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 
-from demo.county import County, Truth, chosen, columns
-from demo.handwriting import Handwriting, Names
+from demo.county import County, Truth, columns, weighted_choice
 from demo.people import BEGIN, HORIZON, Household, Person
 from demo.places import Address, word
+from demo.typing_errors import AddressTypist, NameTypist
 
 TABLES = {
     "dm_organisations": "organisation_id*:bigint organisation_name organisation_type",
@@ -42,20 +42,22 @@ Organisation, Client, Home, Telephone, Request, Assessment, Service, Review = (
     namedtuple(name, columns(table)) for name, table in zip(NAMES.split(), TABLES.values(), strict=True)
 )
 
-FIRST_DAY = date(2019, 11, 1)  # two years before the county's people begin to die: there is care from its first day on
+FIRST_DAY = date(
+    2019, 11, 1
+)  # two years before the first deaths in the county, so that there is care from its first day on
 
 COMMUNITY, RESIDENTIAL, NURSING = (
     f"Long Term Support: {name}" for name in ("Community", "Residential Care", "Nursing Care")
 )
 REABLEMENT = "Short Term Support: ST-Max"
 COMMISSIONED = "CASSR Commissioned Support Only"
-# by DfE's code; Mosaic has ones of its own
+# {DfE's code: Mosaic's code}
 ETHNICITIES = {
     "WBRI": "A.A1", "WIRI": "A.A2", "WOTH": "A.A3", "WROM": "A.A4", "MWBC": "B.B1", "MWAS": "B.B2", "MOTH": "B.B3",
     "AIND": "C.C1", "APKN": "C.C2", "ABAN": "C.C3", "AOTH": "C.C4", "BCRB": "D.D1", "BAFR": "D.D2", "CHNE": "C.C5",
     "OOTH": "E.E1",
 }  # fmt: skip
-REASONS = {  # shares at 18 to 64, and from 65 on
+REASONS = {  # shares at ages 18 to 64, and from 65
     "Physical Support: Access & mobility only": (8, 17),
     "Physical Support: Personal care support": (22, 48),
     "Sensory Support: Support for visual impairment": (2, 3),
@@ -79,7 +81,7 @@ NEEDS = {SUPPORT: 50, "NFA - Information & advice / signposting only": 30, "NFA 
 
 
 class Component(NamedTuple):
-    """What a service may be: shares at 18 to 64 and from 65 on, cost of a unit from and to, how often, units a week."""
+    """A type of service: shares at ages 18 to 64 and from 65, lowest and highest unit cost, frequency, units a week."""
 
     service_type: str
     name: str
@@ -111,8 +113,8 @@ def _misspelt(rng: Random, service: Service) -> str:
                        name.replace(" ", "  ", 1), "See care plan"))  # fmt: skip
 
 
-# How each rule (seeds/data_quality_rules.csv) is broken: the column, and what it has then
-CLIENT_SPOILT = {
+# {rule of seeds/data_quality_rules.csv: (column, faulty value)}
+CLIENT_FAULTS = {
     "NHS02": ("nhs_id", lambda rng, row: f"{row.nhs_id - row.nhs_id % 10 + (row.nhs_id + rng.randint(1, 9)) % 10}"),
     "DOB01": ("date_of_birth", "1900-01-01"),
     "NAM02": ("last_name", "{last_name}1"),
@@ -122,37 +124,41 @@ CLIENT_SPOILT = {
     "ASC01": ("date_of_birth", "{created_on}"),
     "ASC07": ("full_ethnicity_code", "X.X9"),
 }
-HOME_SPOILT = {
+HOME_FAULTS = {
     "ADR01": ("address", "{address} tel {number}"),
     "ADR02": ("address", "NFA"),
     "PCD01": ("post_code", "nopostcode"),
     "UPR01": ("unique_id", "{unique_id}00"),
 }
-TELEPHONE_SPOILT = {"TEL01": ("telephone_number", "a.person@example.org"), "TEL02": ("telephone_number", "01632 960")}
-UNBLESSED = ("ASC04", ("provider", _misspelt))
-BY_THE_HOUR = ("ASC05", ("cost_frequency", "Weekly"))
-NO_MECHANISM = ("ASC03", ("delivery_mechanism", lambda rng, _: rng.choice((" ", "N/A", "-"))))
-ANOTHER_REASON = (
+TELEPHONE_FAULTS = {"TEL01": ("telephone_number", "a.person@example.org"), "TEL02": ("telephone_number", "01632 960")}
+PROVIDER_FAULT = ("ASC04", ("provider", _misspelt))
+FREQUENCY_FAULT = ("ASC05", ("cost_frequency", "Weekly"))
+MECHANISM_FAULT = ("ASC03", ("delivery_mechanism", lambda rng, _: rng.choice((" ", "N/A", "-"))))
+REASON_FAULT = (
     "ASC06",
     ("primary_support_reason", lambda rng, row: rng.choice([x for x in REASONS if x != row.primary_support_reason])),
 )
 
 
 def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
-    """Mosaic's rows: in any five years one adult in 25 has asked for help, from 65 on one in eight."""
-    providers, typed, called = _providers(county), Handwriting(county, "mosaic"), Names(county, "mosaic")
+    """Mosaic's rows: in any five years one adult in 25 has asked for help, from 65 one in eight."""
+    providers, typed, name_typist = (
+        _providers(county),
+        AddressTypist(county, "mosaic"),
+        NameTypist(county, "mosaic"),
+    )
     yield from (("dm_organisations", provider) for provider in providers)
     names = [provider.organisation_name for provider in providers if provider.organisation_type == "Care provider"]
     for household in county.households():
         for person in household.people:
             rng = county.rng(f"mosaic {person.number}")
             if rng.random() < (0.185 if person.age(date(2024, 10, 31)) > 64 else 0.055):
-                yield from _Care(county, truth, rng, household, person, names, typed, called).rows()
+                yield from _Care(county, truth, rng, household, person, names, typed, name_typist).rows()
 
 
 @cache
 def _providers(county: County) -> list[Organisation]:
-    """Sixty providers of care; beside them other organisations that Mosaic knows."""
+    """Sixty care providers, and other organisations in Mosaic."""
     rng, found = county.rng("mosaic organisations"), {}
     while len(found) < 70:
         is_provider = len(found) < 60
@@ -163,7 +169,7 @@ def _providers(county: County) -> list[Organisation]:
 
 @cache
 def _days() -> tuple[list[date], list[float]]:
-    """Days on which people ask, and their cumulative weights: more each year and in winter, few at week-ends."""
+    """Days of requests and their cumulative weights: more each year and in winter, few at weekends."""
     days = [FIRST_DAY + timedelta(n) for n in range((HORIZON - FIRST_DAY).days)]
     weights = (
         (1 + 0.05 * (day - BEGIN).days / 365)
@@ -175,23 +181,23 @@ def _days() -> tuple[list[date], list[float]]:
 
 
 def _at(day: date, key: int) -> datetime:
-    """A time of the day at which a record is kept."""
+    """A time of the day for a record."""
     return datetime.combine(day, time(8 + key % 10, key * 7 % 60))
 
 
 class _Care:
-    """One person's care. Its records are numbered by the person's number, whoever else is there."""
+    """One person's care. Record numbers depend on the person's number only."""
 
     def __init__(
         self, county: County, truth: Truth, rng: Random, household: Household, person: Person, names: list[str],
-        typed: Handwriting, called: Names,
+        typed: AddressTypist, name_typist: NameTypist,
     ):  # fmt: skip
         self.county, self.day, self.truth, self.rng, self.names = county, county.day, truth, rng, names
-        self.told = called(person)
+        self.ended_on = name_typist(person)
         self.household, self.person, self.typed = household, person, typed
         self.person_id = 500_000 + person.number
-        self.told_of_death = person.died and person.died + timedelta(2)  # when whoever keeps the record knows
-        self.is_dead = bool(person.died) and self.told_of_death <= county.day
+        self.death_recorded = person.died and person.died + timedelta(2)  # when the death is recorded
+        self.is_dead = bool(person.died) and self.death_recorded <= county.day
 
     def rows(self) -> Iterator[tuple[str, tuple]]:
         days, weights = _days()
@@ -202,24 +208,26 @@ class _Care:
             yield from self._identity(asked[0])
         for n, day in enumerate(asked):
             key = 4 * self.person.number + n
-            self.rng = self.county.rng(f"mosaic request {key}")  # of its own: what is not told yet changes no other
+            self.rng = self.county.rng(
+                f"mosaic request {key}"
+            )  # a generator per request, so that later requests do not change earlier ones
             yield from self._request(key, day)
 
     def _can_ask(self, day: date) -> bool:
         return self.person.age(day) >= 18 and self.person.is_alive(day)
 
     def _identity(self, since: date) -> Iterator[tuple[str, tuple]]:
-        rng, person, person_id, told = self.rng, self.person, self.person_id, self.told
-        last_name = told.surname.upper() if rng.random() < 0.05 else told.surname
+        rng, person, person_id, ended_on = self.rng, self.person, self.person_id, self.ended_on
+        last_name = ended_on.surname.upper() if rng.random() < 0.05 else ended_on.surname
         client = Client(
             person_id, int(person.nhs_number), "Ms" if person.sex == "F" else "Mr",
-            f"{told.forename} {told.surname}", told.forename, last_name, told.born,
+            f"{ended_on.forename} {ended_on.surname}", ended_on.forename, last_name, ended_on.born,
             person.died if self.is_dead else None, person.sex, "Y" if rng.random() < 0.04 else "N",
             ETHNICITIES[person.ethnicity], person.email, since,
-            _at(self.told_of_death if self.is_dead else since, person_id),
+            _at(self.death_recorded if self.is_dead else since, person_id),
         )  # fmt: skip
-        yield self._kept("dm_persons", client, CLIENT_SPOILT, 0.15)
-        gone = self.told_of_death if self.is_dead else date.max
+        yield self._kept("dm_persons", client, CLIENT_FAULTS, 0.15)
+        gone = self.death_recorded if self.is_dead else date.max
         homes = [
             (max(start, since), home) for start, home in self.household.homes if start <= self.day and start < gone
         ]
@@ -230,32 +238,36 @@ class _Care:
             typed = self.typed(home, key)
             row = Home(key, person_id, start, end, f"{typed.line}, {typed.town}", typed.postcode, typed.uprn, "Home",
                        *(("N" if end else "Y"),) * 2, _at(end or start, key))  # fmt: skip
-            yield self._kept("dm_addresses", row, HOME_SPOILT, 0.04, home, typed.edits)
+            yield self._kept("dm_addresses", row, HOME_FAULTS, 0.04, home, typed.edits)
         row = Telephone(person_id, person_id, person.telephone, "Home", _at(since, person_id))
-        yield self._kept("dm_telephone_numbers", row, TELEPHONE_SPOILT, 0.04)
+        yield self._kept("dm_telephone_numbers", row, TELEPHONE_FAULTS, 0.04)
 
     def _kept(
-        self, table: str, row: tuple, wrongs: dict | None = None, share: float = 0, home: Address | None = None,
+        self, table: str, row: tuple, faults: dict | None = None, share: float = 0, home: Address | None = None,
         edits: str = "",
     ) -> tuple:  # fmt: skip
-        self.truth.stands_for(table, row[0], self.person.number, home, edits)
-        return table, self.truth.spoil(table, row[0], row, wrongs, share) if wrongs else row
+        self.truth.record_identity(table, row[0], self.person.number, home, edits)
+        return table, self.truth.inject_fault(table, row[0], row, faults, share) if faults else row
 
     def _known(self, day: date | None) -> date | None:
-        """The day, if it has come, and the person was alive."""
+        """The day, if it has come and the person was alive."""
         return day if day and day <= self.day and self.person.is_alive(day) else None
 
     def _updated(self, key: int, *days: date | None) -> datetime:
         return _at(max(day for day in days if day), key)
 
     def _request(self, key: int, asked: date) -> Iterator[tuple[str, tuple]]:
-        """The request, and what has come of it."""
+        """The request and its outcome."""
         rng, is_older = self.rng, self.person.age(asked) > 64
         reason = rng.choices(list(REASONS), [shares[is_older] for shares in REASONS.values()])[0]
-        route, outcome, decided = chosen(rng, ROUTES), chosen(rng, OUTCOMES), asked + timedelta(rng.randrange(8))
-        told = self._known(decided)
-        row = Request(3_000_000 + key, self.person_id, asked, route, reason, outcome if told else None, told,
-                      self._updated(key, asked, told))  # fmt: skip
+        route, outcome, decided = (
+            weighted_choice(rng, ROUTES),
+            weighted_choice(rng, OUTCOMES),
+            asked + timedelta(rng.randrange(8)),
+        )
+        ended_on = self._known(decided)
+        row = Request(3_000_000 + key, self.person_id, asked, route, reason, outcome if ended_on else None, ended_on,
+                      self._updated(key, asked, ended_on))  # fmt: skip
         yield self._kept("dm_requests", row)
         if outcome == ASSESS:
             yield from self._assessment(key, asked, decided, reason, is_older)
@@ -269,11 +281,11 @@ class _Care:
         rng = self.rng
         start = decided + timedelta(int(rng.expovariate(1 / 18)))
         end = start + timedelta(1 + int(rng.expovariate(1 / 16)))
-        kind, outcome, told = chosen(rng, KINDS), chosen(rng, NEEDS), self._known(end)
+        kind, outcome, ended_on = weighted_choice(rng, KINDS), weighted_choice(rng, NEEDS), self._known(end)
         if not self._known(start):
             return
-        row = Assessment(6_000_000 + key, self.person_id, 3_000_000 + key, kind, start, told, reason,
-                         outcome if told else None, self._updated(key, start, told))  # fmt: skip
+        row = Assessment(6_000_000 + key, self.person_id, 3_000_000 + key, kind, start, ended_on, reason,
+                         outcome if ended_on else None, self._updated(key, start, ended_on))  # fmt: skip
         too_early = {"ASC08": ("start_date", lambda rng, _: f"{asked - timedelta(rng.randint(1, 60))}")}
         yield self._kept("dm_assessments", row, too_early, 0.05)
         if outcome == SUPPORT:
@@ -288,7 +300,7 @@ class _Care:
     def _service(
         self, key: int, component: Component, assessment: int | None, reason: str, begun: date, ended: date
     ) -> Iterator[tuple[str, tuple]]:
-        """A service until it ends or the person dies; sometimes nobody ends it then."""
+        """A service until its end or the person's death; sometimes a death does not end it."""
         rng, died = self.rng, self.person.died
         cost, units, provider = (rng.uniform(*component.cost), round(2 * rng.uniform(*component.units)) / 2,
                                  rng.choice(self.names))  # fmt: skip
@@ -296,36 +308,36 @@ class _Care:
         if not self._known(begun):
             return
         ends_by_death = self.is_dead and died <= ended
-        told = died if ends_by_death else self._known(ended)
-        changed = begun if ends_by_death and is_forgotten else self.told_of_death if ends_by_death else told
+        ended_on = died if ends_by_death else self._known(ended)
+        changed = begun if ends_by_death and is_forgotten else self.death_recorded if ends_by_death else ended_on
         row = Service(
             20_000_000 + key, self.person_id, assessment, component.service_type, component.name,
-            component.mechanism or None, reason, provider if component.has_provider else None, begun, told,
+            component.mechanism or None, reason, provider if component.has_provider else None, begun, ended_on,
             f"{cost:.2f}", component.cost_frequency, units, self._updated(key, begun, changed),
         )  # fmt: skip
-        wrongs = dict([
-            UNBLESSED,
-            *([NO_MECHANISM] if component.service_type == COMMUNITY else []),
-            *([BY_THE_HOUR] if component.cost_frequency == "Hourly" else []),
-            *([ANOTHER_REASON] if assessment else []),
+        faults = dict([
+            PROVIDER_FAULT,
+            *([MECHANISM_FAULT] if component.service_type == COMMUNITY else []),
+            *([FREQUENCY_FAULT] if component.cost_frequency == "Hourly" else []),
+            *([REASON_FAULT] if assessment else []),
         ])  # fmt: skip
-        table, row = self._kept("dm_services", row, wrongs, 0.15)
+        table, row = self._kept("dm_services", row, faults, 0.15)
         if ends_by_death and is_forgotten:
-            row = self.truth.spoil(table, row.service_id, row, {"ASC02": ("end_date", "")}, 1)
+            row = self.truth.inject_fault(table, row.service_id, row, {"ASC02": ("end_date", "")}, 1)
         yield table, row
         yield from reviews
 
     def _reviews(self, key: int, component: Component, begun: date, ended: date) -> Iterator[tuple[str, tuple]]:
-        """The review after six weeks and about every year from then on, of long-term support."""
+        """Reviews of long-term support after six weeks and then about every year."""
         rng, due, n = self.rng, begun + timedelta(42), 0
         while due < min(ended, HORIZON) and component is not ENABLING:
             done = due + timedelta(rng.randrange(21))
             outcome = rng.choices(("No change in package", "Package increased", "Package decreased"), (70, 20, 10))[0]
             reason = "Planned" if rng.random() < 0.85 else "Unplanned - change in needs"
-            told = self._known(done)
+            ended_on = self._known(done)
             if self._known(due):
                 review = 100 * key + n
-                row = Review(3_000_000_000 + review, self.person_id, 20_000_000 + key, reason, due, told,
-                             outcome if told else None, self._updated(review, due, told))  # fmt: skip
+                row = Review(3_000_000_000 + review, self.person_id, 20_000_000 + key, reason, due, ended_on,
+                             outcome if ended_on else None, self._updated(review, due, ended_on))  # fmt: skip
                 yield self._kept("dm_reviews", row)
             due, n = due + timedelta(365 + rng.randint(-40, 60)), n + 1

@@ -1,7 +1,7 @@
-"""The invented county's people in their households, without any fault: what all its systems see a part of.
+"""The demo county's people and their households, without faults; each system holds a part of these data.
 
-Nobody is real. Numbers pass their checks and lie where none has been given to anybody: NHS numbers from 800 on or, one
-in thirty, 0199 (a Scottish one would have a month there); schools' numbers in a UPN from 9000 on.
+Nobody is real. Numbers pass their checks but are from ranges that are not in use: NHS numbers from 800 or, one in
+thirty, 0199 (a Scottish number has a month there); school numbers in a UPN from 9000.
 """
 
 import math
@@ -12,7 +12,10 @@ from typing import NamedTuple
 
 from demo.places import HOMES, Address, Street, home, streets, word
 
-BEGIN, HORIZON = date(2021, 11, 1), date(2027, 10, 31)  # what happens in between is made; later than today is not told
+BEGIN, HORIZON = (
+    date(2021, 11, 1),
+    date(2027, 10, 31),
+)  # events in this period are generated; those after the county's day are left out
 PER_HOUSEHOLD = 2.4
 UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
 FORENAMES = {
@@ -30,14 +33,14 @@ FORENAMES = {
         """,
     }.items()
 }
-ETHNICITIES = {  # DfE's codes, shares in a hundred
+ETHNICITIES = {  # DfE's codes, per cent
     "WBRI": 88, "WOTH": 4.4, "WIRI": 0.5, "WROM": 0.3, "MWAS": 0.6, "MWBC": 0.8, "MOTH": 0.6, "AIND": 1, "APKN": 1.4,
     "ABAN": 0.4, "AOTH": 0.6, "BAFR": 0.5, "BCRB": 0.4, "CHNE": 0.3, "OOTH": 0.6,
 }  # fmt: skip
 
 
 class Person(NamedTuple):
-    """Somebody, with what any system may hold of them. `number` is the county's own, which no system knows."""
+    """A person, with all data that a system may hold. `number` is the county's own; no system knows it."""
 
     number: int
     household: int
@@ -48,36 +51,36 @@ class Person(NamedTuple):
     died: date | None
     ethnicity: str
     nhs_number: str
-    upn: str | None  # of those born since 2001
-    nino: str | None  # of those born before 2011
+    upn: str | None  # if born since 2001
+    nino: str | None  # if born before 2011
     telephone: str
     email: str | None
 
     def age(self, day: date) -> int:
-        """Whole years on that day; negative before birth."""
+        """Completed years on the day; negative before birth."""
         return day.year - self.born.year - ((day.month, day.day) < (self.born.month, self.born.day))
 
     def is_alive(self, day: date) -> bool:
-        """Whether they live on that day."""
+        """Whether the person is alive on the day."""
         return self.born <= day and not (self.died and self.died <= day)
 
 
 class Household(NamedTuple):
-    """People at one address, and from when on: the first entry's day is before everything."""
+    """People at one address, and the addresses with their first day; the first entry's day precedes all events."""
 
     number: int
     people: list[Person]
     homes: list[tuple[date, Address]]
 
     def address(self, day: date) -> Address:
-        """Where the household lives on that day."""
+        """The household's address on the day."""
         return [place for since, place in self.homes if since <= day][-1]
 
 
 def households(seed: int, people: int) -> Iterator[Household]:
-    """The county's households, the same for each seed and number of people, one after another: none is kept."""
+    """The county's households, one after another; none is kept in memory."""
     roads, number, household = streets(seed, people), 0, 0
-    spare = math.ceil(people / PER_HOUSEHOLD * 1.2)  # homes from there on are for those who move
+    spare = math.ceil(people / PER_HOUSEHOLD * 1.2)  # homes from this number are for households that move
     if 2 * spare > HOMES * len(roads):
         raise ValueError("the county has too few homes")
     while number < people:
@@ -96,12 +99,12 @@ def _homes(rng: Random, roads: list[Street], household: int, spare: int) -> list
 
 
 def a_day(rng: Random, first: date, last: date) -> date:
-    """Any from the first day up to, not with, the last."""
+    """A random day from `first` up to but excluding `last`."""
     return first + timedelta(rng.randrange((last - first).days))
 
 
 def _members(rng: Random, number: int, household: int) -> list[Person]:
-    """One person, a couple, or parents and their children; about 2.4 on average."""
+    """One person, a couple, or parents and their children; about 2.4 people on average."""
     kind = rng.choices(("single", "couple", "family", "lone parent"), (29, 35, 29, 7))[0]
     surname, middle = (
         word(rng),
@@ -137,7 +140,7 @@ def _person(rng: Random, number: int, household: int, surname: str, born: date, 
 
 
 def nhs_number(number: int) -> str:
-    """Ten digits, the last of which is the check of modulus 11 (NHS Data Dictionary); another for each number."""
+    """Ten digits with the check digit of modulus 11 (NHS Data Dictionary); different for each number."""
     body = 19_900_000 + number if number % 30 == 7 and number < 100_000 else 800_000_000 + number * 297
     for nine in (f"{body:09d}", f"{body + 1 if body > 1e8 else body + 50_000:09d}"):
         check = -sum(int(digit) * weight for digit, weight in zip(nine, range(10, 1, -1), strict=True)) % 11
@@ -147,12 +150,12 @@ def nhs_number(number: int) -> str:
 
 
 def upn(number: int, born: date) -> str:
-    """A permanent UPN (DfE): check letter of modulus 23, the county's 885, a school that is none, year, serial."""
+    """A permanent UPN (DfE): check letter of modulus 23, Worcestershire's 885, an unused school, year, serial."""
     return with_check_letter(f"885{9_000 + number // 1_000:04d}{(born.year + 5) % 100:02d}{number % 1_000:03d}")
 
 
 def with_check_letter(body: str) -> str:
-    """A UPN of what follows its check letter (DfE: weights 2 to 13, modulus 23; a letter counts as its place)."""
+    """A UPN from all but its check letter (DfE: weights 2 to 13, modulus 23; a letter counts as its position)."""
     worth = [int(sign) if sign.isdigit() else UPN_LETTERS.index(sign) for sign in body]
     return UPN_LETTERS[sum(value * weight for value, weight in zip(worth, range(2, 14), strict=True)) % 23] + body
 

@@ -1,6 +1,6 @@
-"""The invented county's streets and addresses.
+"""The demo county's streets and addresses.
 
-Only towns, and postcodes with their places (ONS Postcode Directory), are real.
+Only the towns and the postcodes with their locations (ONS Postcode Directory) are real.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ TOWNS = {
     "Droitwich Spa": "WR9", "Upton-upon-Severn": "WR8", "Tenbury Wells": "WR15", "Kidderminster": "DY10 DY11",
     "Bewdley": "DY12", "Stourport-on-Severn": "DY13", "Bromsgrove": "B60 B61", "Redditch": "B97 B98",
 }  # fmt: skip
-DISTRICTS = {  # by GSS code: how the codes of a district's wards begin
+DISTRICTS = {  # by GSS code: prefix of the codes of the district's wards
     "E07000234": "BR", "E07000235": "MH", "E07000236": "RE", "E07000237": "WO", "E07000238": "WY", "E07000239": "WF",
 }  # fmt: skip
 FIRST, LAST, ROADS = (line.split() for line in (
@@ -31,12 +31,12 @@ FIRST, LAST, ROADS = (line.split() for line in (
     "acre bank bourne bridge brook combe croft dale den field ford gate ham hurst ley marsh mead mere moor",
     "Road Road Street Lane Lane Close Close Avenue Drive Crescent Way Court Gardens Place Grove",
 ))  # fmt: skip
-SHORT = {"Road": "Rd", "Street": "Str", "Lane": "Ln", "Close": "Cl", "Avenue": "Ave", "Drive": "Dr"}
-HOMES = 60  # of a street: forty houses, twelve flats in one building, eight houses with a name and no number
+ROAD_ABBREVIATIONS = {"Road": "Rd", "Street": "Str", "Lane": "Ln", "Close": "Cl", "Avenue": "Ave", "Drive": "Dr"}
+HOMES = 60  # per street: forty houses, twelve flats in one building, eight houses with a name and no number
 
 
 class Street(NamedTuple):
-    """A street, at metres of the British National Grid; `postcode` and `district` (GSS code) are its homes'."""
+    """A street, in metres of the British National Grid; `postcode` and `district` (GSS code) are its homes'."""
 
     usrn: str
     name: str
@@ -50,7 +50,7 @@ class Street(NamedTuple):
 
 
 class Address(NamedTuple):
-    """A home by the parts of BS 7666. `key` is the county's own number of it, which no system knows."""
+    """A home by the parts of BS 7666. `key` is the county's own number; no system knows it."""
 
     key: int
     secondary: str | None  # Flat 3
@@ -60,18 +60,18 @@ class Address(NamedTuple):
 
     @property
     def uprn(self) -> str:
-        """A number in the form of a UPRN, from a range that is not in use."""
+        """A number in the form of a UPRN, from an unused range."""
         return f"99{self.key:010d}"
 
     @property
     def line(self) -> str:
-        """All above the town: Flat 3, Damson House, 12 Wren Lane, Elderford."""
+        """The address above the town: Flat 3, Damson House, 12 Wren Lane, Elderford."""
         numbered = " ".join(filter(None, [self.number, self.street.name]))
         return ", ".join(filter(None, [self.secondary, self.building, numbered, self.street.locality]))
 
 
 def word(rng: Random) -> str:
-    """A word that might be an English place's or family's name."""
+    """A word that sounds like an English place name or surname."""
     return rng.choice(FIRST) + rng.choice(["", *LAST])
 
 
@@ -96,12 +96,12 @@ def _read_postcodes() -> Iterator[tuple[str, int, int, str, str]]:
 
 @cache
 def streets(seed: int, people: int) -> list[Street]:
-    """The streets of a county of so many people: 1,200, or more where that would be over 60 people a street."""
+    """The county's streets: 1,200, or more to keep at most 60 people per street."""
     rng = Random(f"{seed} sites")
     number, found, seen = max(1_200, people // 60), [], set()
     tails, places = rng.sample(range(100_000), number), rng.sample(_postcodes(), number)
     for n, tail in enumerate(tails):
-        place = places[n - 1 if n % 50 == 49 else n]  # two streets in a hundred share their postcode
+        place = places[n - 1 if n % 50 == 49 else n]  # two streets in a hundred share a postcode
         (town, x, y, postcode, district), name = place, f"{word(rng)} {rng.choice(ROADS)}"
         while (town, name) in seen:
             name = f"{word(rng)} {rng.choice(ROADS)}"
@@ -115,12 +115,12 @@ def streets(seed: int, people: int) -> list[Street]:
 
 
 def home(streets: list[Street], key: int) -> Address:
-    """The home of that number, from 0 to HOMES times the streets less one; consecutive ones lie far apart."""
+    """The home with this number, from 0 to HOMES times the streets less one; consecutive homes are far apart."""
     number, place = divmod(key * 15_485_863 % (HOMES * len(streets)), HOMES)
     street = streets[number]
     if place < 40:
         return Address(key, None, None, str(place + 1), street)
-    named = Random(f"{street.usrn} {max(place, 51)}")  # the same names at every call, one for all flats
+    named = Random(f"{street.usrn} {max(place, 51)}")  # the same name at every call, one for all flats
     building = f"{word(named)} House"
     if place < 52:
         return Address(key, f"Flat {place - 39}", building if len(building) % 3 else None, "41", street)
@@ -129,7 +129,7 @@ def home(streets: list[Street], key: int) -> Address:
 
 
 def wgs84(x: float, y: float) -> tuple[float, float]:
-    """Latitude and longitude of a place on the National Grid: fitted to the exact conversion, 1 m within the county."""
+    """Latitude and longitude of a National Grid location: fitted to the exact conversion, within 1 m in the county."""
     e, n = (x - 390_000) / 1e5, (y - 255_000) / 1e5
     latitude = 52.193146 + 0.001834 * e + 0.89903 * n - 0.009068 * e * e + 0.000059 * e * n - 0.000069 * n * n
     longitude = -2.147709 + 1.462924 * e - 0.002985 * n + 0.000078 * e * e + 0.029511 * e * n - 0.000078 * n * n

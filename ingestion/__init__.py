@@ -1,1 +1,1 @@
-"""Loads raw extracts of the council's systems into Postgres with dlt. Knows nothing of Dagster or dbt."""
+"""Load raw extracts of the council's systems into Postgres with dlt. Imports neither Dagster nor dbt."""

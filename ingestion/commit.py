@@ -1,7 +1,7 @@
-"""Commits landed extracts to a system's raw tables: guards first, then every table in one transaction.
+"""Commit a system's extracts from the landing schema to its raw tables in one transaction, after all load checks.
 
-Each raw table is a table in <system>_store and a view of its declared columns in <system>, which is what dbt reads. dlt
-brings an extract to <system>_landing; nothing that is wrong with it has touched the store by then.
+A raw table is a table in <system>_store and a view of its declared columns in <system>, which dbt reads. dlt loads an
+extract into <system>_landing; a load check refuses it there, before it reaches the store.
 """
 
 from collections.abc import Iterable
@@ -15,49 +15,51 @@ from psycopg2 import extensions as pg
 from psycopg2 import sql
 from psycopg2.extras import execute_values
 
-from ingestion.contracts import HISTORY, PLACE, SourceError, System, Table
-from ingestion.landing import ARRIVED, landed
+from ingestion.contracts import ORIGIN_COLUMNS, VALIDITY_COLUMNS, SourceError, System, Table
+from ingestion.landing import ROW_COUNTS, landing_table
 from ingestion.postgres import value_of
-from ingestion.privacy import PSEUDONYM, RECORDS
+from ingestion.privacy import PSEUDONYM_PATTERN, RECORD_COLUMNS
 from ingestion.tables import Reject
 
-FEW_REJECTS = 10  # rows that may be unfit whatever share of the load they are
+MIN_ALLOWED_REJECTS = 10  # rejected rows that are allowed in a load of any size
 
 
 @dataclass
-class Landing:
-    """What a load did to a raw table; `version` changes only when the table's content does.
+class LoadResult:
+    """The result of loading one raw table; `version` changes only when the table's content changes.
 
-    `rows` were new or changed; of `read` rows at source `quarantined` did not fit; `total` the source has and the table
-    holds. `new_columns` are those that the source has and the contract neither declares nor leaves out.
+    `rows` is the number of new or changed rows, `read` the rows read at the source, `quarantined` those of them that
+    were rejected, `total` the rows in the raw table. `new_columns` are source columns that the contract neither
+    declares nor excludes. `high_watermark` is the highest cursor value loaded.
     """
 
     table: str
     rows: int = 0
     version: str = ""
-    cut_off: str = ""
+    high_watermark: str = ""
     read: int = 0
     quarantined: int = 0
     total: int = 0
     new_columns: list[str] = field(default_factory=list)
-    landed_at: datetime | None = None
+    loaded_at: datetime | None = None
 
 
 @dataclass
-class Extract:
-    """What was read of one table: `whole` is everything that the source has, otherwise what changed.
+class ExtractResult:
+    """What was read of one table: the whole source (`full_refresh`) or the changes only.
 
-    `source_rows`, `source_sums` are the source's own figures for what was asked for, `source_total` for all it has;
-    None where it gives none. `files` are (name, content hash, rows). `redriven` are quarantine rows that now fit.
-    `identities` has the identity records that were parted from the rows, a line each (ingestion.privacy.RECORDS).
+    `source_rows` (lowest and highest count) and `source_sums` are the source's own figures for what was read,
+    `source_total` its count of all rows; None or empty if the source gives none. `files` are (name, content hash,
+    rows). `redriven` are the ids of quarantined rows that fit now. `identities_file` holds the identity records, one
+    line each (ingestion.privacy.RECORD_COLUMNS).
     """
 
     table: Table
-    last: Landing
-    whole: bool
-    contract: str
+    last: LoadResult
+    full_refresh: bool
+    contract_digest: str
     as_at: datetime
-    high: date | datetime | int | None = None
+    max_cursor: date | datetime | int | None = None
     read: int = 0
     sums: dict[str, int] = field(default_factory=dict)
     source_rows: tuple[int, int] | None = None
@@ -66,61 +68,61 @@ class Extract:
     rejects: list[Reject] = field(default_factory=list)
     new_columns: list[str] = field(default_factory=list)
     files: list[tuple[str, str, int]] = field(default_factory=list)
-    corrected: list[str] = field(default_factory=list)
+    corrected_files: list[str] = field(default_factory=list)
     redriven: list[int] | None = None
-    identities: Path | None = None
+    identities_file: Path | None = None
     version: str = ""
-    cut_off: str = ""
+    high_watermark: str = ""
 
     @property
     def columns(self) -> dict[str, str]:
-        """{name: Postgres type} of what lands."""
+        """{name: Postgres type} of the landing table."""
         table = self.table
-        columns = {name: kind for column in table.columns for name, kind in column.landed.items()}
+        columns = {name: kind for column in table.columns for name, kind in column.raw_columns.items()}
         columns |= dict.fromkeys(self.new_columns, "text")
-        columns |= PLACE if table.files else {}
-        return columns | (HISTORY if table.load == "history" else {})
+        columns |= ORIGIN_COLUMNS if table.files else {}
+        return columns | (VALIDITY_COLUMNS if table.load == "history" else {})
 
 
 class UnreconciledError(Exception):
-    """After its changes a table would not hold as many rows as its source has: it has to be read whole."""
+    """After an incremental load these tables would not hold as many rows as the source; they need a full refresh."""
 
     def __init__(self, tables: set[str]):
         super().__init__(", ".join(sorted(tables)))
         self.tables = tables
 
 
-def commit(cursor: pg.cursor, extracts: list[Extract], load_id: str) -> list[Landing]:
-    """Brings every extract into its raw table, or none: raises SourceError where a guard refuses one.
+def commit(cursor: pg.cursor, extracts: list[ExtractResult], load_id: str) -> list[LoadResult]:
+    """Load every extract into its raw table, or none. Raises SourceError if a load check refuses one.
 
-    Raises UnreconciledError where changes alone do not explain how many rows a source has.
+    Raises UnreconciledError if the changes do not explain the source's row counts.
     """
-    landings, unreconciled = [], set()
+    load_results, unreconciled = [], set()
     commits = {extract.table.name: _Commit(cursor, extract, load_id) for extract in extracts}
     for step in commits.values():
         step.guard()
     for name, step in commits.items():
-        landing = step.land(commits.get(step.table.parent or ""))
-        landings.append(landing)
-        if not step.reconciles(landing):
+        load_result = step.load(commits.get(step.table.parent or ""))
+        load_results.append(load_result)
+        if not step.reconciles(load_result):
             unreconciled.add(name)
     if unreconciled:
         raise UnreconciledError(unreconciled)
     for step in commits.values():
-        step.run("drop table if exists {landing}, {arrived}")  # what was there is in the store now, and nowhere else
-    return landings
+        step.run("drop table if exists {landing}, {arrived}")  # their rows are in the store now
+    return load_results
 
 
 class _Commit:
-    """One table's part of the transaction."""
+    """The part of the transaction that concerns one table."""
 
-    def __init__(self, cursor: pg.cursor, extract: Extract, load_id: str):
+    def __init__(self, cursor: pg.cursor, extract: ExtractResult, load_id: str):
         self.cursor, self.extract, self.table, self.load_id = cursor, extract, extract.table, load_id
         system, name = self.table.system.name, self.table.name
         key = self.table.key
         self.names = {
-            "landing": landed(self.table.system, name),
-            "arrived": landed(self.table.system, ARRIVED),
+            "landing": landing_table(self.table.system, name),
+            "arrived": landing_table(self.table.system, ROW_COUNTS),
             "store": sql.Identifier(f"{system}_store", name),
             "old": sql.Identifier(f"{system}_store", f"{name}__old"),
             "view": sql.Identifier(system, name),
@@ -140,124 +142,127 @@ class _Commit:
         self.arrived = 0
 
     def run(self, query: str, values: Iterable[object] = (), **parts: sql.Composable) -> int:
-        """Executes a query with the table's names in it; the number of rows that it touched."""
+        """Execute a query with the table's names filled in; return the number of rows affected."""
         self.cursor.execute(sql.SQL(query).format(**self.names, **parts), list(values))
         return self.cursor.rowcount
 
     def value(self, query: str, values: Iterable[object] = (), **parts: sql.Composable) -> Any:
-        """The first value of a query's first row, None where there is no row."""
+        """The first value of a query's first row; None without a row."""
         self.run(query, values, **parts)
         row = self.cursor.fetchone()
         return row and row[0]
 
-    # --- guards
+    # --- load checks
 
     def guard(self) -> None:
-        """Refuses what is not all there, and what is further from the last load than the contract believes."""
+        """Refuse an incomplete extract, and one that differs from the last load by more than the contract allows."""
         extract, table = self.extract, self.table
         self.arrived = self.value(
             "select coalesce(sum(rows), 0)::bigint from {arrived} where table_name = %s", [table.name]
         )
         if extract.source_rows and not extract.source_rows[0] <= extract.read <= extract.source_rows[1]:
-            self.refuse(f"the source counts {extract.source_rows[1]:,} rows and {extract.read:,} were read")
+            self.refuse(f"{extract.read:,} rows read, the source counts {extract.source_rows[1]:,}")
         for name, total in extract.source_sums.items():
             if total != extract.sums.get(name, 0):
-                self.refuse(f"the sum of {name} over the rows read is not the source's own; rows were cut or changed")
+                self.refuse(
+                    f"the sum of {name} over the rows read differs from the source's (rows were lost or changed)"
+                )
         if self.arrived != extract.read - len(extract.rejects):
-            self.refuse(f"{extract.read:,} rows were read and {self.arrived:,} arrived")
-        believed = max(FEW_REJECTS, int(table.rejects * extract.read))
-        if extract.redriven is None and len(extract.rejects) > believed and not self.accepted():
+            self.refuse(f"{extract.read:,} rows read, {self.arrived:,} arrived")
+        allowed = max(MIN_ALLOWED_REJECTS, int(table.rejects * extract.read))
+        if extract.redriven is None and len(extract.rejects) > allowed and not self.use_override():
             reasons = [reject.reason for reject in extract.rejects]
             most = max(set(reasons), key=reasons.count)
             self.refuse(
                 f"{len(extract.rejects):,} of {extract.read:,} rows do not fit the contract, "
-                f"{reasons.count(most):,} of them by {most}; it believes {believed:,}",
-                acceptable=True,
+                f"{reasons.count(most):,} of them: {most} (contract allows {allowed:,})",
+                can_override=True,
             )
-        had = extract.last.total
-        if extract.whole and self.arrived < had * (1 - table.shrink) and not self.accepted():
-            amount = "is empty" if not extract.read else f"has {self.arrived:,} rows"
-            when = f" (landed {extract.last.landed_at:%d %B %Y %H:%M})" if extract.last.landed_at else ""
+        previous_total = extract.last.total
+        if extract.full_refresh and self.arrived < previous_total * (1 - table.shrink) and not self.use_override():
+            when = f"loaded {extract.last.loaded_at:%d %B %Y %H:%M}; " if extract.last.loaded_at else ""
             self.refuse(
-                f"the source {amount} and the warehouse {had:,}{when}; the contract believes that "
-                f"{table.shrink:.0%} may go",
-                acceptable=True,
+                f"{self.arrived:,} rows instead of {previous_total:,} "
+                f"({when}contract allows a {table.shrink:.0%} drop)",
+                can_override=True,
             )
 
-    def refuse(self, reason: str, acceptable: bool = False) -> None:
-        """Raises SourceError with the reason, and how to let it through where that is a person's decision."""
-        way = f". If that is right: warehouse accept {self.table.label} --reason '…'" if acceptable else ""
-        raise SourceError(f"{self.table.label}: {reason}; nothing was loaded{way}", self.table)
+    def refuse(self, reason: str, can_override: bool = False) -> None:
+        """Raise SourceError with the reason and, if a person may override the check, the command."""
+        hint = f". To accept it: warehouse accept {self.table.label} --reason '…'" if can_override else ""
+        raise SourceError(f"{self.table.label}: {reason}; nothing was loaded{hint}", self.table)
 
-    def accepted(self) -> bool:
-        """Uses up somebody's decision to let this table's next load through, if there is one."""
-        decision = (
+    def use_override(self) -> bool:
+        """Use up the override of this table's load checks, if there is one."""
+        query = (
             "update governance.overrides set used_by_load = %s where system = %s and table_name = %s "
             "and (used_by_load is null or used_by_load = %s)"
         )
-        return self.run(decision, [self.load_id, self.table.system.name, self.table.name, self.load_id]) > 0
+        return self.run(query, [self.load_id, self.table.system.name, self.table.name, self.load_id]) > 0
 
     # --- load modes
 
-    def land(self, parent: "_Commit | None") -> Landing:
-        """Brings the landed rows into the store as the load mode says, and writes down what was done."""
+    def load(self, parent: "_Commit | None") -> LoadResult:
+        """Load the landing table into the store by the contract's load mode, and record the result."""
         extract, table = self.extract, self.table
         existed = self.value("select to_regclass(%s)", [self.names["store"].as_string(self.cursor)]) is not None
-        if table.kept_by_key or (table.load == "append" and table.key):
-            self._one_row_per_key()
-        in_its_place = not existed or (extract.whole and (table.load == "replace" or parent is not None))
-        if existed and not in_its_place and not extract.last.version.startswith(extract.contract):
-            in_its_place = self._has_clear_identifiers()
-        if not in_its_place:
-            self._adapt()
+        if table.is_keyed or (table.load == "append" and table.key):
+            self._deduplicate()
+        replaces_store = not existed or (extract.full_refresh and (table.load == "replace" or parent is not None))
+        if existed and not replaces_store and not extract.last.version.startswith(extract.contract_digest):
+            replaces_store = self._has_clear_identifiers()
+        if not replaces_store:
+            self._alter_store()
         before = extract.last.total
-        if in_its_place:
+        if replaces_store:
             rows, total = self._replace(existed)
         elif parent:
-            rows, total = self._follow(parent, before)
+            rows, total = self._replace_children(parent, before)
         elif table.load == "merge":
             rows, total = self._merge(before)
         elif table.load == "history":
-            rows, total = self._version(before)
+            rows, total = self._load_history(before)
         else:
             rows, total = self._append(before)
-        self._show()
-        self._keep_identities()
+        self._create_view()
+        self._store_identities()
         quarantined = self._quarantine()
         state = extract.version or self.load_id
         if existed and not rows and total == before:
             state = extract.last.version.partition(" ")[2]
-        landing = replace(
+        load_result = replace(
             extract.last,
             rows=rows,
-            version=f"{extract.contract} {state}",
-            cut_off=extract.cut_off,
+            version=f"{extract.contract_digest} {state}",
+            high_watermark=extract.high_watermark,
             read=extract.read,
             quarantined=quarantined,
             total=total,
             new_columns=extract.new_columns,
         )
-        self._record(landing)
-        return landing
+        self._record(load_result)
+        return load_result
 
     def _has_clear_identifiers(self) -> bool:
-        """Whether the store has values of before a column was an identifier; raises where versions would be lost."""
-        held = self._held()
-        for name in (column.name for column in self.table.identifiers if column.name in held):
+        """Whether the store has clear values of a new identifier column; raises if versions would be lost."""
+        stored = self._store_columns()
+        for name in (column.name for column in self.table.identifiers if column.name in stored):
             in_clear = "select exists (select from {store} where {column}::text !~ %s)"
-            if self.value(in_clear, [PSEUDONYM], column=sql.Identifier(name)):
-                if self.table.load == "merge" and self.extract.whole:
+            if self.value(in_clear, [PSEUDONYM_PATTERN], column=sql.Identifier(name)):
+                if self.table.load == "merge" and self.extract.full_refresh:
                     return True
-                self.refuse(f"{name} is an identifier now, and rows that landed before have it in clear; drop them")
+                self.refuse(
+                    f"{name} is an identifier now, but rows loaded earlier hold clear values. Delete those rows"
+                )
         return False
 
     def _replace(self, existed: bool) -> tuple[int, int]:
-        """The landed table takes the store's place; nothing is copied."""
+        """The landing table becomes the store's table; no row is copied."""
         if existed:
             self.run("alter table {store} rename to {old_name}")
             self.run("drop index if exists {store_schema}.{index}")
         self.run("alter table {landing} set schema {store_schema}")
-        self._show()
+        self._create_view()
         self.run("drop table if exists {old}")
         if self.table.load == "history":
             ended = self._end_versions("({key}) in (select {key} from {store} group by {key} having count(*) > 1)")
@@ -266,53 +271,55 @@ class _Commit:
 
     def _append(self, before: int) -> tuple[int, int]:
         removed = 0
-        if self.extract.corrected:
-            removed = self.run("delete from {store} where _source_file = any(%s)", [self.extract.corrected])
+        if self.extract.corrected_files:
+            removed = self.run("delete from {store} where _source_file = any(%s)", [self.extract.corrected_files])
         conflict = sql.SQL("on conflict do nothing" if self.table.key and self.table.load == "append" else "")
         rows = self.run("insert into {store} ({columns}) select {columns} from {landing} {conflict}", conflict=conflict)
         return rows + removed, before + rows - removed
 
     def _merge(self, before: int) -> tuple[int, int]:
-        """One row per key: new and changed ones, never an older one; whole extracts also say what is gone."""
+        """One row per key: insert new and update changed rows, never with an older one; a full refresh also deletes."""
         self._index("store")
         newer: sql.Composable = sql.SQL("true")
         if self.table.cursor:
             newer = sql.SQL("(s.{0} is null or excluded.{0} >= s.{0})").format(sql.Identifier(self.table.cursor))
-        content = [name for name in self.extract.columns if name not in PLACE]
+        content = [name for name in self.extract.columns if name not in ORIGIN_COLUMNS]
         self.run(
-            "with landed as (insert into {store} as s ({columns}) select {columns} from {landing} "
-            "on conflict ({key}) do update set {assignments} where {newer} and ({held}) is distinct from ({came}) "
-            "returning (xmax = 0) as is_new) select count(*), count(*) filter (where is_new) from landed",
+            "with merged as (insert into {store} as s ({columns}) select {columns} from {landing} "
+            "on conflict ({key}) do update set {assignments} where {newer} and ({stored}) is distinct from ({landed}) "
+            "returning (xmax = 0) as is_new) select count(*), count(*) filter (where is_new) from merged",
             assignments=_list("{0} = excluded.{0}", self.extract.columns),
             newer=newer,
-            held=_list("s.{}", content),
-            came=_list("excluded.{}", content),
+            stored=_list("s.{}", content),
+            landed=_list("excluded.{}", content),
         )
         ((rows, new),) = self.cursor.fetchall()
-        gone = 0
-        if self.extract.whole:
-            gone = self.run("delete from {store} as s where not exists (select from {landing} as l where {same_key})")
-        return rows + gone, before + new - gone
+        deleted = 0
+        if self.extract.full_refresh:
+            deleted = self.run(
+                "delete from {store} as s where not exists (select from {landing} as l where {same_key})"
+            )
+        return rows + deleted, before + new - deleted
 
-    def _version(self, before: int) -> tuple[int, int]:
-        """Every version of a key, valid from the source's own time where it has one; a late one finds its place."""
+    def _load_history(self, before: int) -> tuple[int, int]:
+        """Every version of a key, valid from the source's time if there is one; a late version finds its place."""
         self._index("store")
         current = (
             "select count(*) from {store} as s where valid_to is null and exists "
             "(select from {landing} as l where {same_key})"
         )
-        were = self.value(current)
-        content = [name for name in self.extract.columns if name not in (*HISTORY, *PLACE)]
+        current_before = self.value(current)
+        content = [name for name in self.extract.columns if name not in (*VALIDITY_COLUMNS, *ORIGIN_COLUMNS)]
         opened = self.run(
             "insert into {store} as s ({columns}) select {columns} from {landing} as l where not exists ("
             "select from {store} as s where {same_key} and s.valid_from <= l.valid_from "
-            "and (s.valid_to is null or s.valid_to > l.valid_from) and ({held}) is not distinct from ({came})) "
+            "and (s.valid_to is null or s.valid_to > l.valid_from) and ({stored}) is not distinct from ({landed})) "
             "on conflict ({versioned_key}) do update set {assignments}",
-            held=_list("s.{}", content),
-            came=_list("l.{}", content),
+            stored=_list("s.{}", content),
+            landed=_list("l.{}", content),
             assignments=_list("{0} = excluded.{0}", content),
         )
-        if self.extract.whole:  # back after it was gone, unchanged: valid again from now on
+        if self.extract.full_refresh:  # a deleted key that is back with the same content is valid again from now on
             opened += self.run(
                 "insert into {store} ({columns}) select {columns} from (select {but}, %s as valid_from from {landing} "
                 "as l where not exists (select from {store} as s where {same_key} and s.valid_to is null)) as l",
@@ -321,17 +328,17 @@ class _Commit:
             )
         self._end_versions("exists (select from {landing} as l where {same_key})")
         closed = 0
-        are = self.value(current)
-        if self.extract.whole:
+        current_after = self.value(current)
+        if self.extract.full_refresh:
             closed = self.run(
                 "update {store} as s set valid_to = %s where valid_to is null and not exists "
                 "(select from {landing} as l where {same_key})",
                 [self.extract.as_at],
             )
-        return opened + closed, before + are - were - closed
+        return opened + closed, before + current_after - current_before - closed
 
     def _end_versions(self, which: str) -> int:
-        """Ends each version where the next one of its key begins; the number of versions ended or shortened."""
+        """End each version where the next version of its key begins; return the number of versions changed."""
         return self.run(
             "update {store} as s set valid_to = n.next_from from (select {versioned_key}, lead(valid_from) over ("
             f"partition by {{key}} order by valid_from) as next_from from {{store}} as s where {which}) as n "
@@ -339,46 +346,47 @@ class _Commit:
             same_version=_list("s.{0} = n.{0}", [*self.table.key, "valid_from"], " and "),
         )
 
-    def _follow(self, parent: "_Commit", before: int) -> tuple[int, int]:
-        """Child rows of the parents that came are replaced by those that came with them."""
-        theirs = sql.SQL(" and ").join(
+    def _replace_children(self, parent: "_Commit", before: int) -> tuple[int, int]:
+        """Replace the child rows of the parents that were read."""
+        same_parent = sql.SQL(" and ").join(
             sql.SQL("s.{0} = l.{0}").format(sql.Identifier(name)) for name in parent.table.key
         )
-        gone = self.run(
-            "delete from {store} as s where exists (select from {parents} as l where {theirs})",
+        deleted = self.run(
+            "delete from {store} as s where exists (select from {parents} as l where {same_parent})",
             parents=parent.names["landing"],
-            theirs=theirs,
+            same_parent=same_parent,
         )
         rows = self.run("insert into {store} ({columns}) select {columns} from {landing}")
-        return rows + gone, before + rows - gone
+        return rows + deleted, before + rows - deleted
 
-    # --- the tables themselves
+    # --- tables and views
 
-    def _one_row_per_key(self) -> None:
-        """Parts all but the latest of the landed rows with the same key, and makes the index that proves it.
+    def _deduplicate(self) -> None:
+        """Remove all but the latest landed row of each key, and create the key's unique index.
 
-        An API gives a row again that changed while its pages were read: that is no fault, and only the latest counts.
+        A row that an API repeats has changed while the pages were read: it is discarded. Other duplicates are
+        quarantined.
         """
         self.run("savepoint keys")
         try:
             self._index("landing")
         except psycopg2.errors.UniqueViolation:
             self.run("rollback to savepoint keys")
-            part = (
-                "with doubles as (select ctid, row_number() over (partition by {versioned_key} "
+            remove = (
+                "with duplicates as (select ctid, row_number() over (partition by {versioned_key} "
                 "order by {newest} ctid desc) as place from {landing}), "
-                "parted as (delete from {landing} as l using doubles "
-                "where l.ctid = doubles.ctid and doubles.place > 1 returning l.*) "
+                "removed as (delete from {landing} as l using duplicates "
+                "where l.ctid = duplicates.ctid and duplicates.place > 1 returning l.*) "
             )
             if self.table.system.kind == "api":
-                self.run(part + "select * from parted")
+                self.run(remove + "select * from removed")
                 self.extract.read -= self.cursor.rowcount
                 self.arrived -= self.cursor.rowcount
             else:
                 self.arrived -= self.run(
-                    part + "insert into quarantine.rows (system, table_name, rule, key, content, load_id, file_name, "
-                    "row_number) select %s, %s, 'key came twice', concat_ws('|', {key}), to_json(parted), %s, {place} "
-                    "from parted",
+                    remove + "insert into quarantine.rows (system, table_name, rule, key, content, load_id, file_name, "
+                    "row_number) select %s, %s, 'duplicate key', concat_ws('|', {key}), to_json(removed), %s, {place} "
+                    "from removed",
                     [self.table.system.name, self.table.name, self.load_id],
                 )
             self._index("landing")
@@ -386,7 +394,7 @@ class _Commit:
     def _index(self, where: str) -> None:
         self.run(f"create unique index if not exists {{index}} on {{{where}}} ({{versioned_key}})")
 
-    def _held(self) -> dict[str, str]:
+    def _store_columns(self) -> dict[str, str]:
         """{name: Postgres type} of the store's columns."""
         self.run(
             "select attname, format_type(atttypid, atttypmod) from pg_attribute "
@@ -395,14 +403,14 @@ class _Commit:
         )
         return dict(self.cursor.fetchall())
 
-    def _adapt(self) -> None:
-        """Gives the store's table the columns and types that came."""
-        held = self._held()
+    def _alter_store(self) -> None:
+        """Add the extract's new columns to the store's table, and change types."""
+        stored = self._store_columns()
         for name, kind in self.extract.columns.items():
             column = sql.Identifier(name)
-            if name not in held:
+            if name not in stored:
                 self.run("alter table {store} add column {column} " + kind, column=column)
-            elif held[name].replace("timestamp with time zone", "timestamptz") != kind:
+            elif stored[name].replace("timestamp with time zone", "timestamptz") != kind:
                 self.run("drop view if exists {view} cascade")
                 self.run("savepoint retype")
                 try:
@@ -411,45 +419,49 @@ class _Commit:
                         column=column,
                     )
                 except psycopg2.DataError:
-                    self.refuse(f"{name} holds values that are not {kind}, which the contract says now")
+                    self.refuse(f"{name} has values that are not {kind}, the type in the contract")
 
-    def _show(self) -> None:
-        """The view of the declared columns, which dbt reads: what is not declared yet is in the store alone."""
+    def _create_view(self) -> None:
+        """Create the view that dbt reads. It has the declared columns only."""
         names = [name for name in self.extract.columns if name not in self.extract.new_columns]
         create = "create or replace view {view} as select {shown} from {store}"
         self.run("savepoint view")
         try:
             self.run(create, shown=_list("{}", names))
-        except psycopg2.errors.InvalidTableDefinition:  # a column went or changed its type: dbt makes its views anew
+        except (
+            psycopg2.errors.InvalidTableDefinition
+        ):  # a column was removed or changed its type; dbt rebuilds its own views
             self.run("rollback to savepoint view")
             self.run("drop view {view} cascade")
             self.run(create, shown=_list("{}", names))
 
-    # --- what is written down
+    # --- records
 
-    def _keep_identities(self) -> None:
-        """Brings identity records to the vault."""
-        if self.extract.identities:
-            keep_identities(self.cursor, self.table, self.extract.identities, self.load_id)
+    def _store_identities(self) -> None:
+        """Load the identity records into the vault."""
+        if self.extract.identities_file:
+            store_identities(self.cursor, self.table, self.extract.identities_file, self.load_id)
 
     def _quarantine(self) -> int:
-        """Writes down the rows that did not fit, and closes the cases that this load settles; how many it parted."""
+        """Quarantine the rejected rows and resolve earlier ones; return the number of rows quarantined by this load."""
         extract, table = self.extract, self.table
         place = [table.system.name, table.name]
         open_rows = "update quarantine.rows set resolved_at = now(), resolution = %s where resolved_at is null and "
         if extract.redriven is not None:
-            self.run(open_rows + "row_id = any(%s)", ["landed when driven again", extract.redriven])
+            self.run(open_rows + "row_id = any(%s)", ["loaded by redrive", extract.redriven])
             return 0
         others = "system = %s and table_name = %s and load_id <> %s"
-        if extract.whole:
-            self.run(open_rows + others, ["the source was read again", *place, self.load_id])
+        if extract.full_refresh:
+            self.run(open_rows + others, ["full refresh of the source", *place, self.load_id])
         elif table.key and self.value("select to_regclass(%s)", [self.names["landing"].as_string(self.cursor)]):
             self.run(
                 open_rows + others + " and key in (select concat_ws('|', {key}) from {landing})",
-                ["a later version has landed", *place, self.load_id],
+                ["a later version was loaded", *place, self.load_id],
             )
-            refused_again = [reject.key for reject in extract.rejects]
-            self.run(open_rows + others + " and key = any(%s)", ["refused again", *place, self.load_id, refused_again])
+            rejected_again = [reject.key for reject in extract.rejects]
+            self.run(
+                open_rows + others + " and key = any(%s)", ["rejected again", *place, self.load_id, rejected_again]
+            )
         execute_values(
             self.cursor,
             "insert into quarantine.rows "
@@ -459,9 +471,9 @@ class _Commit:
         count = "select count(*) from quarantine.rows where load_id = %s and system = %s and table_name = %s"
         return int(self.value(count, [self.load_id, *place]))
 
-    def _record(self, landing: Landing) -> None:
+    def _record(self, load_result: LoadResult) -> None:
         place = [self.table.system.name, self.table.name]
-        if self.extract.whole:
+        if self.extract.full_refresh:
             self.run("delete from governance.loaded_files where system = %s and table_name = %s", place)
             self.run(
                 "update governance.disposals set is_awaiting_full_refresh = false "
@@ -474,11 +486,11 @@ class _Commit:
             "on conflict (system, table_name, sha256) do update set load_id = excluded.load_id",
             [(*place, *file, self.load_id) for file in self.extract.files],
         )
-        record_landing(self.cursor, self.table.system, landing, self.load_id)
+        record_load_result(self.cursor, self.table.system, load_result, self.load_id)
 
-    def reconciles(self, landing: Landing) -> bool:
-        """Whether the table now holds what the source counts, less what is in quarantine or was disposed of here."""
-        counted_before = self.extract.whole and self.table.system.kind == "database"
+    def reconciles(self, load_result: LoadResult) -> bool:
+        """Whether the table holds the source's row count, less quarantined and disposed rows."""
+        counted_before = self.extract.full_refresh and self.table.system.kind == "database"
         if self.extract.source_total is None or counted_before or self.table.load == "append":
             return True
         place = [self.table.system.name, self.table.name]
@@ -491,48 +503,48 @@ class _Commit:
             "select count(*) from quarantine.rows where system = %s and table_name = %s and resolved_at is null",
             place,
         )
-        return bool(0 <= self.extract.source_total - landing.total - waiting <= disposed)
+        return bool(0 <= self.extract.source_total - load_result.total - waiting <= disposed)
 
 
-def record_landing(cursor: pg.cursor, system: System, landing: Landing, load_id: str) -> None:
-    """One row of governance.load_audit."""
+def record_load_result(cursor: pg.cursor, system: System, load_result: LoadResult, load_id: str) -> None:
+    """Insert one row into governance.load_audit."""
     cursor.execute(
         "insert into governance.load_audit (system, table_name, rows_written, data_version, high_watermark, load_id, "
         "rows_read, rows_quarantined, rows_total, new_columns) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             system.name,
-            landing.table,
-            landing.rows,
-            landing.version,
-            landing.cut_off,
+            load_result.table,
+            load_result.rows,
+            load_result.version,
+            load_result.high_watermark,
             load_id,
-            landing.read,
-            landing.quarantined,
-            landing.total,
-            landing.new_columns,
+            load_result.read,
+            load_result.quarantined,
+            load_result.total,
+            load_result.new_columns,
         ],
     )
 
 
-def keep_identities(cursor: pg.cursor, table: Table, file: Path, load_id: str) -> None:
-    """Brings the identity records in `file` to the vault, except those that it has."""
-    cursor.execute(f"create temporary table came ({RECORDS})")
+def store_identities(cursor: pg.cursor, table: Table, file: Path, load_id: str) -> None:
+    """Load the identity records in `file` into the vault, except those that the vault has."""
+    cursor.execute(f"create temporary table landed_identities ({RECORD_COLUMNS})")
     if file.exists():
         with file.open("rb") as lines:
-            cursor.copy_expert("copy came from stdin", lines)
+            cursor.copy_expert("copy landed_identities from stdin", lines)
     cursor.execute(
-        "with one as materialized (select distinct on (record_id) * from came), new as ("
+        "with one as materialized (select distinct on (record_id) * from landed_identities), new as ("
         "insert into vault.identities (system, table_name, record_id, subject, tokens, encrypted, load_id) "
         "select %s, %s, record_id, subject, tokens, encrypted, %s from one on conflict do nothing returning record_id) "
         "insert into vault.data_keys (record_id, salt) "
         "select record_id, salt from one inner join new using (record_id)",
         [table.system.name, table.name, load_id],
     )
-    cursor.execute("drop table came")
+    cursor.execute("drop table landed_identities")
 
 
 def known_identities(cursor: pg.cursor, table: Table) -> bytes:
-    """The names of the table's records in the vault, one after another, in order."""
+    """The ids of the table's identity records in the vault, concatenated in order."""
     cursor.execute(
         "select string_agg(record_id, ''::bytea order by record_id) from vault.identities "
         "where system = %s and table_name = %s",
@@ -542,27 +554,27 @@ def known_identities(cursor: pg.cursor, table: Table) -> bytes:
 
 
 def destroy_identities(cursor: pg.cursor, which: sql.Composable, values: Iterable[object]) -> None:
-    """Destroys identity records (`i`), and the salts without which nothing opens a copy of them."""
+    """Delete identity records (`i`) and their salts; without the salts no copy can be decrypted."""
     query = sql.SQL(
-        "with gone as (delete from vault.identities as i where {} returning record_id) "
-        "delete from vault.data_keys where record_id in (select record_id from gone)"
+        "with deleted as (delete from vault.identities as i where {} returning record_id) "
+        "delete from vault.data_keys where record_id in (select record_id from deleted)"
     )
     cursor.execute(query.format(which), list(values))
 
 
-def store_of(table: Table) -> sql.Identifier:
-    """The table in which a raw table's rows are."""
+def store_table(table: Table) -> sql.Identifier:
+    """The store's table of a raw table."""
     return sql.Identifier(f"{table.system.name}_store", table.name)
 
 
-def has_landed(cursor: pg.cursor, table: Table) -> bool:
-    """Whether the raw table is there."""
-    cursor.execute("select to_regclass(%s)", [store_of(table).as_string(cursor)])
+def store_exists(cursor: pg.cursor, table: Table) -> bool:
+    """Whether the store has the raw table."""
+    cursor.execute("select to_regclass(%s)", [store_table(table).as_string(cursor)])
     return value_of(cursor) is not None
 
 
-def last_landings(cursor: pg.cursor, system: System) -> dict[str, Landing]:
-    """What the last load of each table did."""
+def last_load_results(cursor: pg.cursor, system: System) -> dict[str, LoadResult]:
+    """{table: result} of the last load of each table."""
     cursor.execute(
         "select distinct on (table_name) table_name, rows_written, data_version, high_watermark, rows_read, "
         "rows_quarantined, rows_total, new_columns, loaded_at from governance.load_audit "
@@ -570,7 +582,7 @@ def last_landings(cursor: pg.cursor, system: System) -> dict[str, Landing]:
         "order by table_name, load_audit_id desc",
         [system.name],
     )
-    return {row[0]: Landing(*row) for row in cursor.fetchall()}
+    return {row[0]: LoadResult(*row) for row in cursor.fetchall()}
 
 
 def _list(template: str, names: Iterable[str], separator: str = ", ") -> sql.Composable:

@@ -1,4 +1,4 @@
-"""Source contracts: reads the dbt source YAML of each system, and refuses a bad one by file and line."""
+"""Source contracts: read the dbt source YAML of each system, and refuse an invalid one by file and line."""
 
 import hashlib
 import re
@@ -21,20 +21,20 @@ from pydantic import (
 )
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # takes longer to import than all contracts take to read
+    import pyarrow as pa  # slower to import than all contracts are to read
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGING = ROOT / "dbt_project" / "models" / "staging"
 
 DATA_TYPES = ("text", "bigint", "double precision", "boolean", "date", "timestamptz")  # and NUMERIC
 NUMERIC = re.compile(r"numeric\((\d{1,2}),(\d{1,2})\)")
-PLACE = {"_source_file": "text", "_source_row": "bigint"}  # beside a row of a file: where it came from
-HISTORY = {"valid_from": "timestamptz", "valid_to": "timestamptz"}  # beside a version of a row
-DBT_KEYS = {"config", "data_tests", "tags", "loader", "quoting"}  # dbt's own, which ingestion does not read
+ORIGIN_COLUMNS = {"_source_file": "text", "_source_row": "bigint"}  # added to each row of a file: its origin
+VALIDITY_COLUMNS = {"valid_from": "timestamptz", "valid_to": "timestamptz"}  # added to each version of a row
+DBT_KEYS = {"config", "data_tests", "tags", "loader", "quoting"}  # dbt's keys, which the loader does not read
 
 GRAIN = "One row per"
-TODO = re.compile(r"\bTODO\b")  # what `warehouse source add` leaves for a person to decide
-BESIDE = {"description", "privacy"}  # parts of a column's contract that do not change what lands
+TODO = re.compile(r"\bTODO\b")  # written by `warehouse source add` for a person to replace
+KEYS_WITHOUT_EFFECT = {"description", "privacy"}  # column keys that do not change what is loaded
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -43,9 +43,9 @@ Identifier = Literal[
     "nhs_number", "nino", "upn", "utr", "employee_number", "person_number",
     "name", "date_of_birth", "address", "postcode", "uprn", "email", "telephone",
 ]  # fmt: skip
-NO_STANDARD = ("employee_number", "person_number")  # the other kinds have rules in ingestion.standards
-Place = tuple[int | str, ...]  # the keys and positions on the way to a part of a YAML file
-REACHED = ("address", "postcode", "email", "telephone")  # kinds that tell where somebody lives or how they are reached
+KINDS_WITHOUT_RULES = ("employee_number", "person_number")  # every other kind has rules in ingestion.standards
+YamlPath = tuple[int | str, ...]  # keys and positions on the way to a node of a YAML file
+CONTACT_KINDS = ("address", "postcode", "email", "telephone")  # kinds by which a person is contacted
 Separator = Annotated[str, StringConstraints(pattern=r'^([^\w\s"]|[\t ])$')]
 ARTICLE_6 = re.compile(r"article 6\(1\)\([a-f]\)", re.IGNORECASE)  # UK GDPR
 ARTICLE_9 = re.compile(r"article 9\(2\)\(([a-j])\)", re.IGNORECASE)
@@ -53,25 +53,25 @@ SCHEDULE_1 = re.compile(r"schedule 1 paragraph \d+", re.IGNORECASE)  # Data Prot
 
 
 def token_columns(name: str, kind: str | None) -> dict[str, str]:
-    """{spelling: column} of the tokens that a column of the kind lands as; "" is the spelling that counts."""
-    others = ("premises", "street") if kind == "address" else ()
-    return ({"": name} if kind else {}) | {other: f"{name}_{other}" for other in others}
+    """{form: column} of the tokens of an identifier column; "" is the canonical form."""
+    forms = ("premises", "street") if kind == "address" else ()
+    return ({"": name} if kind else {}) | {form: f"{name}_{form}" for form in forms}
 
 
-def beside(name: str, kind: str | None) -> list[str]:
-    """The columns that land beside a token: the code of its fault, and of a birth date the month."""
-    has_rules = kind is not None and kind not in NO_STANDARD
+def companion_columns(name: str, kind: str | None) -> list[str]:
+    """The columns loaded beside a token: the code of the rule it violates and, for a birth date, its month."""
+    has_rules = kind is not None and kind not in KINDS_WITHOUT_RULES
     return [f"{name}_fault"] * has_rules + [f"{name}_month"] * (kind == "date_of_birth")
 
 
 class ContractError(Exception):
-    """A source contract that cannot be used; the message names file, line and what to change."""
+    """An invalid source contract; the message names file, line and what to change."""
 
 
 class SourceError(Exception):
-    """A source that cannot be loaded as its contract says; the message carries no value from the data.
+    """A source that cannot be loaded by its contract; the message contains no value of the data.
 
-    `table` is the raw table concerned (raw_<system>.<table>), where it is one.
+    `table` is the raw table concerned (raw_<system>.<table>), if there is one.
     """
 
     def __init__(self, message: str, table: "Table | None" = None):
@@ -80,7 +80,7 @@ class SourceError(Exception):
 
 
 class _Part(BaseModel):
-    """A part of the contract: what dbt declares and, beside it, what stands under config.meta."""
+    """A part of the contract: dbt's own keys and the keys under config.meta."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, use_attribute_docstrings=True)
 
@@ -96,12 +96,12 @@ class _Part(BaseModel):
     @classmethod
     def _refuse_todo(cls, value: Any) -> Any:
         if isinstance(value, str) and TODO.search(value):
-            raise ValueError("is still TODO: replace it by what somebody who knows has decided")
+            raise ValueError("is still TODO; replace it by a decision of the data owner")
         return value
 
 
 class Column(_Part):
-    """A column: its name and type in Postgres, its privacy class; in a file, its heading and date format if unusual."""
+    """A column: its name and type in Postgres, its privacy class and, for a file, its heading and date format."""
 
     name: Name
     """Name in the raw table: the source's name in snake case."""
@@ -115,56 +115,56 @@ class Column(_Part):
     identifier: Identifier | None = None
     """Kind of identifier. A `person_number` is the system's own; every other kind has one token in all systems."""
     header: Text | None = None
-    """The source's exact name of the column, where that is not `name` once it is written in snake case."""
+    """Exact name of the column at the source, if `name` is not that name in snake case."""
     format: Text | None = None
     """Format of a date or time that is not ISO 8601, such as %d/%m/%Y."""
     of: list[Name] = []
-    """Columns of the source whose filled values, joined by a comma and a space, make this one, such as the fields of an
-    address. They land only where they are declared too."""
+    """Source columns whose filled values are joined by a comma and a space, such as the fields of an address. They are
+    loaded themselves only if they are declared too."""
 
     @model_validator(mode="after")
     def _check(self) -> "Column":
         if self.of and (self.data_type != "text" or self.header or self.format):
-            raise ValueError("a column `of` others is a text without a header or format of its own")
+            raise ValueError("a column with `of` is a text without `header` and `format`")
         if self.data_type not in DATA_TYPES and not NUMERIC.fullmatch(self.data_type):
             raise ValueError(f"data_type must be numeric(p,s) or one of {', '.join(DATA_TYPES)}")
         if (self.privacy == "identifier") != bool(self.identifier):
             raise ValueError(
-                f"privacy: identifier and `identifier` ({', '.join(get_args(Identifier))}) need each other"
+                f"privacy: identifier and `identifier` ({', '.join(get_args(Identifier))}) must both be set, or neither"
             )
         if self.identifier and (self.data_type == "date") != (self.identifier == "date_of_birth"):
-            raise ValueError("a date_of_birth is a date, and no other identifier is")
+            raise ValueError("a date_of_birth is a date; no other identifier is a date")
         if self.identifier and not re.fullmatch(r"text|date|bigint|numeric\(\d+,0\)", self.data_type):
             raise ValueError("an identifier is a text, a whole number or a date")
         return self
 
     @property
-    def landed(self) -> dict[str, str]:
-        """{name: Postgres type} of what lands: an identifier's token, and beside it what `beside` says."""
+    def raw_columns(self) -> dict[str, str]:
+        """{name: Postgres type} of the raw table's columns: an identifier's tokens and their companion columns."""
         if not self.identifier:
             return {self.name: self.data_type}
-        return dict.fromkeys([*self.tokens.values(), *beside(self.name, self.identifier)], "text")
+        return dict.fromkeys([*self.tokens.values(), *companion_columns(self.name, self.identifier)], "text")
 
     @property
     def kind(self) -> str:
-        """The kind of identifier, of a column that is one."""
+        """The kind of identifier; empty for any other column."""
         return self.identifier or ""
 
     @property
     def tokens(self) -> dict[str, str]:
-        """{spelling: column} of the tokens that an identifier lands as; the spelling that counts is ""."""
+        """{form: column} of an identifier's tokens; "" is the canonical form."""
         return token_columns(self.name, self.identifier)
 
     @property
     def arrow_type(self) -> "pa.DataType":
-        """The Arrow type in which the column's values reach dlt, which makes the Postgres type of it."""
+        """The Arrow type in which the column is loaded."""
         from ingestion.tables import arrow_type
 
         return arrow_type(self.data_type)
 
 
 class Unpivot(_Part):
-    """Columns that stand for rows, as in SQL's UNPIVOT. An empty cell gives no row."""
+    """Columns that are turned into rows, as by SQL's UNPIVOT. An empty cell gives no row."""
 
     headings: Text
     """Regular expression that matches these columns' headings from end to end; its named groups fill the declared
@@ -179,88 +179,90 @@ class Unpivot(_Part):
         except re.error as error:
             raise ValueError(f"`headings` is not a regular expression: {error}") from None
         if not groups or self.value in groups:
-            raise ValueError("`headings` names a column for each part of a heading, (?P<month>…), other than `value`")
+            raise ValueError(
+                "`headings` needs a named group, such as (?P<month>…), for each column that it fills except `value`"
+            )
         return self
 
     @property
     def filled(self) -> list[str]:
-        """The declared columns that come from headings and cells, and are no columns of the file."""
+        """The declared columns that come from headings and cells and are not columns of the file."""
         return [*re.compile(self.headings).groupindex, self.value]
 
 
 class Table(_Part):
-    """A table, API resource or file pattern of a system, and how it is loaded (layouts: docs/files.md)."""
+    """A table, API resource or file pattern of a system, and how it is loaded (file layouts: docs/files.md)."""
 
     name: Name
     """Name of the raw table: the source's name in snake case."""
     description: Annotated[Text, Field(json_schema_extra={"pattern": GRAIN})]
     """What the table holds, ending in the grain: 'One row per …'."""
     load: Literal["replace", "append", "merge", "history"]
-    """How an extract is loaded: `replace` puts it in the place of the last one, `append` adds what is new, `merge`
-    keeps one row per key, `history` keeps every version of it with valid_from and valid_to."""
+    """Load mode: `replace` replaces the table, `append` adds new rows, `merge` keeps one row per key, `history` keeps
+    every version of a row with valid_from and valid_to (slowly changing dimension, type 2)."""
     key: list[Name] = []
-    """Columns whose values together are different in every row."""
+    """Columns whose combination is unique."""
     cursor: Name | None = None
-    """Column by which changed rows are read: those at or after the highest value loaded, less `lag`. Without a cursor
-    the whole source is read."""
+    """Column by which changed rows are read: rows at or after the high watermark less `lag`. Without a cursor every
+    load is a full refresh."""
     lag: timedelta = timedelta(0)
-    """How late a row may be committed after its cursor value, as an ISO 8601 duration such as PT10M."""
+    """Longest time between a row's cursor value and its commit at the source, as an ISO 8601 duration such as PT10M."""
     shrink: float = Field(default=0.1, ge=0, le=1)
-    """Share of its rows (0 to 1) that a whole extract may lose; an extract that has lost more is refused."""
+    """Largest drop in rows (0 to 1) that a full refresh may bring; a larger drop is refused."""
     rejects: float = Field(default=0.01, ge=0, le=1)
-    """Share of the rows (0 to 1) that may not fit the contract; a load with more is refused."""
+    """Largest share of rejected rows (0 to 1); a load with more is refused."""
     control_totals: list[Name] = []
-    """Columns that are summed at the source and compared after the load."""
+    """Columns whose sums must equal the source's sums."""
     left_out: list[Text] = []
-    """Columns that are not read, by heading or by name in snake case; `*` stands for any text. Any other undeclared
-    column is loaded as text that readers cannot see."""
+    """Columns that are not read, by heading or by name in snake case; `*` is any text. Every other undeclared column is
+    loaded as text and hidden from readers."""
     subject: Name | None = None
-    """Identifier column that stands for the person whom the row is about."""
+    """Identifier column of the person that the row is about."""
     person: list[Name] | None = Field(None, max_length=2)
-    """Columns that say who the subject is: forename and surname, or one with both, or none where only numbers say it.
-    Such people are matched with those of other systems."""
+    """Name columns of the subject: forename and surname, one column with both, or an empty list if only numbers
+    identify the subject. The subjects are matched with the people of other systems."""
     retained_from: Name | None = None
-    """Column from which retention counts: a row is deleted when this moment is longer ago than `retention`."""
+    """Column from which the retention period counts: a row is deleted when this date is longer ago than `retention`."""
     retention: Duration | None = None
-    """How long a row is kept, as an ISO 8601 duration, where that is not the system's retention."""
+    """Retention period as an ISO 8601 duration, if it differs from the system's."""
     parent: Name | None = None
-    """Table of an API with which this one is loaded: its rows are the elements of the list `items`."""
+    """Parent table of an API: each element of its list `items` is a row of this table."""
     items: Text | None = None
-    """List in each row of the parent that holds this table's rows. The key is the parent's and, of the table's own, an
-    id or the column `item_position`."""
+    """List in each row of the parent that holds this table's rows. The key is the parent's key and an id of the element
+    or the column `item_position`."""
     source_table: Text | None = None
-    """The source database's exact name of the table, where that is not `name`."""
+    """Exact name of the table in the source database, if it is not `name`."""
     files: Text | None = None
     """Pattern of the files below the landing folder, such as finance/*.csv."""
     corrections: bool = False
-    """Whether a file of a name that was loaded before replaces that file's rows (load: append)."""
+    """Whether a file replaces the rows of an earlier file of the same name (load: append)."""
     growing: bool = False
-    """Whether a CSV is still being written to: its whole rows are loaded, and the rest at the next load."""
+    """Whether a CSV is still being written to: its complete rows are loaded now, the rest at the next load."""
     encoding: Text = "utf-8"
     """Encoding of a text file, such as windows-1252. With utf-8, a byte order mark is optional."""
     delimiter: Separator = ","
-    """What is between the values of a CSV."""
+    """Separator between the values of a CSV."""
     sheet: Text | None = None
-    """Sheet of a workbook that has several; `*` stands for what changes in its name."""
+    """Sheet of a workbook that has several; `*` is any text."""
     header_rows: int = Field(1, ge=1, le=5)
-    """Number of rows that a header has; they are joined by a space, and merged cells count for all that they cover."""
+    """Number of header rows. Their cells are joined by a space; a merged cell counts for every cell that it covers."""
     headings: list[Text] = []
-    """Headings of a file that has no header, in the order of its columns."""
+    """Headings of a file without a header, in the order of its columns."""
     unpivot: Unpivot | None = None
-    """Columns that stand for rows."""
+    """Columns that are turned into rows."""
     footer: list[Text] = []
-    """How the first filled cell of each row after the data begins; a file without a footer is refused."""
+    """Texts with which the first filled cell of a footer row begins; a file without a footer is refused."""
     row_count_at: int | None = Field(None, ge=1)
-    """Position (from 1) in the footer of the number of rows."""
+    """Column (from 1) of the footer that holds the number of rows."""
     columns: list[Column] = Field(min_length=1)
-    """Columns that are declared, in the order of the raw table."""
+    """Declared columns, in the order of the raw table."""
     _system: "System" = PrivateAttr()
 
     @model_validator(mode="after")
     def _check(self) -> "Table":
         names = self.column_names
-        landed = [name for column in self.columns for name in column.landed]
-        if doubled := {name for name in landed if landed.count(name) > 1}:
+        raw_columns = [name for column in self.columns for name in column.raw_columns]
+        if doubled := {name for name in raw_columns if raw_columns.count(name) > 1}:
             raise ValueError(f"declared twice: {', '.join(sorted(doubled))}")
         if unknown := {*self.key, *self.control_totals, *filter(None, [self.cursor, self.retained_from])} - set(names):
             raise ValueError(
@@ -268,36 +270,38 @@ class Table(_Part):
             )
         identifiers = [column.name for column in self.identifiers]
         if (identifiers or self.subject) and self.subject not in identifiers:
-            raise ValueError("a table with identifiers has a `subject`: the one of them that stands for the person")
-        called = {column.name for column in self.identifiers if column.identifier == "name"}
-        if self.person is not None and (not self.subject or not called.issuperset(self.person)):
-            raise ValueError("`person` names identifier columns of kind name, in a table with a `subject`")
+            raise ValueError("a table with identifiers needs a `subject`: the identifier column of the person")
+        names_of_people = {column.name for column in self.identifiers if column.identifier == "name"}
+        if self.person is not None and (not self.subject or not names_of_people.issuperset(self.person)):
+            raise ValueError("`person` lists identifier columns of kind name, in a table with a `subject`")
         if misused := set(identifiers).intersection([*self.control_totals, self.cursor]):
-            raise ValueError(f"an identifier is no cursor or control total: {', '.join(sorted(misused))}")
+            raise ValueError(f"an identifier cannot be a cursor or a control total: {', '.join(sorted(misused))}")
         if self.retained_from and self.column(self.retained_from).data_type not in ("timestamptz", "date", "text"):
-            raise ValueError("retained_from is a timestamptz, a date, or a text that Postgres reads as one")
+            raise ValueError("retained_from must be a timestamptz, a date, or a text that Postgres casts to one")
         if self.retention and not self.retained_from:
-            raise ValueError("retention needs `retained_from`, the column from which it counts")
+            raise ValueError("retention needs `retained_from`, the column from which the period counts")
         if bool(self.parent) != bool(self.items):
-            raise ValueError("`parent` (a table) and `items` (its list) need each other")
+            raise ValueError("`parent` (a table) and `items` (its list) must both be set, or neither")
         if self.parent and (self.cursor or self.load not in ("replace", "merge")):
-            raise ValueError("a table with a parent is read with it: load replace or merge, without a cursor")
+            raise ValueError("a table with a `parent` is loaded with it: load replace or merge, without a cursor")
         if self.load in ("merge", "history") and not self.key:
             raise ValueError(f"load: {self.load} needs a key")
         if self.load == "append" and not self.files and not (self.key and self.cursor):
-            raise ValueError("load: append needs a key and a cursor, except from files")
+            raise ValueError("load: append needs a key and a cursor, except for files")
         if self.cursor and self.load == "replace":
-            raise ValueError("load: replace reads the whole source; a cursor says otherwise")
+            raise ValueError("load: replace reads the whole source; remove the cursor, or choose merge or history")
         if self.cursor and self.column(self.cursor).data_type not in ("timestamptz", "date", "bigint"):
-            raise ValueError("a cursor is a timestamptz, date or bigint")
+            raise ValueError("a cursor must be a timestamptz, date or bigint")
         if self.load == "history" and self.cursor and self.column(self.cursor).data_type == "bigint":
-            raise ValueError("load: history takes valid_from from the cursor, which is a timestamptz or date then")
+            raise ValueError("load: history takes valid_from from the cursor, which must be a timestamptz or date")
         if self.load == "history" and {"valid_from", "valid_to"}.intersection(names):
-            raise ValueError("load: history makes valid_from and valid_to itself")
+            raise ValueError("load: history adds valid_from and valid_to; do not declare them")
         if composed := {column.name for column in self.columns if column.of}.intersection(
             self.key, [self.cursor], self.control_totals, *(column.of for column in self.columns)
         ):
-            raise ValueError(f"a column `of` others is no key, cursor, control total or part: {', '.join(composed)}")
+            raise ValueError(
+                f"a column with `of` cannot be a key, cursor, control total or part: {', '.join(composed)}"
+            )
         if GRAIN not in self.description:
             raise ValueError("the description must end in the grain ('One row per …')")
         return self
@@ -306,48 +310,52 @@ class Table(_Part):
     def _check_layout(self) -> "Table":
         layout = {"delimiter", "sheet", "header_rows", "headings", "unpivot", "footer", "row_count_at"}
         if self.files and self.source_table:
-            raise ValueError("only a table of a database has source_table")
+            raise ValueError("source_table is for tables of a database")
         if not self.files and (without := layout & self.model_fields_set):
-            raise ValueError(f"only a table of `files` has {', '.join(sorted(without))}")
+            raise ValueError(f"only for tables of `files`: {', '.join(sorted(without))}")
         try:
             "".encode(self.encoding)
         except LookupError:
-            raise ValueError(f"encoding {self.encoding} is not known; utf-8, windows-1252 and utf-16 are") from None
+            raise ValueError(
+                f"unknown encoding {self.encoding}; common encodings are utf-8, windows-1252 and utf-16"
+            ) from None
         if self.growing and (not self.corrections or self.footer or self.encoding.startswith(("utf-16", "utf-32"))):
-            raise ValueError("growing needs `corrections`, for a CSV without a footer and not in utf-16")
+            raise ValueError("growing needs `corrections` and a CSV without a footer, not in utf-16")
         if self.headings and self.header_rows > 1:
-            raise ValueError("a file has `header_rows`, or none and its `headings` are in the contract")
+            raise ValueError("`header_rows` is for a file with a header, `headings` for a file without one")
         if self.row_count_at and not self.footer:
-            raise ValueError("row_count_at needs a `footer`, which has the number of rows")
+            raise ValueError("row_count_at needs a `footer`, which holds the number of rows")
         types = {column.name: column.data_type for column in self.columns}
         if self.unpivot and (unknown := set(self.unpivot.filled) - set(types)):
-            raise ValueError(f"unpivot fills columns that are not declared: {', '.join(sorted(unknown))}")
+            raise ValueError(f"unpivot fills undeclared columns: {', '.join(sorted(unknown))}")
         for name in self.control_totals:
             if not types.get(name, "").startswith(("numeric", "bigint", "double")):
-                raise ValueError(f"control_totals names {name}, which is not declared as a number")
+                raise ValueError(f"control total {name} is not declared as a number")
         return self
 
     @property
     def digest(self) -> str:
-        """A hash of what the contract says of the table's content: where it changes, everything is read again."""
-        from ingestion.standards import EDITION
+        """A hash of everything in the contract that changes the table's content; a new hash causes a full refresh."""
+        from ingestion.standards import RULES_VERSION
 
-        apart = {"description", "shrink", "rejects", "control_totals", "lag", "corrections", "growing"}
-        apart |= {"retained_from", "retention", "person"}
+        excluded = {"description", "shrink", "rejects", "control_totals", "lag", "corrections", "growing"}
+        excluded |= {"retained_from", "retention", "person"}
         if self.source_table is None:
-            apart.add("source_table")
-        content = self.model_dump_json(exclude={**dict.fromkeys(apart, True), "columns": {"__all__": BESIDE}})
-        rules = f" {EDITION}" if self.identifiers else ""
+            excluded.add("source_table")
+        content = self.model_dump_json(
+            exclude={**dict.fromkeys(excluded, True), "columns": {"__all__": KEYS_WITHOUT_EFFECT}}
+        )
+        rules = f" {RULES_VERSION}" if self.identifiers else ""
         return hashlib.sha256(f"{self._system.time_zone} {content}{rules}".encode()).hexdigest()[:12]
 
     @property
     def column_names(self) -> list[str]:
-        """The declared columns' names, in their order."""
+        """Names of the declared columns, in order."""
         return [column.name for column in self.columns]
 
     @cached_property
     def source_columns(self) -> list[Column]:
-        """What the source has to have: the declared columns that are its own, and those of which others are made."""
+        """The columns that the source must have: declared columns without `of`, and the parts of the others."""
         own = [column for column in self.columns if not column.of]
         parts = dict.fromkeys(part for column in self.columns for part in column.of)
         declared = {column.name for column in own}
@@ -356,36 +364,36 @@ class Table(_Part):
 
     @cached_property
     def source_names(self) -> list[str]:
-        """The names of the source columns, in their order."""
+        """Names of the source columns, in order."""
         return [column.name for column in self.source_columns]
 
     def column(self, name: str) -> Column:
-        """The declared column of that name."""
+        """The declared column of this name."""
         return next(column for column in self.columns if column.name == name)
 
     @property
     def identifiers(self) -> list[Column]:
-        """The columns that are parted at extraction."""
+        """The columns that are pseudonymised at extraction."""
         return [column for column in self.columns if column.identifier]
 
     @property
     def subject_column(self) -> Column:
-        """The identifier that stands for the person, in a table that has a `subject`."""
+        """The identifier column of the person, in a table that has a `subject`."""
         return self.column(self.subject or "")
 
     @property
-    def evidence(self) -> bool:
-        """Whether the rows tell who people are, or how those are reached of whom another table of the system does."""
+    def is_matching_source(self) -> bool:
+        """Whether person matching reads the table: it has people, or contact details of people of another table."""
         people = [table for table in self._system.tables if table.person is not None]
         kinds = {table.subject_column.identifier for table in people}
         is_about_them = self.subject is not None and self.subject_column.identifier in kinds
         return self.person is not None or (
-            is_about_them and any(column.identifier in REACHED for column in self.identifiers)
+            is_about_them and any(column.identifier in CONTACT_KINDS for column in self.identifiers)
         )
 
     @property
-    def kept_by_key(self) -> bool:
-        """Whether the raw table holds one row, or one row in force, per key."""
+    def is_keyed(self) -> bool:
+        """Whether the raw table holds one row, or one current version, per key."""
         return self.load in ("merge", "history")
 
     @property
@@ -394,12 +402,12 @@ class Table(_Part):
 
     @property
     def label(self) -> str:
-        """The name used in messages: raw_<system>.<table>."""
+        """The name in messages: raw_<system>.<table>."""
         return f"{self._system.name}.{self.name}"
 
 
 class Age(BaseModel):
-    """How old the last load may be, in dbt's words."""
+    """Maximum age of the last load, in dbt's form."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -421,48 +429,48 @@ class System(_Part):
     location: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
     """Environment variable that holds the source's URL or folder."""
     source_schema: Text | None = None
-    """Schema of the source database that has the tables, where that is not its default."""
+    """Schema of the source database, if it is not the login's default."""
     schedule: Text
     """When the system is loaded, as a cron expression."""
     poll: Annotated[int, Field(ge=5, le=3600)] | None = None
-    """Seconds after which the source is looked at between scheduled loads, and loaded if something has changed."""
+    """Seconds between two looks at the source; it is loaded as soon as it has changed."""
     connections: Annotated[int, Field(ge=1, le=16)] = 2
-    """Number of tables that are read at a time."""
+    """Number of tables that are read at the same time."""
     time_zone: Text
-    """IANA time zone of the source's times that have no offset, such as Europe/London."""
+    """IANA time zone of the source's times without an offset, such as Europe/London."""
     freshness: dict[Literal["warn_after", "error_after"], Age] = Field(min_length=2)
-    """How old the last load may be before there is a warning, and before there is an error."""
+    """Ages of the last load from which there is a warning, and an error."""
     information_asset_owner: Text
-    """Role that is the information asset owner."""
+    """Role of the information asset owner."""
     data_owner: Text
-    """Role that answers for the data's content and quality."""
+    """Role that is accountable for the data's content and quality."""
     purpose: Text
     """Purpose for which the council processes the data."""
     lawful_basis: Text
-    """Lawful basis. Where a column is about people: the condition of UK GDPR article 6(1) and the statute."""
+    """Lawful basis. For personal data: the condition of UK GDPR article 6(1) and the statute."""
     special_category_basis: Text | None = None
-    """Condition of UK GDPR article 9(2) where a column is special_category and, where the Data Protection Act 2018
-    (section 10) asks for one, the paragraph of its Schedule 1."""
+    """For special_category data: the condition of UK GDPR article 9(2) and, where the Data Protection Act 2018 (section
+    10) requires it, the paragraph of its Schedule 1."""
     retention: Duration
-    """How long a row is kept, as an ISO 8601 duration such as P7Y."""
+    """Retention period as an ISO 8601 duration such as P7Y."""
     sharing: Text
-    """Who else receives the data, and under what arrangement."""
+    """Other recipients of the data, and the sharing agreement."""
     tables: list[Table] = Field(min_length=1)
-    """Tables that are declared."""
+    """Declared tables."""
 
     @model_validator(mode="after")
     def _check(self) -> "System":
         if self.time_zone not in available_timezones():
             raise ValueError("time_zone is not in the IANA time zone database")
         if self.kind != "api" and not self.location:
-            raise ValueError(f"kind: {self.kind} needs a location (the environment variable that says where it is)")
+            raise ValueError(f"kind: {self.kind} needs a location (the environment variable with its URL or folder)")
         if self.poll and self.kind == "api":
-            raise ValueError("poll is for databases and files: an API is loaded by its schedule")
+            raise ValueError("poll is for databases and files; an API is loaded on its schedule")
         self._check_lawfulness()
         for table in self.tables:
             table._system = self
             if (self.kind == "files") != bool(table.files):
-                raise ValueError(f"{table.name}: `files` is for kind: files, and required there")
+                raise ValueError(f"{table.name}: `files` is required for kind: files, and only allowed there")
             if table.parent:
                 self._check_child(table)
         return self
@@ -471,38 +479,38 @@ class System(_Part):
         columns = [(f"{table.name}.{column.name}", column.privacy) for table in self.tables for column in table.columns]
         personal = [f"{name} is {privacy}" for name, privacy in columns if privacy != "none"]
         if personal and not ARTICLE_6.search(self.lawful_basis):
-            raise ValueError(f"lawful_basis names no condition, such as article 6(1)(e), and {personal[0]}")
+            raise ValueError(f"lawful_basis needs a condition such as article 6(1)(e), because {personal[0]}")
         special = [f"{name} is {privacy}" for name, privacy in columns if privacy == "special_category"]
         basis = self.special_category_basis or ""
         condition = ARTICLE_9.search(basis)
         if special and not condition:
-            raise ValueError(f"special_category_basis names no condition, such as article 9(2)(h), and {special[0]}")
+            raise ValueError(f"special_category_basis needs a condition such as article 9(2)(h), because {special[0]}")
         if special and condition and condition[1].lower() in "bghij" and not SCHEDULE_1.search(basis):
             needs = f"article 9(2)({condition[1]}) needs a paragraph of DPA 2018 Schedule 1"
-            raise ValueError(f"special_category_basis: {needs}, and {special[0]}")
+            raise ValueError(f"special_category_basis: {needs}, because {special[0]}")
 
     def _check_child(self, table: Table) -> None:
         parent = next((other for other in self.tables if other.name == table.parent), None)
         if self.kind != "api" or parent is None or parent.parent:
             raise ValueError(f"{table.name}: `parent` must be a table of this system, of kind: api, without a parent")
         if not parent.key or not set(table.key) > set(parent.key):
-            raise ValueError(f"{table.name}: the key must be the parent's and at least one column of its own")
+            raise ValueError(f"{table.name}: the key must be the parent's key and at least one other column")
         if table.load != parent.load:
-            raise ValueError(f"{table.name}: load must be its parent's, {parent.load}")
+            raise ValueError(f"{table.name}: load must be the parent's, {parent.load}")
         types = [
             {column.name: (column.data_type, column.identifier) for column in each.columns} for each in (parent, table)
         ]
-        if unlike := [name for name in parent.key if types[0][name] != types[1][name]]:
-            raise ValueError(f"{table.name}: not of the parent's data_type or identifier: {', '.join(unlike)}")
+        if different := [name for name in parent.key if types[0][name] != types[1][name]]:
+            raise ValueError(f"{table.name}: data_type or identifier differs from the parent's: {', '.join(different)}")
 
     @property
     def short_name(self) -> str:
-        """The system's one word, without raw_."""
+        """The system's name without raw_."""
         return self.name.removeprefix("raw_")
 
 
 def read_contracts(folder: Path = STAGING) -> dict[str, System]:
-    """All systems under `folder` by their one word, in alphabetical order of their folders; raises ContractError."""
+    """{short name: system} of all contracts under `folder`, ordered by folder; raises ContractError."""
     systems = [system for path in sorted(folder.glob("*/_*__sources.yml")) for system in _read_file(path)]
     if not systems:
         raise ContractError(f"no source contract (<system>/_<system>__sources.yml) under {folder}")
@@ -512,18 +520,18 @@ def read_contracts(folder: Path = STAGING) -> dict[str, System]:
 def _read_file(path: Path) -> list[System]:
     shown, root, document = read_yaml(path)
     if not isinstance(document, dict) or not isinstance(document.get("sources"), list):
-        raise ContractError(f"{shown}:1: a source contract has a list `sources:`")
+        raise ContractError(f"{shown}:1: a source contract needs a list `sources:`")
     systems = []
     for position, source in enumerate(document["sources"]):
         try:
             systems.append(System.model_validate(source))
         except ValidationError as refusal:
-            raise ContractError(located(refusal, root, ("sources", position), shown)) from None
+            raise ContractError(describe_errors(refusal, root, ("sources", position), shown)) from None
     return systems
 
 
 def read_yaml(path: Path) -> tuple[Path, yaml.Node | None, Any]:
-    """The file's name as messages show it, its nodes (for `located`) and its content; raises ContractError."""
+    """The file's name for messages, its nodes (for `describe_errors`) and its content; raises ContractError."""
     text = path.read_text(encoding="utf-8")
     shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     try:
@@ -533,17 +541,17 @@ def read_yaml(path: Path) -> tuple[Path, yaml.Node | None, Any]:
         raise ContractError(f"{shown}:{line}: not YAML: {error.problem}") from None
 
 
-def located(refusal: ValidationError, root: yaml.Node | None, start: Place, shown: Path) -> str:
-    """What is wrong with what stands at `start` in a YAML file: a line each, with file, line and names."""
+def describe_errors(refusal: ValidationError, root: yaml.Node | None, start: YamlPath, shown: Path) -> str:
+    """The validation errors of the node at `start` of a YAML file: one line each, with file, line and names."""
     problems = []
     for error in refusal.errors(include_url=False, include_input=False):
-        line, words = _place(root, (*start, *error["loc"]))
+        line, words = _locate(root, (*start, *error["loc"]))
         problems.append(f"{shown}:{line}: {words}: {error['msg'].removeprefix('Value error, ')}")
     return "\n".join(problems)
 
 
-def _place(node: yaml.Node | None, location: Place) -> tuple[int, str]:
-    """The 1-based line of the deepest part of `location` that the file has, and the names on the way to it."""
+def _locate(node: yaml.Node | None, location: YamlPath) -> tuple[int, str]:
+    """The line (from 1) of the deepest node of `location` that the file has, and the names on the way to it."""
     line, words = 1, []
     for step in location:
         if isinstance(step, int):
@@ -563,7 +571,7 @@ def _place(node: yaml.Node | None, location: Place) -> tuple[int, str]:
 
 
 def _entries(node: yaml.Node | None) -> dict[str, tuple[yaml.Node, yaml.Node]]:
-    """A mapping's keys and values, with those under config and config.meta beside them."""
+    """A mapping's keys and values, including those under config and config.meta."""
     if not isinstance(node, yaml.MappingNode):
         return {}
     entries = {key.value: (key, value) for key, value in node.value}

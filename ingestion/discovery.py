@@ -1,6 +1,6 @@
-"""What a database or a folder of files says of its tables: names, columns, types, keys; for a first contract.
+"""Discover the tables of a database or a folder of files for a first contract: names, columns, types, keys.
 
-It is read as a load reads it, by a draft contract, so that what is found here is what loads.
+Discovery reads through a draft contract and the loader's own readers, so it finds what a load would load.
 """
 
 import glob
@@ -27,13 +27,13 @@ TEXT_FILES = {".csv", ".tsv", ".txt", ".gz", ".zip"}
 ENCODINGS = ("utf-8", "utf-16", "windows-1252")
 DELIMITERS = ",;\t|"
 DIGITS = re.compile(r"\d+(?:[-_. ]?\d+)*")
-A_NUMBER = re.compile(r"[-+£$€]?[\d.,/:%-]*\d[\d.,/:% -]*")  # or a date: a heading of words is neither
-A_CURSOR = re.compile(r"(^|_)(last_)?(updated?|modified|modification|changed?|amended)(_|$)")
+NUMBER_OR_DATE = re.compile(r"[-+£$€]?[\d.,/:%-]*\d[\d.,/:% -]*")  # a heading of words is neither
+CURSOR_NAME = re.compile(r"(^|_)(last_)?(updated?|modified|modification|changed?|amended)(_|$)")
 
 
 @dataclass
 class FoundColumn:
-    """A column as its source describes it; `guess` is a comment on what of it is guessed."""
+    """A column as its source describes it; `guess` is a comment on what is guessed."""
 
     name: str
     source_name: str
@@ -46,7 +46,7 @@ class FoundColumn:
 
 @dataclass
 class FoundTable:
-    """A table as its source describes it. `meta` is the rest of its contract, `left_out` {column: why}."""
+    """A table as its source describes it; `meta` is the rest of its contract, `left_out` {column: reason}."""
 
     name: str
     columns: list[FoundColumn]
@@ -63,38 +63,40 @@ def from_database(system: str, variable: str, url: str, wanted: set[str], schema
     password = sa.make_url(url).password
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", sa.exc.SAWarning)  # of types that it does not know, which are left out
+            warnings.simplefilter("ignore", sa.exc.SAWarning)  # of unknown types, which are excluded
             return list(_reflected(system, variable, url, wanted, schema))
     except SourceError as error:
-        raise SourceError(_hidden(str(error), password)) from None
+        raise SourceError(_mask_password(str(error), password)) from None
     except sa.exc.SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise SourceError(_hidden(f"raw_{system}: the database cannot be described: {cause}", password)) from None
+        raise SourceError(
+            _mask_password(f"raw_{system}: cannot read the database's catalogue: {cause}", password)
+        ) from None
 
 
-def _hidden(message: str, password: str | None) -> str:
+def _mask_password(message: str, password: str | None) -> str:
     return message.replace(password, "***") if password else message
 
 
 def _reflected(system: str, variable: str, url: str, wanted: set[str], schema: str | None) -> Iterator[FoundTable]:
     place = {"kind": "database", "location": variable} | ({"source_schema": schema} if schema else {})
-    with open_database(_draft(system, place), url) as database:
-        inspector = sa.inspect(database.now)
-        there = sorted(inspector.get_table_names(schema))
-        if wanted:  # a view is declared where it is named
-            there += sorted(inspector.get_view_names(schema))
-            if database.now.dialect.name == "postgresql":
-                there += sorted(inspector.get_materialized_view_names(schema))
+    with open_database(_draft_contract(system, place), url) as database:
+        inspector = sa.inspect(database.live)
+        available = sorted(inspector.get_table_names(schema))
+        if wanted:  # a view is declared only if it is named
+            available += sorted(inspector.get_view_names(schema))
+            if database.live.dialect.name == "postgresql":
+                available += sorted(inspector.get_materialized_view_names(schema))
         where = f"schema {schema}" if schema else "the login's default schema"
-        names = _chosen({name: name for name in there}, wanted, f"{where} of the database that {variable} names")
+        names = _choose({name: name for name in available}, wanted, f"{where} of the database that {variable} names")
         for name, source_name in zip(unique(map(_table_name, names)), names, strict=True):
             declared = {"name": name, "source_table": source_name}
-            source = database.reflect(_draft(system, place, declared).tables[0])
-            yield _described(name, source_name, source, database.now.dialect.name)
+            source = database.reflect(_draft_contract(system, place, declared).tables[0])
+            yield _describe(name, source_name, source, database.live.dialect.name)
 
 
-def _described(name: str, source_name: str, source: sa.Table, dialect: str) -> FoundTable:
-    table = FoundTable(name, [], description=_tidy(source.comment))
+def _describe(name: str, source_name: str, source: sa.Table, dialect: str) -> FoundTable:
+    table = FoundTable(name, [], description=_one_line(source.comment))
     if name != source_name:
         table.meta["source_table"] = source_name
     names = unique(snake_case(column.name) or f"column_{place}" for place, column in enumerate(source.columns, 1))
@@ -103,22 +105,22 @@ def _described(name: str, source_name: str, source: sa.Table, dialect: str) -> F
         if data_type is None:
             table.left_out[column.name] = guess
             continue
-        declared = FoundColumn(column_name, column.name, data_type, description=_tidy(column.comment), guess=guess)
+        declared = FoundColumn(column_name, column.name, data_type, description=_one_line(column.comment), guess=guess)
         declared.header = column.name if column_name != snake_case(column.name) else None
         table.columns.append(declared)
     if not table.columns:
-        raise SourceError(f"{source_name}: no column of a type that is read; choose others by --table")
+        raise SourceError(f"{source_name}: no column of a supported type. Choose other tables with --table")
     by_source = {column.source_name: column for column in table.columns}
     key, table.key_guess = _key(source)
     table.key = [by_source[part].name for part in key] if set(key) <= set(by_source) else []
-    changed = [c.name for c in table.columns if c.data_type == "timestamptz" and A_CURSOR.search(c.name)]
+    changed = [c.name for c in table.columns if c.data_type == "timestamptz" and CURSOR_NAME.search(c.name)]
     if table.key and changed:
         table.cursor = min(changed, key=lambda name: "last" not in name)
     return table
 
 
 def _key(source: sa.Table) -> tuple[list[str], str | None]:
-    """The primary key's columns, or else those of the shortest unique constraint or index that is always filled."""
+    """The primary key's columns, else those of the shortest unique constraint or index without nulls."""
     if primary := [column.name for column in source.primary_key]:
         return primary, None
     unique = [[*each.columns] for each in source.constraints if isinstance(each, sa.UniqueConstraint)]
@@ -131,9 +133,9 @@ def _key(source: sa.Table) -> tuple[list[str], str | None]:
 
 
 def contract_type(kind: Any, dialect: str) -> tuple[str | None, Any]:
-    """The contract's type for a database's, and what of it is a guess; no type and why, where it is not read."""
+    """(the contract's type for a database type, a comment if guessed), or (None, reason) if it is not supported."""
     if isinstance(kind, sa.types.NullType):
-        return None, "its type is not known"
+        return None, "unknown type"
     if isinstance(kind, mysql.BIT | mysql.YEAR):
         return "bigint", None
     if isinstance(kind, mssql.MONEY | mssql.SMALLMONEY):
@@ -150,7 +152,7 @@ def contract_type(kind: Any, dialect: str) -> tuple[str | None, Any]:
             return "bigint", None
         if precision and precision <= 38 and 0 <= scale <= precision:
             return f"numeric({precision},{scale})", None
-        return "text", "guessed: the source sets no precision that numeric(p,s) can have"
+        return "text", "guessed: the source's precision does not fit numeric(p,s)"
     if isinstance(kind, sa.DateTime):
         return "timestamptz", None
     if isinstance(kind, sa.Date):
@@ -164,7 +166,7 @@ def contract_type(kind: Any, dialect: str) -> tuple[str | None, Any]:
 
 @dataclass
 class _Sheet:
-    """A file, or a sheet of a workbook, with what is needed to read it."""
+    """A file, or a sheet of a workbook, and how to read it."""
 
     path: Path
     layout: dict[str, Any]
@@ -172,20 +174,20 @@ class _Sheet:
 
     @property
     def form(self) -> str:
-        """The pattern of files that are called as this one but for its digits."""
+        """The pattern of files with the same name apart from digits."""
         return re.sub(r"\d+(?:[-_. ]?\d+)*", "[0-9]*", glob.escape(self.path.name))
 
 
 def from_files(system: str, variable: str, path: Path, wanted: set[str]) -> list[FoundTable]:
     if not path.exists():
-        raise ContractError(f"{path} does not exist, and is no URL")
+        raise ContractError(f"{path} does not exist and is not a URL")
     folder = path.parent if path.is_file() else path
     paths = [path] if path.is_file() else [file for file in sorted(folder.rglob("*")) if _is_data(file, folder)]
     if not paths:
-        raise ContractError(f"{folder}: no file that is read (CSV, .gz, .zip, Parquet, workbook)")
+        raise ContractError(f"{folder}: no supported file (CSV, .gz, .zip, Parquet, workbook)")
     groups = _groups([sheet for file in paths for sheet in _sheets(system, variable, file)], folder)
     named = dict(zip(unique(_file_table(group[0], pattern, system) for pattern, group in groups), groups, strict=True))
-    names = _chosen({name: name for name in named}, wanted, f"{path}")
+    names = _choose({name: name for name in named}, wanted, f"{path}")
     return [_read(system, variable, name, *named[name]) for name in names]
 
 
@@ -195,8 +197,8 @@ def _is_data(path: Path, folder: Path) -> bool:
 
 
 def _sheets(system: str, variable: str, path: Path) -> Iterator[_Sheet]:
-    """The file, or each sheet of a workbook that has a table; raises SourceError where there is none."""
-    table = _draft(system, {"kind": "files", "location": variable}).tables[0]
+    """The file, or each sheet of a workbook that has a table; raises SourceError if there is none."""
+    table = _draft_contract(system, {"kind": "files", "location": variable}).tables[0]
     layouts: list[dict[str, Any]] = [{}]
     if path.suffix.lower() in SUFFIXES and len(names := sheet_names(table, path)) > 1:
         layouts = [{"sheet": name} for name in names]
@@ -204,19 +206,19 @@ def _sheets(system: str, variable: str, path: Path) -> Iterator[_Sheet]:
     for layout in layouts:
         rows, layout = _head(table, path, layout)
         headings = _headings(rows)
-        if headings and (len(headings) > 1 or len(layouts) == 1):  # beside tables, a sheet of one column is a note
+        if headings and (
+            len(headings) > 1 or len(layouts) == 1
+        ):  # a one-column sheet in a workbook with several sheets is a note
             found = True
             yield _Sheet(path, layout, headings)
     if not found:
-        raise SourceError(
-            f"{path.name}: none of its first rows is a header; write its contract by hand (docs/files.md)"
-        )
+        raise SourceError(f"{path.name}: no header in its first rows. Write the contract by hand (docs/files.md)")
 
 
 def _head(table: Table, path: Path, layout: dict[str, Any]) -> tuple[list[Row], dict[str, Any]]:
-    """The file's first rows, and how it is read.
+    """The file's first rows, and its layout.
 
-    A text file has the encoding that it begins in and the delimiter that splits most rows alike.
+    A text file gets the first encoding that fits, and the delimiter that splits most rows alike.
     """
     if path.suffix.lower() in SUFFIXES | {".parquet"}:
         return read_head(table.model_copy(update=layout), path), layout
@@ -228,36 +230,36 @@ def _head(table: Table, path: Path, layout: dict[str, Any]) -> tuple[list[Row], 
                 heads.append((read_head(table.model_copy(update=layout), path), layout))
         except EncodingError:
             continue
-        return max(heads, key=lambda head: _alike(head[0]))
+        return max(heads, key=lambda head: _consistency(head[0]))
     raise _no_encoding(path)
 
 
-def _alike(rows: list[Row]) -> tuple[int, int]:
-    """How many rows have several cells and are as wide as most rows are, and how wide that is."""
+def _consistency(rows: list[Row]) -> tuple[int, int]:
+    """(number of rows of the most common width if that is over 1, that width)."""
     widths = Counter(len(row) for row in rows if any(row))
     width, count = widths.most_common(1)[0] if widths else (0, 0)
     return (count if width > 1 else 0), width
 
 
 def _no_encoding(path: Path) -> SourceError:
-    return SourceError(f"{path.name}: not as a whole in one of {', '.join(ENCODINGS)}; write its contract by hand")
+    return SourceError(f"{path.name}: unknown encoding (tried {', '.join(ENCODINGS)}). Write the contract by hand")
 
 
 def _headings(rows: list[Row]) -> list[str]:
-    """The first row that fills about as many cells as any other, most of them with words; [] without one."""
-    filled = [[_tidy(cell) or "" for cell in row] for row in rows]
+    """The first row that fills about as many cells as any other, mostly with words; [] without one."""
+    filled = [[_one_line(cell) or "" for cell in row] for row in rows]
     most = max((len(list(filter(None, row))) for row in filled), default=0)
     for row in filled:
         cells = [cell for cell in row if cell]
         enough = len(cells) >= max(min(most, 2), most - max(1, most // 4))
-        if cells and enough and sum(bool(A_NUMBER.fullmatch(cell)) for cell in cells) * 2 < len(cells):
+        if cells and enough and sum(bool(NUMBER_OR_DATE.fullmatch(cell)) for cell in cells) * 2 < len(cells):
             last = max(place for place, cell in enumerate(row) if cell)
             return row[: last + 1]
     return []
 
 
 def _groups(sheets: list[_Sheet], folder: Path) -> list[tuple[str, list[_Sheet]]]:
-    """Files that differ in the digits of their names alone and have the same headings, with their pattern."""
+    """Groups of files whose names differ in digits only and whose headings are equal, with their pattern."""
     alike: dict[tuple[Any, ...], list[_Sheet]] = {}
     for sheet in sheets:
         layout = [(name, value) for name, value in sheet.layout.items() if name != "encoding"]
@@ -276,7 +278,7 @@ def _groups(sheets: list[_Sheet], folder: Path) -> list[tuple[str, list[_Sheet]]
 
 
 def _file_table(sheet: _Sheet, pattern: str, system: str) -> str:
-    """A table's name: the sheet's, or the file's without what differs among its files."""
+    """A table's name: the sheet's, or the file's without the digits that differ."""
     stem = sheet.path.name if "[0-9]*" not in pattern else re.sub(r"\d+(?:[-_. ]?\d+)*", " ", sheet.path.name)
     while (suffix := Path(stem).suffix.lower()) in TEXT_FILES | SUFFIXES | {".parquet"}:
         stem = stem[: -len(suffix)]
@@ -284,7 +286,7 @@ def _file_table(sheet: _Sheet, pattern: str, system: str) -> str:
 
 
 def _read(system: str, variable: str, name: str, pattern: str, group: list[_Sheet]) -> FoundTable:
-    """The table of these files, typed by all of their rows."""
+    """The table of these files, with types inferred from all their rows."""
     first = group[0]
     names = unique(snake_case(heading) or f"column_{place}" for place, heading in enumerate(first.headings, 1))
     columns = [
@@ -293,10 +295,8 @@ def _read(system: str, variable: str, name: str, pattern: str, group: list[_Shee
         if heading
     ]
     table = FoundTable(name, columns, has_files=True)
-    table.left_out = {
-        f"column_{at}": "it has no heading" for at, heading in enumerate(first.headings, 1) if not heading
-    }
-    layout, inferred = _typed(system, variable, table, first.layout, group)
+    table.left_out = {f"column_{at}": "no heading" for at, heading in enumerate(first.headings, 1) if not heading}
+    layout, inferred = _infer_types(system, variable, table, first.layout, group)
     for column in columns:
         found = inferred[column.name].inferred
         column.data_type, column.format, column.guess = found.data_type, found.format, found.guess
@@ -305,16 +305,16 @@ def _read(system: str, variable: str, name: str, pattern: str, group: list[_Shee
     return table
 
 
-def _typed(
+def _infer_types(
     system: str, variable: str, table: FoundTable, layout: dict[str, Any], group: list[_Sheet]
 ) -> tuple[dict[str, Any], dict[str, Values]]:
-    """How the files are read, and what all values of each column have in common; raises SourceError."""
+    """The files' layout, and what all values of each column have in common; raises SourceError."""
     started = ENCODINGS.index(layout.get("encoding", ENCODINGS[0]))
     for encoding in ENCODINGS[started:]:
         layout = layout | {"encoding": encoding} if "encoding" in layout else layout
         declared = {"name": table.name, "files": "*", "left_out": [*table.left_out]} | layout
         shapes = [{"name": c.name} | ({"header": c.header} if c.header else {}) for c in table.columns]
-        draft = _draft(system, {"kind": "files", "location": variable}, declared, shapes).tables[0]
+        draft = _draft_contract(system, {"kind": "files", "location": variable}, declared, shapes).tables[0]
         values = {column.name: Values() for column in table.columns}
         try:
             for sheet in group:
@@ -327,10 +327,10 @@ def _typed(
     raise _no_encoding(group[0].path)
 
 
-def _draft(
+def _draft_contract(
     system: str, place: dict[str, Any], table: dict[str, Any] | None = None, columns: list[dict[str, Any]] | None = None
 ) -> System:
-    """A contract by which ingestion's readers read what has none yet."""
+    """A contract with which the loader's readers can read a source that has none yet."""
     shapes = columns or [{"name": "undeclared"}]
     columns = [{"data_type": "text", "description": "None yet", "privacy": "none"} | shape for shape in shapes]
     layout = {"files": "*"} if place["kind"] == "files" else {}
@@ -345,14 +345,14 @@ def _draft(
     )
 
 
-def _chosen(there: dict[str, str], wanted: set[str], where: str) -> list[str]:
-    """The names that are wanted, or all; raises SourceError for one that is not there."""
-    if not there:
+def _choose(available: dict[str, str], wanted: set[str], where: str) -> list[str]:
+    """The wanted names, or all of them; raises SourceError for an unknown name."""
+    if not available:
         raise SourceError(f"no table in {where}")
-    chosen = [name for name in there if not wanted or wanted & {name, _table_name(name)}]
+    chosen = [name for name in available if not wanted or wanted & {name, _table_name(name)}]
     if unknown := wanted - {*chosen, *map(_table_name, chosen)}:
-        some = ", ".join([*there][:20]) + (" …" if len(there) > 20 else "")
-        raise SourceError(f"no table {', '.join(sorted(unknown))} in {where}; there are {some}")
+        some = ", ".join([*available][:20]) + (" …" if len(available) > 20 else "")
+        raise SourceError(f"no table {', '.join(sorted(unknown))} in {where}. Tables: {some}")
     return list(dict.fromkeys(chosen))
 
 
@@ -361,7 +361,7 @@ def _table_name(name: str, otherwise: str = "") -> str:
 
 
 def unique(names: Iterable[str]) -> list[str]:
-    """The names; one that is there already gets a number."""
+    """The names; a repeated name gets a number."""
     found: list[str] = []
     for name in names:
         number, free = 1, name
@@ -372,7 +372,7 @@ def unique(names: Iterable[str]) -> list[str]:
     return found
 
 
-def _tidy(text: str | None) -> str | None:
-    """The text in one line, without what dbt would take for Jinja; None where there is nothing."""
+def _one_line(text: str | None) -> str | None:
+    """The text in one line, without Jinja's brackets; None if empty."""
     words = " ".join((text or "").split())
     return re.sub(r"\{(?=[{%#])", "{ ", words) or None

@@ -1,4 +1,4 @@
-"""Reads files from a landing folder as Arrow tables: CSV, plain, .gz or one in a .zip; Parquet; workbooks."""
+"""Read files of a landing folder as Arrow tables: CSV (plain, .gz, or one in a .zip), Parquet, workbooks."""
 
 import csv
 import gzip
@@ -19,43 +19,53 @@ import pyarrow.parquet
 
 from ingestion.contracts import SourceError, Table
 from ingestion.encodings import Bytes, Utf8
-from ingestion.layouts import HEAD_ROWS, Columns, Row, batches, find_header, land, name_columns, part_footer, place
+from ingestion.layouts import (
+    HEAD_ROWS,
+    FileColumns,
+    Row,
+    add_origin,
+    batches,
+    find_header,
+    location_in,
+    name_columns,
+    split_footer,
+)
 from ingestion.spreadsheets import SUFFIXES, open_sheet, read_sheet, sheet_head
 
-BLOCK_BYTES = 2 << 20  # the longest row that is read; larger blocks are no quicker and take more memory
+BLOCK_BYTES = 2 << 20  # longest row that can be read; larger blocks are not faster and take more memory
 HEAD_BYTES = 1 << 20
 PARQUET_ROWS = 32_768
 
 
 def matching_files(table: Table, location: str) -> list[Path]:
-    """The landing folder's files that are the table's, sorted by name; raises SourceError where there are none.
+    """The table's files in the landing folder, sorted by path; raises SourceError if there are none.
 
-    Those that an open Excel (`~$`) or a copy under way (`.`) leaves beside them are none.
+    Excel's lock files (`~$`) and unfinished copies (`.`) are ignored.
     """
     folder = Path(location)
     if not folder.is_dir():
-        raise SourceError(f"{table.label}: the folder {folder} does not exist; {table.system.location} names it")
+        raise SourceError(f"{table.label}: the folder {folder} does not exist (check {table.system.location})")
     found = (
         path for path in folder.glob(table.files or "") if path.is_file() and not path.name.startswith(("~$", "."))
     )
     if not (paths := sorted(found)):
-        raise SourceError(f"{table.label}: no file {table.files} in {folder}, which {table.system.location} names")
+        raise SourceError(f"{table.label}: no file {table.files} in {folder} (check {table.system.location})")
     return paths
 
 
 def fingerprint(path: Path) -> str:
-    """A hash of the file's content, whatever its name: equal if it was delivered again, or renamed."""
+    """A hash of the file's content: equal for a file that is delivered again or renamed."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_file(table: Table, path: Path) -> Iterator[pa.Table]:
-    """Arrow tables, of bounded size, of one file, not yet cast: text, and from Parquet its own types; empty is null.
+    """Arrow tables of bounded size of one file, not yet cast: text, or Parquet's own types; empty values are null.
 
-    Columns: the declared ones, any others under their heading in snake case unless `left_out`, _source_file (its
-    name) and _source_row (int64: the row of data, from 1; blank lines are not counted). A file without rows gives
-    none. Raises SourceError, which names file, row, table and column and no value, for a file that is not as its
-    contract says; this may be at its end, so that nothing of it may be kept before.
+    Columns: the declared columns, other columns under their headings in snake case unless excluded, _source_file (file
+    name) and _source_row (int64: row of data from 1; blank lines are not counted). A file without rows yields nothing.
+    Raises SourceError, which names file, row, table and column but no value, for a file that does not match its
+    contract. The error may come at the file's end, so keep nothing before that.
     """
     if (suffix := path.suffix.lower()) == ".parquet":
         columns, source = _read_parquet(table, path)
@@ -63,17 +73,17 @@ def read_file(table: Table, path: Path) -> Iterator[pa.Table]:
         columns, source = read_sheet(table, path)
     else:
         columns, source = _read_csv(table, path)
-    yield from land(table, path, columns, source)
+    yield from add_origin(table, path, columns, source)
 
 
 def read_head(table: Table, path: Path) -> list[Row]:
-    """The file's first rows as text, of which one is the header; raises SourceError."""
+    """The file's first rows as text, one of which is the header; raises SourceError."""
     if (suffix := path.suffix.lower()) == ".parquet":
         return [_open_parquet(table, path).schema_arrow.names]
     return sheet_head(open_sheet(table, path)) if suffix in SUFFIXES else _csv_head(table, path)[0]
 
 
-def _read_csv(table: Table, path: Path) -> tuple[Columns, Iterator[pa.Table]]:
+def _read_csv(table: Table, path: Path) -> tuple[FileColumns, Iterator[pa.Table]]:
     rows, ends = _csv_head(table, path)
     headings, end = find_header(table, path, rows)
     columns = name_columns(table, path, headings)
@@ -82,14 +92,14 @@ def _read_csv(table: Table, path: Path) -> tuple[Columns, Iterator[pa.Table]]:
 
 
 def _csv_head(table: Table, path: Path) -> tuple[list[Row], list[int]]:
-    """The first rows, and where each begins, in bytes of UTF-8; after them, where the next one does."""
+    """The first rows, and the offset of each in bytes of UTF-8, ending with the offset of the row after them."""
     with _open(table, path) as file:
-        text = file.take(HEAD_BYTES).decode(errors="ignore")  # of a character that the limit cuts
+        text = file.take(HEAD_BYTES).decode(errors="ignore")  # ignore a character that the limit cuts in two
     lines = io.StringIO(text, newline="").readlines()
     csv.field_size_limit(BLOCK_BYTES)
     reader = csv.reader(lines, delimiter=table.delimiter)
     rows: list[Row] = []
-    ends = [0]  # the lines up to each row's end: a heading may have line ends
+    ends = [0]  # line number after each row: a heading may contain line ends
     for row in islice(reader, HEAD_ROWS):
         rows.append([*row])
         ends.append(reader.line_num)
@@ -97,8 +107,8 @@ def _csv_head(table: Table, path: Path) -> tuple[list[Row], list[int]]:
     return rows, [sizes[end] for end in ends]
 
 
-def _read_plain(table: Table, path: Path, columns: Columns, start: int) -> Iterator[pa.Table]:
-    """The rows from byte `start` on. A row of empty values is added, which a quotation mark left open takes in."""
+def _read_plain(table: Table, path: Path, columns: FileColumns, start: int) -> Iterator[pa.Table]:
+    """The rows from byte `start`. An empty row is appended; an unclosed quotation mark would swallow it."""
     names = columns.names
     damaged: list[Any] = []
 
@@ -125,16 +135,18 @@ def _read_plain(table: Table, path: Path, columns: Columns, start: int) -> Itera
         except pa.ArrowInvalid as error:
             if damaged:
                 row, found = damaged[0].number, damaged[0].actual_columns
-                words = f"{found} values, {len(names)} headings; it is damaged, ask for it again"
-                raise SourceError(f"{place(table, path, f', row {row}')}: {words}") from None
-            why = "a row is longer than 2 MB: is a quotation mark not closed?" if "straddl" in str(error) else "not CSV"
-            raise SourceError(f"{place(table, path)}: {why}") from None
+                problem = f"{found} values, {len(names)} headings. The file is damaged; request it again"
+                raise SourceError(f"{location_in(table, path, f', row {row}')}: {problem}") from None
+            why = "a row is longer than 2 MB. Is a quotation mark not closed?" if "straddl" in str(error) else "not CSV"
+            raise SourceError(f"{location_in(table, path)}: {why}") from None
     if last is None or any(column.null_count == 0 for column in last.columns):
-        raise SourceError(f"{place(table, path)}: it ends within quotation marks; it is cut off, ask for it again")
+        raise SourceError(
+            f"{location_in(table, path)}: the file ends within quotation marks. It is truncated; request it again"
+        )
 
 
-def _read_with_footer(table: Table, path: Path, columns: Columns, start: int) -> Iterator[pa.Table]:
-    """The rows from byte `start` on, by Python, because a footer may have fewer values than a row."""
+def _read_with_footer(table: Table, path: Path, columns: FileColumns, start: int) -> Iterator[pa.Table]:
+    """The rows from byte `start`, read by Python: a footer may have fewer values than a row."""
     with _open(table, path) as file:
         above = file.take(start).count(b"\n")
         reader = csv.reader(
@@ -142,15 +154,17 @@ def _read_with_footer(table: Table, path: Path, columns: Columns, start: int) ->
         )
         rows = ([cell or None for cell in row] for row in reader if row)
         try:
-            yield from batches(part_footer(table, path, rows, columns), columns.names)
+            yield from batches(split_footer(table, path, rows, columns), columns.names)
         except csv.Error as error:
             line = above + reader.line_num
-            raise SourceError(f"{place(table, path, f', line {line}')}: not CSV ({error})") from None
+            raise SourceError(f"{location_in(table, path, f', line {line}')}: not CSV ({error})") from None
 
 
-def _read_parquet(table: Table, path: Path) -> tuple[Columns, Iterator[pa.Table]]:
+def _read_parquet(table: Table, path: Path) -> tuple[FileColumns, Iterator[pa.Table]]:
     if table.footer:
-        raise SourceError(f"{place(table, path)}: a Parquet file has no footer, and the contract names one")
+        raise SourceError(
+            f"{location_in(table, path)}: a Parquet file has no footer; remove `footer` from the contract"
+        )
 
     def read() -> Iterator[pa.Table]:
         try:
@@ -174,17 +188,19 @@ def _open_parquet(table: Table, path: Path) -> pyarrow.parquet.ParquetFile:
 
 
 def _damaged(table: Table, path: Path) -> SourceError:
-    return SourceError(f"{place(table, path)}: not a whole Parquet file; ask for it again")
+    return SourceError(f"{location_in(table, path)}: not a complete Parquet file; request it again")
 
 
 @contextmanager
 def _open(table: Table, path: Path, tail: str = "") -> Iterator[Utf8]:
-    """The CSV as UTF-8, unpacked and decoded as it is read, and `tail` after it."""
+    """The CSV as UTF-8, decompressed and decoded while it is read, followed by `tail`."""
     try:
         with _unpacked(table, path) as file:
-            yield Utf8(file, table.encoding, place(table, path), tail.encode())
+            yield Utf8(file, table.encoding, location_in(table, path), tail.encode())
     except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError):
-        raise SourceError(f"{place(table, path)}: not a whole {path.suffix[1:]} file; ask for it again") from None
+        raise SourceError(
+            f"{location_in(table, path)}: not a complete {path.suffix[1:]} file; request it again"
+        ) from None
 
 
 @contextmanager
@@ -196,21 +212,21 @@ def _unpacked(table: Table, path: Path) -> Iterator[Bytes]:
         with zipfile.ZipFile(path) as archive:
             names = [n for n in archive.namelist() if n.lower().endswith(".csv") and not n.startswith("__MACOSX/")]
             if len(names) != 1:
-                raise SourceError(f"{place(table, path)}: holds {len(names)} CSV files; one is expected")
+                raise SourceError(f"{location_in(table, path)}: contains {len(names)} CSV files instead of one")
             try:
                 member = archive.open(names[0])
-            except RuntimeError:  # NotImplementedError is one
-                words = "has a password, or is packed as only its own program can unpack it"
-                raise SourceError(f"{place(table, path)}: {words}") from None
+            except RuntimeError:  # including NotImplementedError
+                problem = "has a password or an unsupported compression"
+                raise SourceError(f"{location_in(table, path)}: {problem}") from None
             with member as file:
                 yield file
     else:
         with path.open("rb", buffering=0) as file:
-            yield _Beginning(file, _whole_rows(path)) if table.growing else file
+            yield _FirstBytes(file, _end_of_last_row(path)) if table.growing else file
 
 
-def _whole_rows(path: Path) -> int:
-    """Where the last whole row of a CSV ends, in bytes; line ends within quotation marks end none."""
+def _end_of_last_row(path: Path) -> int:
+    """The end of a CSV's last complete row, in bytes; line ends within quotation marks do not end a row."""
     end = size = marks = 0
     with path.open("rb") as file:
         for line in file:
@@ -222,8 +238,8 @@ def _whole_rows(path: Path) -> int:
 
 
 @dataclass
-class _Beginning:
-    """The first `left` bytes of a file that others go on writing to."""
+class _FirstBytes:
+    """The first `left` bytes of a file that another process is still writing to."""
 
     file: Bytes
     left: int

@@ -1,7 +1,7 @@
-"""The types of a file's columns, from all of their values: the narrowest type that the loader reads each value as.
+"""Infer the types of a file's columns from all their values: the narrowest type that the loader casts each value to.
 
-A type is inferred only where no value could lose by it: leading zeros, years of two digits, thousands separators,
-currency signs and words for "none" keep a column text.
+A column stays text if a value could lose by another type: leading zeros, two-digit years, thousands separators,
+currency signs, words for "none".
 """
 
 import re
@@ -20,7 +20,7 @@ USUAL_PRECISION, USUAL_SCALE = 18, 2
 
 @dataclass(frozen=True)
 class Inferred:
-    """A column's type, the format of its dates where that is not ISO 8601, and what of it is a guess."""
+    """A column's type, the format of its dates unless ISO 8601, and a comment on what is guessed."""
 
     data_type: str
     format: str | None = None
@@ -29,7 +29,7 @@ class Inferred:
 
 @dataclass(frozen=True)
 class _Form:
-    """What every value of a type looks like; `parse` raises ValueError for what only looks so (31 February)."""
+    """The form of a type's values; `parse` raises ValueError for a value that only looks right (31 February)."""
 
     data_type: str
     pattern: str
@@ -74,7 +74,7 @@ FORMS = (
 
 @dataclass
 class Values:
-    """What the values of a column have in common, batch after batch."""
+    """What the values of a column have in common, over all batches."""
 
     forms: list[_Form] = field(default_factory=lambda: list(FORMS))
     is_filled: bool = False
@@ -83,7 +83,7 @@ class Values:
     own: str | None = None
 
     def add(self, values: Any) -> None:
-        """Takes in the values of a batch, of text; of another type it decides by itself (Parquet)."""
+        """Add a batch of text values; another type (Parquet) decides by itself."""
         if not pa.types.is_string(values.type):
             self.own = arrow_type(values.type)
             return
@@ -93,15 +93,15 @@ class Values:
         self.is_filled = True
         self.forms = [form for form in self.forms if form.fits(values)]
         if NUMERIC in self.forms:
-            whole, decimals = (
+            integers, decimals = (
                 pc.replace_substring_regex(values, pattern, "") for pattern in (r"^-?0?|\..*$", r"^[^.]*\.?")
             )
-            self.digits = max(self.digits, pc.max(pc.utf8_length(whole)).as_py())
+            self.digits = max(self.digits, pc.max(pc.utf8_length(integers)).as_py())
             self.scale = max(self.scale, pc.max(pc.utf8_length(decimals)).as_py())
 
     @property
     def inferred(self) -> Inferred:
-        """The type that all values so far have."""
+        """The type of all values so far."""
         if self.own or not self.is_filled or not self.forms:
             return Inferred(self.own or TEXT)
         form = self.forms[0]
@@ -116,7 +116,7 @@ class Values:
 
 
 def arrow_type(kind: Any) -> str:
-    """The contract's type for an Arrow type, text where none holds every value."""
+    """The contract's type for an Arrow type; text if none holds every value."""
     if pa.types.is_decimal(kind):
         fits = kind.precision <= LONGEST_NUMBER and 0 <= kind.scale <= kind.precision
         return f"numeric({kind.precision},{kind.scale})" if fits else TEXT

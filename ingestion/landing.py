@@ -1,4 +1,4 @@
-"""The landing schema, where dlt brings an extract before anything is committed: its tables, and the way to them."""
+"""The landing schema, into which dlt loads an extract before it is committed: its tables and dlt's destination."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,41 +17,41 @@ from ingestion.contracts import System
 
 COPY_ROWS = 10_000  # encoded at a time
 COPY_BYTES = 1 << 16  # sent at a time
-ARRIVED = "_arrived"  # beside the landing tables: how many rows of each file are in them
+ROW_COUNTS = "_row_counts"  # landing table with the number of rows loaded from each file
 
-Columns = dict[str, dict[str, str]]  # {table: {column: Postgres type}}
+TableColumns = dict[str, dict[str, str]]  # {table: {column: Postgres type}}
 
 
-def landed(system: System, table: str) -> sql.Identifier:
-    """The table that an extract is brought to."""
+def landing_table(system: System, table: str) -> sql.Identifier:
+    """The landing table of a raw table."""
     return sql.Identifier(f"{system.name}_landing", table)
 
 
-def prepare_landing(connection: pg.connection, system: System, tables: Columns) -> None:
-    """Makes the landing tables anew, for dlt to fill."""
-    tables = tables | {ARRIVED: {"file_id": "text primary key", "table_name": "text", "rows": "bigint"}}
+def create_landing_tables(connection: pg.connection, system: System, tables: TableColumns) -> None:
+    """Drop the system's landing tables and create them empty."""
+    tables = tables | {ROW_COUNTS: {"file_id": "text primary key", "table_name": "text", "rows": "bigint"}}
     with connection, connection.cursor() as cursor:
         cursor.execute(
             "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'r'",
             [f"{system.name}_landing"],
         )
-        for (leftover,) in cursor.fetchall():  # an interrupted load's
-            cursor.execute(sql.SQL("drop table {}").format(landed(system, leftover)))
+        for (leftover,) in cursor.fetchall():  # left by an interrupted load
+            cursor.execute(sql.SQL("drop table {}").format(landing_table(system, leftover)))
         for name, kinds in tables.items():
             columns = [sql.SQL("{} " + kind).format(sql.Identifier(column)) for column, kind in kinds.items()]
             create = sql.SQL("create table {} ({})")
-            cursor.execute(create.format(landed(system, name), sql.SQL(", ").join(columns)))
+            cursor.execute(create.format(landing_table(system, name), sql.SQL(", ").join(columns)))
 
 
-def landing(system: System, url: str, tables: Columns) -> Destination[Any, Any]:
-    """Where dlt loads to: a binary COPY of each Parquet file of these tables into its own, whole or not at all, once.
+def postgres_copy(system: System, url: str, tables: TableColumns) -> Destination[Any, Any]:
+    """A dlt destination that loads each Parquet file by one binary COPY, in one transaction, into its landing table.
 
-    `tables` may be filled as late as the load. dlt's own Postgres destination goes by ADBC, whose wheels are built
-    without optimisation: three times the processor time for each row (docs/decisions.md).
+    `tables` may be filled until the load starts. dlt's Postgres destination uses ADBC, whose wheels are built without
+    optimisation and take three times the CPU time per row (docs/decisions.md).
     """
 
     @dlt.destination(loader_file_format="parquet", batch_size=0, name="landing")
-    def copy(path: Any, table: TTableSchema, /) -> None:  # a text, with batch_size=0
+    def copy(path: Any, table: TTableSchema, /) -> None:  # `path` is a text with batch_size=0
         if table["name"] not in tables:
             return
         with pq.ParquetFile(path, pre_buffer=False) as file:
@@ -63,17 +63,17 @@ def landing(system: System, url: str, tables: Columns) -> Destination[Any, Any]:
                 yield encoder.finish()
 
             query = sql.SQL("copy {} ({}) from stdin with (format binary)").format(
-                landed(system, table["name"]),
+                landing_table(system, table["name"]),
                 sql.SQL(", ").join(map(sql.Identifier, file.schema_arrow.names)),
             )
-            arrived = sql.SQL("insert into {} values (%s, %s, %s)").format(landed(system, ARRIVED))
-            file_id = ParsedLoadJobFileName.parse(path).file_id  # the same when dlt tries again
+            count_rows = sql.SQL("insert into {} values (%s, %s, %s)").format(landing_table(system, ROW_COUNTS))
+            file_id = ParsedLoadJobFileName.parse(path).file_id  # the same when dlt retries the file
             connection = psycopg2.connect(url)
             try:
                 with connection, connection.cursor() as cursor:
-                    stream = _Stream(filter(None, encoded()))  # it may hold rows back
+                    stream = _Stream(filter(None, encoded()))  # the encoder may buffer rows and yield nothing
                     cursor.copy_expert(query, stream, COPY_BYTES)  # type: ignore[arg-type]  # no readline is called
-                    cursor.execute(arrived, [file_id, table["name"], cursor.rowcount])
+                    cursor.execute(count_rows, [file_id, table["name"], cursor.rowcount])
             finally:
                 connection.close()
 
@@ -81,14 +81,14 @@ def landing(system: System, url: str, tables: Columns) -> Destination[Any, Any]:
 
 
 class _Stream:
-    """What is made piece by piece, none of them empty, read like a file."""
+    """A readable stream of byte chunks, none of them empty."""
 
-    def __init__(self, pieces: Iterator[bytes]):
-        self.pieces, self.left = pieces, memoryview(b"")
+    def __init__(self, chunks: Iterator[bytes]):
+        self.chunks, self.left = chunks, memoryview(b"")
 
     def read(self, size: int) -> bytes:
-        """The next bytes, at most as many; none at the end."""
+        """The next bytes, at most `size`; empty at the end."""
         if not self.left:
-            self.left = memoryview(next(self.pieces, b""))
+            self.left = memoryview(next(self.chunks, b""))
         taken, self.left = self.left[:size], self.left[size:]
         return taken.tobytes()

@@ -1,4 +1,4 @@
-"""Where a file's data are: finds its header, names its columns, parts the footer, turns columns into rows."""
+"""The layout of a file: find its header, name its columns, split off the footer, unpivot columns."""
 
 import math
 import re
@@ -21,27 +21,28 @@ Row = list[str | None]
 
 
 @dataclass
-class Columns:
-    """A unique name for each of a file's columns, in its order, and which of them are no plain columns.
+class FileColumns:
+    """A unique name for each of a file's columns, in order, and the columns that need special treatment.
 
-    Those in `pivoted` stand for rows, and have the values that their headings give.
+    `excluded` columns are not read, `unnamed` ones have no heading, `pivoted` ones are turned into rows: {column:
+    values from its heading}.
     """
 
     names: list[str]
-    left_out: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
     unnamed: list[str] = field(default_factory=list)
     pivoted: dict[str, dict[str, str | None]] = field(default_factory=dict)
 
 
-def place(table: Table, path: Path, at: str = "") -> str:
-    """How a refusal begins: the file, the line or row in it, the table."""
+def location_in(table: Table, path: Path, at: str = "") -> str:
+    """The beginning of an error message: file, line or row, table."""
     return f"{path.name}{at}: {table.label}"
 
 
 def snake_case(heading: str) -> str:
     """A heading as a column name: `BeneficiaryOtherID` and `Beneficiary other ID` both give beneficiary_other_id.
 
-    It keeps to Postgres's 63 bytes; `column_` precedes what does not begin with a letter.
+    At most 63 bytes (Postgres); `column_` precedes a name that does not begin with a letter.
     """
     words = re.sub(r"([a-z0-9])([A-Z])|([A-Z])(?=[A-Z][a-z])", r"\1\3_\2", heading.strip())
     name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
@@ -49,60 +50,60 @@ def snake_case(heading: str) -> str:
 
 
 def find_header(table: Table, path: Path, rows: list[Row]) -> tuple[list[str], int]:
-    """The headings, and how many of the file's first `rows` precede the data.
+    """The headings, and the number of the file's first `rows` before the data.
 
-    The header is the first row (of several header rows: the first that follow each other) in which every declared
-    heading occurs; what stands above is a title. Raises SourceError, which shows headings of the file only where half
-    of the declared ones are beside them: any other row may be data.
+    The header is the first row (with several header rows: the first consecutive rows) that has every declared heading;
+    rows above it are titles. Raises SourceError; its message shows headings of the file only if half of the declared
+    ones are among them, because any other row may be data.
     """
     filled = [position for position, row in enumerate(rows) if any(row)]
     if not filled and not (table.growing and table.headings):
-        raise SourceError(f"{place(table, path)}: the file is empty; a header is expected")
+        raise SourceError(f"{location_in(table, path)}: the file is empty; expected a header")
     if table.headings:
-        return [_tidy(heading) for heading in table.headings], 0
+        return [_single_spaced(heading) for heading in table.headings], 0
     headings, missing, end = [], None, 0
     for last in range(table.header_rows - 1, len(filled)):
         positions = filled[last - table.header_rows + 1 : last + 1]
         candidate = _join([rows[position] for position in positions])
-        lacking = [name for name, found in _places(table, candidate).items() if not found]
-        if missing == [] and (lacking or table.header_rows == 1):
-            break  # a title over several header rows fits as well as their first: the last that fits is the header
-        if missing is None or not lacking or len(lacking) < len(missing):
-            headings, missing, end = candidate, lacking, positions[-1] + 1
+        not_found = [name for name, found in _positions(table, candidate).items() if not found]
+        if missing == [] and (not_found or table.header_rows == 1):
+            break  # a title above several header rows fits too: the header is the last fit
+        if missing is None or not not_found or len(not_found) < len(missing):
+            headings, missing, end = candidate, not_found, positions[-1] + 1
     if missing or missing is None:
-        raise SourceError(_headless(table, path, headings, missing, end))
+        raise SourceError(_header_problem(table, path, headings, missing, end))
     return headings, end
 
 
-def _headless(table: Table, path: Path, headings: list[str], missing: list[str] | None, end: int) -> str:
+def _header_problem(table: Table, path: Path, headings: list[str], missing: list[str] | None, end: int) -> str:
     wanted = {column.name: column.header or column.name for column in table.source_columns}
-    needed = _places(table, [])
+    needed = _positions(table, [])
     if missing is None or len(missing) * 2 > len(needed):
-        words = ", ".join(wanted[name] for name in needed)
-        return f"{place(table, path)}: no header: none of the first {HEAD_ROWS} rows has the headings {words}"
-    known = {position for found in _places(table, headings).values() for position in found}
-    known |= _left_out(table, headings) | {p for p, heading in enumerate(headings) if _pivot(table, heading)}
+        names = ", ".join(wanted[name] for name in needed)
+        return f"{location_in(table, path)}: no header in the first {HEAD_ROWS} rows; expected the headings {names}"
+    known = {position for found in _positions(table, headings).values() for position in found}
+    known |= _excluded(table, headings) | {p for p, heading in enumerate(headings) if _pivot_groups(table, heading)}
     new = [heading for position, heading in enumerate(headings) if heading and position not in known]
-    hint = f"; {new[0]} is new: was it renamed?" if len(new) == 1 else f"; new are {', '.join(new)}" if new else ""
-    return f"{place(table, path, f', line {end}')}: no column {', '.join(wanted[name] for name in missing)}{hint}"
+    hint = f". {new[0]} is new: was it renamed?" if len(new) == 1 else f". New: {', '.join(new)}" if new else ""
+    return f"{location_in(table, path, f', line {end}')}: no column {', '.join(wanted[name] for name in missing)}{hint}"
 
 
-def name_columns(table: Table, path: Path, headings: list[str]) -> Columns:
-    """The declared name for each declared column, for the others their heading in snake case.
+def name_columns(table: Table, path: Path, headings: list[str]) -> FileColumns:
+    """The declared name of each declared column, and the heading in snake case of each other column.
 
-    Raises SourceError where two headings give the same name, and where no heading is one that the contract unpivots.
+    Raises SourceError if two headings give one name, or if no heading matches the contract's `unpivot`.
     """
-    places, left_out = _places(table, headings), _left_out(table, headings)
-    declared = {position: name for name, found in places.items() for position in found}
-    columns = Columns([])
+    positions, excluded = _positions(table, headings), _excluded(table, headings)
+    declared = {position: name for name, found in positions.items() for position in found}
+    columns = FileColumns([])
     meanings: dict[str | tuple[str | None, ...], list[str]] = {
-        name: ["unpivot in the contract"] for name in _filled(table)
+        name: ["unpivot in the contract"] for name in _unpivoted_columns(table)
     }
     for position, heading in enumerate(headings):
         name = declared.get(position) or snake_case(heading)
-        groups = None if position in declared else _pivot(table, heading)
-        if position in left_out:
-            columns.left_out.append(name := f"left out {position + 1}")
+        groups = None if position in declared else _pivot_groups(table, heading)
+        if position in excluded:
+            columns.excluded.append(name := f"excluded {position + 1}")
         elif groups is not None:
             columns.pivoted[name := f"unpivot {position + 1}"] = groups
             meanings.setdefault(tuple(groups.values()), []).append(heading)
@@ -114,10 +115,10 @@ def name_columns(table: Table, path: Path, headings: list[str]) -> Columns:
     for meaning, same in meanings.items():
         if len(same) > 1:
             given = meaning if isinstance(meaning, str) else "the same rows"
-            what = f"{' and '.join(map(repr, same))} both give {given}"
-            raise SourceError(f"{place(table, path)}: {what}; `header` or `left_out` tells them apart")
+            problem = f"{' and '.join(map(repr, same))} both give {given}"
+            raise SourceError(f"{location_in(table, path)}: {problem}; choose with `header` or `left_out`")
     if table.unpivot and not columns.pivoted:
-        raise SourceError(f"{place(table, path)}: no heading is as unpivot.headings says")
+        raise SourceError(f"{location_in(table, path)}: no heading matches unpivot.headings")
     return columns
 
 
@@ -128,10 +129,10 @@ def batches(rows: Iterable[Row], names: list[str]) -> Iterator[pa.Table]:
         yield pa.table([pa.array(values, pa.string()) for values in zip(*some, strict=True)], names)
 
 
-def part_footer(table: Table, path: Path, rows: Iterable[Row], columns: Columns) -> Iterator[Row]:
-    """The rows of data: those before the footer, if the contract names one.
+def split_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileColumns) -> Iterator[Row]:
+    """The rows of data: all rows before the footer, if the contract names one.
 
-    Raises SourceError, once all are read, where there is no footer or its figures are not those of the rows.
+    Raises SourceError, after the last row, if there is no footer or its figures differ from the rows'.
     """
     if not table.footer:
         yield from rows
@@ -140,7 +141,7 @@ def part_footer(table: Table, path: Path, rows: Iterable[Row], columns: Columns)
     value = table.unpivot.value if table.unpivot else ""
     checked = {p: value if name in columns.pivoted else name for p, name in enumerate(columns.names)}
     totals = {p: Decimal(0) for p, name in checked.items() if name in table.control_totals}
-    held: list[Row] = []  # rows that are the footer, unless data follow
+    held: list[Row] = []  # rows of the footer, unless data follow
     position = count = 0
     for row in rows:
         held.append(row)
@@ -150,7 +151,9 @@ def part_footer(table: Table, path: Path, rows: Iterable[Row], columns: Columns)
         for data in held:
             position += 1
             if len(data) != width:
-                raise SourceError(f"{place(table, path, f', row {position}')}: {len(data)} values, {width} headings")
+                raise SourceError(
+                    f"{location_in(table, path, f', row {position}')}: {len(data)} values, {width} headings"
+                )
             for column in totals:
                 totals[column] += _number(table, path, position, checked[column], data[column])
             count += any(data)
@@ -159,18 +162,21 @@ def part_footer(table: Table, path: Path, rows: Iterable[Row], columns: Columns)
     footer = [row for row in held if any(row)]
     if not footer:
         raise SourceError(
-            f"{place(table, path)}: no footer ({' or '.join(table.footer)}); it is cut off, ask for it again"
+            f"{location_in(table, path)}: no footer ({' or '.join(table.footer)}). "
+            "The file is truncated; request it again"
         )
     if table.row_count_at and _figure(footer, table.row_count_at - 1) != count:
-        raise SourceError(f"{place(table, path)}: {count} rows, which is not what the footer says; ask for it again")
+        raise SourceError(
+            f"{location_in(table, path)}: {count} rows, the footer says otherwise. Request the file again"
+        )
     floats = {column.name for column in table.columns if column.data_type.startswith("double")}
     for column, total in totals.items():
         figure = _figure(footer, column)
         if figure is None or not (
             figure == total or (checked[column] in floats and math.isclose(figure, total, rel_tol=1e-12))
         ):
-            where = f"{place(table, path)}.{checked[column]}: column {column + 1}"
-            raise SourceError(f"{where}: the footer's total is not the sum of the rows; ask for it again")
+            where = f"{location_in(table, path)}.{checked[column]}: column {column + 1}"
+            raise SourceError(f"{where}: the footer's total is not the sum of the rows. Request the file again")
 
 
 def _number(table: Table, path: Path, position: int, name: str, cell: str | None) -> Decimal:
@@ -179,22 +185,22 @@ def _number(table: Table, path: Path, position: int, name: str, cell: str | None
     except InvalidOperation:
         number = Decimal("nan")
     if not number.is_finite():
-        where = place(table, path, f", row {position}")
+        where = location_in(table, path, f", row {position}")
         raise SourceError(f"{where}.{name}: not a number, in a column with a control total")
     return number
 
 
 def _figure(footer: list[Row], position: int) -> Decimal | None:
-    """The one number that the footer has in a position, whatever words are around it; None where there is not one."""
+    """The one number in a column of the footer, with or without words; None if there is not exactly one."""
     cells = [cell for row in footer if position < len(row) and (cell := row[position])]
     numbers = re.findall(r"-?\d[\d,]*(?:\.\d+)?", cells[0]) if len(cells) == 1 else []
     return Decimal(numbers[0].replace(",", "")) if len(numbers) == 1 else None
 
 
-def land(table: Table, path: Path, columns: Columns, source: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Batches with all of a file's columns, as they go on: without what is not read, with the place of each row.
+def add_origin(table: Table, path: Path, columns: FileColumns, source: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Batches of a file's columns: excluded columns removed, file and row number added, columns unpivoted.
 
-    A row without any value is none, but is counted. Raises SourceError where a column has values and no heading.
+    A row without values is dropped but counted. Raises SourceError if a column has values but no heading.
     """
     first_row = 1
     for batch in source:
@@ -202,9 +208,11 @@ def land(table: Table, path: Path, columns: Columns, source: Iterable[pa.Table])
         first_row += len(batch)
         for name in columns.unnamed:
             if batch[name].null_count < len(batch):
-                raise SourceError(f"{place(table, path)}: {name} has values and no heading; left_out can name it")
+                raise SourceError(
+                    f"{location_in(table, path)}: {name} has values but no heading; exclude it with `left_out`"
+                )
         is_empty = _is_empty(batch)
-        batch = batch.drop_columns(columns.left_out + columns.unnamed)
+        batch = batch.drop_columns(columns.excluded + columns.unnamed)
         batch = batch.append_column("_source_file", pa.repeat(path.name, len(batch)))
         batch = batch.append_column("_source_row", numbers)
         if is_empty is not None:
@@ -237,11 +245,11 @@ def _unpivot(batch: pa.Table, pivoted: dict[str, dict[str, str | None]], value: 
 
 
 def _join(rows: list[Row]) -> list[str]:
-    """The headings of header rows over each other: an empty one above the last row is that on its left."""
+    """The headings of several header rows: an empty cell above the last row takes the heading on its left."""
     width = max(len(row) for row in rows)
     levels = []
     for row in rows:
-        level = [_tidy(cell) for cell in row] + [""] * (width - len(row))
+        level = [_single_spaced(cell) for cell in row] + [""] * (width - len(row))
         if row is not rows[-1]:
             for position in range(1, width):
                 level[position] = level[position] or level[position - 1]
@@ -249,50 +257,51 @@ def _join(rows: list[Row]) -> list[str]:
     return [" ".join(dict.fromkeys(filter(None, parts))) for parts in zip(*levels, strict=True)]
 
 
-def _places(table: Table, headings: list[str]) -> dict[str, list[int]]:
-    """For each declared column that a file has to have: where its exact heading, or else its name, is."""
-    left_out, meanings = _left_out(table, headings), _meanings(table, headings)
+def _positions(table: Table, headings: list[str]) -> dict[str, list[int]]:
+    """{declared column of the file: positions of its heading}."""
+    excluded, meanings = _excluded(table, headings), _meanings(table, headings)
     return {
-        column.name: [p for p, name in enumerate(meanings) if name == column.name and p not in left_out]
+        column.name: [p for p, name in enumerate(meanings) if name == column.name and p not in excluded]
         for column in table.source_columns
-        if column.name not in _filled(table)
+        if column.name not in _unpivoted_columns(table)
     }
 
 
 def _meanings(table: Table, headings: list[str]) -> list[str]:
-    """The column that each heading names: the one with just this `header`, else the one of its name in snake case."""
-    exact = {_tidy(column.header): column.name for column in table.source_columns if column.header}
-    names = {column.name for column in table.source_columns if not column.header} - set(_filled(table))
+    """The column of each heading: the one with this `header`, else the one of its name in snake case."""
+    exact = {_single_spaced(column.header): column.name for column in table.source_columns if column.header}
+    names = {column.name for column in table.source_columns if not column.header} - set(_unpivoted_columns(table))
     return [exact.get(heading) or (name if (name := snake_case(heading)) in names else "") for heading in headings]
 
 
-def _left_out(table: Table, headings: list[str]) -> set[int]:
-    """Where the headings are that the contract leaves out.
+def _excluded(table: Table, headings: list[str]) -> set[int]:
+    """Positions of the headings that `left_out` excludes.
 
-    A heading that it names exactly is the only one meant; a form with `*` leaves no declared column out. A column
-    without a heading is `column_<position>`.
+    An exact match excludes only that heading; a pattern with `*` excludes no declared column. A column without a
+    heading is `column_<position>`.
     """
     meanings, positions = _meanings(table, headings), set()
     headings = [heading or f"column {position + 1}" for position, heading in enumerate(headings)]
-    for words in map(_tidy, table.left_out):
-        form = re.compile(".*".join(map(re.escape, words.split("*"))))
-        exact = {position for position, heading in enumerate(headings) if heading == words}
+    for pattern in map(_single_spaced, table.left_out):
+        regex = re.compile(".*".join(map(re.escape, pattern.split("*"))))
+        exact = {position for position, heading in enumerate(headings) if heading == pattern}
         positions |= exact or {
             position
             for position, heading in enumerate(headings)
-            if snake_case(heading) == words or ("*" in words and not meanings[position] and form.fullmatch(heading))
+            if snake_case(heading) == pattern
+            or ("*" in pattern and not meanings[position] and regex.fullmatch(heading))
         }
     return positions
 
 
-def _pivot(table: Table, heading: str) -> dict[str, str | None] | None:
+def _pivot_groups(table: Table, heading: str) -> dict[str, str | None] | None:
     match = re.fullmatch(table.unpivot.headings, heading) if table.unpivot else None
     return match.groupdict() if match else None
 
 
-def _filled(table: Table) -> list[str]:
+def _unpivoted_columns(table: Table) -> list[str]:
     return table.unpivot.filled if table.unpivot else []
 
 
-def _tidy(heading: str | None) -> str:
+def _single_spaced(heading: str | None) -> str:
     return " ".join((heading or "").split())

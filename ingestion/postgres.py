@@ -1,4 +1,4 @@
-"""What is common to all that asks Postgres."""
+"""Helpers for Postgres queries."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from psycopg2 import extensions as pg
 
 
 def value_of(cursor: pg.cursor) -> Any:
-    """The first value of the first row that a query gave, for queries that always give one."""
+    """The first value of a query's first row, for queries that always return one."""
     return cursor.fetchall()[0][0]
 
 
 def names_in(cursor: pg.cursor) -> list[str]:
-    """The names of the columns that a query gave."""
+    """The column names of a query's result."""
     return [column.name for column in cursor.description or ()]

@@ -1,8 +1,9 @@
-"""Parts identity from content as it is extracted: tokens go on to the raw table, sealed identity records to the vault.
+"""Pseudonymise identifiers at extraction: tokens go to the raw table, encrypted identity records to the vault.
 
-A token is `k<version>_` and 128 bits of keyed BLAKE2b (RFC 7693) over the normalised value, under a key of its own for
-each kind of identifier: the same NHS number has the same token in every system. A record's clear values are sealed by
-AES-256-GCM under a key that the vault key and the record's own salt make; without the salt nothing opens it again.
+A token is `k<version>_` and 128 bits of keyed BLAKE2b (RFC 7693) over the normalised value. Each kind of identifier has
+its own derived key, so the same NHS number has the same token in every system. A record's clear values are encrypted
+with AES-256-GCM under a key derived from the vault key and the record's salt; without the salt they cannot be
+decrypted.
 """
 
 import base64
@@ -22,69 +23,71 @@ from psycopg2 import extensions as pg
 
 from ingestion import addresses
 from ingestion.contracts import ROOT, Column, SourceError, Table
-from ingestion.standards import month_of_birth, placed
+from ingestion.standards import month_of_birth, move_misplaced
 from ingestion.tables import Reject, as_text
 
 KEY_BYTES = 32
-PSEUDONYM = "^k[0-9]+_[0-9a-f]{32}$"
-NEXT, EMPTY = "\0s", "\0n"  # between an identity's values, and in place of one; no text has a NUL (tables.conform)
-NONCE = bytes(12)  # each key seals one record
-REMEMBERED = 24_000_000  # bytes of identities that a load has met and need not think of again
-ONE_PERSON = {"nhs_number", "nino", "upn", "utr", "employee_number", "person_number"}  # kinds that nobody shares
-CONTENT, RECORD = "the content", "the record"  # columns beside those of a table, whose names have no space
+PSEUDONYM_PATTERN = "^k[0-9]+_[0-9a-f]{32}$"
+SEPARATOR, EMPTY = "\0s", "\0n"  # between an identity's values, and for a null; no text has a NUL (tables.conform)
+NONCE = bytes(12)  # each key encrypts one record only
+MAX_CACHE_BYTES = 24_000_000  # identities of this load whose tokens are cached
+# kinds of which each value belongs to one person
+UNIQUE_KINDS = {"nhs_number", "nino", "upn", "utr", "employee_number", "person_number"}
+CONTENT, RECORD = "the content", "the record"  # no column of a table has a space in its name
 HASH_BYTES = 16
-RECORDS = "record_id bytea, subject text, tokens text[], salt bytea, encrypted bytea"  # a line of Splitter.file
+# a line of Pseudonymiser.file
+RECORD_COLUMNS = "record_id bytea, subject text, tokens text[], salt bytea, encrypted bytea"
 
 
-def _kept(pattern: str) -> Callable[[pa.ChunkedArray], pa.ChunkedArray]:
-    """Capitals without anything that the pattern (of what to drop) matches."""
+def _capitals_without(pattern: str) -> Callable[[pa.ChunkedArray], pa.ChunkedArray]:
+    """A function that turns texts into capitals and removes what the pattern matches."""
     return lambda texts: pc.replace_substring_regex(pc.utf8_upper(pc.utf8_normalize(texts, "NFKC")), pattern, "")
 
 
 def _number(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.utf8_ltrim(_kept("[^0-9A-Z]")(texts), "0")  # a column of numbers has lost them
+    return pc.utf8_ltrim(_capitals_without("[^0-9A-Z]")(texts), "0")  # a numeric column has lost its leading zeros
 
 
 def _telephone(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.replace_substring_regex(_kept(r"[^0-9+]")(texts), r"^(\+44|0044)0?", "0")
+    return pc.replace_substring_regex(_capitals_without(r"[^0-9+]")(texts), r"^(\+44|0044)0?", "0")
 
 
-# How a value of each kind is written before it is hashed; of an address there are several spellings
-NORMAL: dict[str, Callable[[pa.ChunkedArray], pa.ChunkedArray]] = {
-    "nhs_number": lambda texts: pc.utf8_lpad(_kept("[^0-9]")(texts), 10, "0"),
-    "nino": _kept("[^0-9A-Z]"),
-    "upn": _kept("[^0-9A-Z]"),
-    "utr": _kept("[^0-9]"),
+# Normalisation of each kind before hashing; an address has several canonical forms (ingestion.addresses)
+NORMALISERS: dict[str, Callable[[pa.ChunkedArray], pa.ChunkedArray]] = {
+    "nhs_number": lambda texts: pc.utf8_lpad(_capitals_without("[^0-9]")(texts), 10, "0"),
+    "nino": _capitals_without("[^0-9A-Z]"),
+    "upn": _capitals_without("[^0-9A-Z]"),
+    "utr": _capitals_without("[^0-9]"),
     "employee_number": _number,
-    "person_number": _number,  # the system's own: another system's same number is another token
-    "name": _kept(r"^\s*(?:(?:MR|MRS|MS|MISS|DR|REV|PROF)\b\.?\s*)+|[^\p{L}]"),
-    "date_of_birth": _kept(r"\s"),
-    "postcode": _kept("[^0-9A-Z]"),
+    "person_number": _number,  # scoped to the system: the same number in another system has another token
+    "name": _capitals_without(r"^\s*(?:(?:MR|MRS|MS|MISS|DR|REV|PROF)\b\.?\s*)+|[^\p{L}]"),
+    "date_of_birth": _capitals_without(r"\s"),
+    "postcode": _capitals_without("[^0-9A-Z]"),
     "uprn": _number,
-    "email": _kept(r"\s"),
+    "email": _capitals_without(r"\s"),
     "telephone": _telephone,
 }
 
 
-Spellings = dict[str, pa.ChunkedArray]  # of a text; the one that counts is ""
+CanonicalForms = dict[str, pa.ChunkedArray]  # {form: texts}; "" is the canonical form, the others are fallbacks
 
 
-def spellings(kind: str, texts: pa.ChunkedArray) -> Spellings:
-    """{spelling: the texts in it}."""
-    return addresses.spellings(texts) if kind == "address" else {"": NORMAL[kind](texts)}
+def canonical_forms(kind: str, texts: pa.ChunkedArray) -> CanonicalForms:
+    """The texts in each canonical form of their kind."""
+    return addresses.canonical_forms(texts) if kind == "address" else {"": NORMALISERS[kind](texts)}
 
 
-def standardised(table: Table, texts: dict[str, pa.ChunkedArray]) -> tuple[dict[str, Spellings], dict[str, pa.Array]]:
-    """{identifier: its spellings}, each value in the field where it belongs, and {identifier: codes of its faults}."""
+def normalise(table: Table, texts: dict[str, pa.ChunkedArray]) -> tuple[dict[str, CanonicalForms], dict[str, pa.Array]]:
+    """{identifier: canonical forms}, misplaced values moved, and {identifier: codes of violated rules}."""
     kinds = {column.name: column.kind for column in table.identifiers}
-    came = {name: spellings(kind, texts[name]) for name, kind in kinds.items()}
-    in_place, codes = placed(kinds, texts, {name: spelt[""] for name, spelt in came.items()})
-    moved = [name for name in kinds if in_place[name] is not texts[name]]
-    return came | {name: spellings(kinds[name], in_place[name]) for name in moved}, codes
+    forms = {name: canonical_forms(kind, texts[name]) for name, kind in kinds.items()}
+    corrected, codes = move_misplaced(kinds, texts, {name: form[""] for name, form in forms.items()})
+    moved = [name for name in kinds if corrected[name] is not texts[name]]
+    return forms | {name: canonical_forms(kinds[name], corrected[name]) for name in moved}, codes
 
 
 class Keys:
-    """The vault key of one version, and what is derived from it. It stands outside the database."""
+    """One version of the vault key and the keys derived from it. The vault key is kept outside the database."""
 
     def __init__(self, version: int, key: bytes):
         self.version, self._key = version, key
@@ -92,13 +95,13 @@ class Keys:
 
     @staticmethod
     def file() -> Path:
-        """Where the key is: VAULT_KEY_FILE, by default in the working folder."""
+        """Path of the key file: VAULT_KEY_FILE, by default vault.key in the working folder."""
         home = Path(os.environ.get("WAREHOUSE_HOME", ROOT / ".warehouse"))
         return Path(os.environ.get("VAULT_KEY_FILE") or home / "vault.key")
 
     @classmethod
     def read_all(cls) -> dict[int, "Keys"]:
-        """{version: keys} of the key file; raises SourceError where it is missing or is none."""
+        """{version: keys} of the key file; raises SourceError if the file is missing or invalid."""
         file = cls.file()
         try:
             held = json.loads(file.read_text(encoding="utf-8"))
@@ -107,17 +110,17 @@ class Keys:
                 raise ValueError
         except FileNotFoundError:
             raise SourceError(
-                f"no vault key in {file}: put it back, or make the first by `warehouse keys new`"
+                f"no vault key in {file}. Restore it, or create the first key with `warehouse keys new`"
             ) from None
         except (ValueError, AttributeError):
             raise SourceError(
-                f"{file} is no vault key file ({{version: {2 * KEY_BYTES} hexadecimal digits}})"
+                f"{file} is not a vault key file ({{version: {2 * KEY_BYTES} hexadecimal digits}})"
             ) from None
         return {version: cls(version, key) for version, key in keys.items()}
 
     @classmethod
     def write(cls, versions: dict[int, "Keys"]) -> None:
-        """Writes the key file, readable by this account only, whole or not at all."""
+        """Write the key file atomically, readable by this account only."""
         file = cls.file()
         draft = file.with_suffix(".new")
         draft.unlink(missing_ok=True)
@@ -127,85 +130,85 @@ class Keys:
 
     @classmethod
     def generate(cls, version: int) -> "Keys":
-        """New keys from the machine's source of randomness."""
+        """New random keys."""
         return cls(version, secrets.token_bytes(KEY_BYTES))
 
     @classmethod
     def current(cls, cursor: pg.cursor) -> "Keys":
-        """The keys that the database works with; raises SourceError without them, or with others."""
+        """The keys whose fingerprint the database has; raises SourceError if the key file does not have them."""
         cursor.execute("select version, fingerprint from governance.vault_keys order by version desc limit 1")
         known = cursor.fetchone()
         if known is None:
-            raise SourceError("the database has no vault key yet: `warehouse keys new` makes one")
+            raise SourceError("the database has no vault key. Create one with `warehouse keys new`")
         keys = cls.read_all().get(known[0])
         if keys is None or keys.fingerprint != known[1]:
-            raise SourceError(f"{cls.file()} has not the vault key of this database (version {known[0]}, {known[1]})")
+            raise SourceError(f"{cls.file()} does not hold this database's vault key (version {known[0]}, {known[1]})")
         return keys
 
     def _derive(self, purpose: str) -> bytes:
         return hashlib.blake2b(purpose.encode(), key=self._key, person=b"warehouse vault", digest_size=32).digest()
 
     def _hashes(self, purpose: str, values: list[bytes]) -> bytes:
-        """The keyed hashes of the values, HASH_BYTES each, one after another."""
-        start, made = hashlib.blake2b(key=self._derive(purpose), digest_size=HASH_BYTES), []
+        """The keyed hashes of the values, HASH_BYTES each, concatenated."""
+        start, hashes = hashlib.blake2b(key=self._derive(purpose), digest_size=HASH_BYTES), []
         for value in values:
-            one = start.copy()  # quicker than to begin with the key each time
+            one = start.copy()  # faster than keying a new hash
             one.update(value)
-            made.append(one.digest())
-        return b"".join(made)
+            hashes.append(one.digest())
+        return b"".join(hashes)
 
     def tokens(self, column: Column, table: Table, texts: pa.ChunkedArray) -> pa.ChunkedArray:
-        """The token of each text; null where nothing is left of it, except in a key."""
-        return self.tokens_of(column, table, spellings(column.kind, texts)[""])
+        """The token of each text; null if normalisation leaves nothing, except in a key."""
+        return self.tokens_of_normalised(column, table, canonical_forms(column.kind, texts)[""])
 
-    def tokens_of(self, column: Column, table: Table, values: pa.ChunkedArray) -> pa.ChunkedArray:
-        """The same, of values in their one spelling."""
+    def tokens_of_normalised(self, column: Column, table: Table, values: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The token of each value in canonical form."""
         kind = column.kind
         scope = f"{kind} {table.system.name}" if kind == "person_number" else kind
         encoded = values.combine_chunks().dictionary_encode()
         values = encoded.dictionary
         hashes = self._hashes(f"token {scope}", values.cast(pa.binary()).to_pylist())
-        made = pc.binary_join_element_wise(f"k{self.version}_", _each(hashes.hex().encode(), pa.string()), "")
+        tokens = pc.binary_join_element_wise(f"k{self.version}_", _split_hashes(hashes.hex().encode(), pa.string()), "")
         if column.name not in table.key:
-            made = pc.if_else(pc.equal(pc.utf8_trim(values, "0"), ""), None, made)
-        return made.take(encoded.indices)
+            tokens = pc.if_else(pc.equal(pc.utf8_trim(values, "0"), ""), None, tokens)
+        return tokens.take(encoded.indices)
 
-    def records(self, place: str, contents: pa.Array) -> pa.Array:
-        """The names of identity records of `place` by their contents."""
-        return _each(self._hashes(f"record {place}", contents.cast(pa.binary()).to_pylist()), pa.binary())
+    def record_ids(self, scope: str, contents: pa.Array) -> pa.Array:
+        """The ids of the identity records with these contents; `scope` is their table and columns."""
+        return _split_hashes(self._hashes(f"record {scope}", contents.cast(pa.binary()).to_pylist()), pa.binary())
 
-    def seal(self, clear: bytes, salt: bytes | None = None) -> tuple[bytes, bytes]:
-        """(salt, the sealed content)."""
+    def encrypt(self, clear: bytes, salt: bytes | None = None) -> tuple[bytes, bytes]:
+        """(salt, ciphertext)."""
         salt = salt or os.urandom(16)
         return salt, self._record_cipher(salt).encrypt(NONCE, clear, None)
 
-    def open(self, salt: bytes, sealed: bytes) -> bytes:
-        """The clear content; raises cryptography.exceptions.InvalidTag where the key or the salt is another."""
-        return self._record_cipher(salt).decrypt(NONCE, sealed, None)
+    def decrypt(self, salt: bytes, ciphertext: bytes) -> bytes:
+        """The clear content; raises cryptography.exceptions.InvalidTag for a wrong key or salt."""
+        return self._record_cipher(salt).decrypt(NONCE, ciphertext, None)
 
     def _record_cipher(self, salt: bytes) -> AESGCM:
         return AESGCM(hashlib.blake2b(salt, key=self._key, person=b"warehouse seal", digest_size=32).digest())
 
-    def seal_reject(self, table: Table, reject: Reject) -> Reject:
-        """A row for quarantine whose content is sealed, and whose key has tokens."""
+    def encrypt_reject(self, table: Table, reject: Reject) -> Reject:
+        """The rejected row for quarantine: its content encrypted, its key with tokens."""
         content = json.loads(reject.content)
-        return replace(reject, key=self.key_of(table, content), content=json.dumps(self.seal_content(content)))
+        return replace(reject, key=self.key_of(table, content), content=json.dumps(self.encrypt_content(content)))
 
-    def seal_content(self, content: dict[str, Any]) -> dict[str, Any]:
-        """A row of texts, sealed; the same row always to the same."""
+    def encrypt_content(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Encrypt a row of texts; the same row always gives the same ciphertext."""
         clear = json.dumps(content).encode()
-        salt, sealed = self.seal(clear, self._hashes("reject", [clear]))
-        return {"_salt": base64.b64encode(salt).decode(), "_encrypted": base64.b64encode(sealed).decode()}
+        salt, ciphertext = self.encrypt(clear, self._hashes("reject", [clear]))
+        return {"_salt": base64.b64encode(salt).decode(), "_encrypted": base64.b64encode(ciphertext).decode()}
 
-    def open_content(self, sealed: dict[str, Any]) -> dict[str, Any]:
-        """The row of texts that `seal_content` sealed."""
+    def decrypt_content(self, ciphertext: dict[str, Any]) -> dict[str, Any]:
+        """The row of texts that `encrypt_content` encrypted."""
         content: dict[str, Any] = json.loads(
-            self.open(base64.b64decode(sealed["_salt"]), base64.b64decode(sealed["_encrypted"]))
+            self.decrypt(base64.b64decode(ciphertext["_salt"]), base64.b64decode(ciphertext["_encrypted"]))
         )
         return content
 
     def key_of(self, table: Table, row: dict[str, Any]) -> str | None:
-        """The key of a row of texts, with tokens in place of identifiers, as the raw table has it."""
+        """The key of a row of texts as the raw table has it: with tokens instead of identifiers."""
         if not table.key:
             return None
         parts = []
@@ -217,86 +220,91 @@ class Keys:
         return "|".join(parts)
 
 
-class Splitter:
-    """Parts the identifiers of one table's rows; identity records go to `file`, a line each, ready for COPY.
+class Pseudonymiser:
+    """Replaces the identifiers in a table's rows by tokens; writes identity records to `file`, a line each, for COPY.
 
-    `known` are the records that the vault has (HASH_BYTES each, in order), which are not sealed again.
+    `known` are the ids of the records that the vault has (HASH_BYTES each, in order); they are not encrypted again.
     """
 
     def __init__(self, table: Table, keys: Keys, folder: Path, known: bytes = b""):
         self.table, self.keys = table, keys
         self.names = [column.name for column in table.identifiers]
-        self.landed = [name for column in table.identifiers for name in column.landed]
+        self.raw_columns = [name for column in table.identifiers for name in column.raw_columns]
         self.file = folder / f"{table.name}.identities"
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        after_all = pa.array([b"\xff" * (HASH_BYTES + 1)])
-        self._known = pa.concat_arrays([_each(known, pa.binary()), after_all])
-        self._none = pa.schema([(name, pa.string()) for name in (CONTENT, *self.landed)]).empty_table()
-        self._met = self._none  # the identities of this load, each with its tokens
+        sentinel = pa.array([b"\xff" * (HASH_BYTES + 1)])
+        self._known = pa.concat_arrays([_split_hashes(known, pa.binary()), sentinel])
+        self._empty_cache = pa.schema([(name, pa.string()) for name in (CONTENT, *self.raw_columns)]).empty_table()
+        self._cache = self._empty_cache  # the identities of this load with their tokens
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """The rows with tokens in place of identifiers, and what lands beside those. Best given many."""
+        """The rows with tokens instead of identifiers, and companion columns. Faster with many rows per call."""
         texts = [as_text(rows[name]) for name in self.names]
-        content = pc.binary_join_element_wise(*texts, NEXT, null_handling="replace", null_replacement=EMPTY)
+        content = pc.binary_join_element_wise(*texts, SEPARATOR, null_handling="replace", null_replacement=EMPTY)
         content = content.combine_chunks()
-        if self._met.nbytes > REMEMBERED:
-            self._met = self._none
-        places = pc.index_in(content, self._met[CONTENT])
-        if places.null_count:
-            new = content.filter(pc.is_null(places)).unique()
-            places = pc.coalesce(places, pc.add(pc.index_in(content, new), pa.scalar(len(self._met), pa.int32())))
-            self._met = pa.concat_tables([self._met, self._identities(new, texts, content)]).combine_chunks()
+        if self._cache.nbytes > MAX_CACHE_BYTES:
+            self._cache = self._empty_cache
+        positions = pc.index_in(content, self._cache[CONTENT])
+        if positions.null_count:
+            new = content.filter(pc.is_null(positions)).unique()
+            positions = pc.coalesce(
+                positions, pc.add(pc.index_in(content, new), pa.scalar(len(self._cache), pa.int32()))
+            )
+            self._cache = pa.concat_tables([self._cache, self._identities(new, texts, content)]).combine_chunks()
         for name in self.names:
-            rows = rows.set_column(rows.column_names.index(name), name, self._met[name].take(places))
-        for name in (name for name in self.landed if name not in self.names):
-            rows = rows.append_column(name, self._met[name].take(places))
+            rows = rows.set_column(rows.column_names.index(name), name, self._cache[name].take(positions))
+        for name in (name for name in self.raw_columns if name not in self.names):
+            rows = rows.append_column(name, self._cache[name].take(positions))
         pa.default_memory_pool().release_unused()
         return rows
 
     def _identities(self, new: pa.Array, texts: list[pa.ChunkedArray], content: pa.Array) -> pa.Table:
-        """Tokens and faults of each identity in `new`, which stands in `content` beside `texts`; seals the unknown."""
+        """Tokens and violated rules of the identities `new`, distinct values of `content`; encrypts unknown ones."""
         first = pc.index_in(new, content)
         given = {name: text.take(first) for name, text in zip(self.names, texts, strict=True)}
-        spelt, codes = standardised(self.table, given)
-        landed = {f"{name}_fault": found for name, found in codes.items()}
+        forms, codes = normalise(self.table, given)
+        columns = {f"{name}_fault": code for name, code in codes.items()}
         for column in self.table.identifiers:
-            for spelling, name in column.tokens.items():
-                landed[name] = self.keys.tokens_of(column, self.table, spelt[column.name][spelling])
+            for form, name in column.tokens.items():
+                columns[name] = self.keys.tokens_of_normalised(column, self.table, forms[column.name][form])
             if column.identifier == "date_of_birth":
-                landed[f"{column.name}_month"] = month_of_birth(spelt[column.name][""])
-        found = pa.table({CONTENT: new} | {name: landed[name] for name in self.landed})
-        place = f"{self.table.label} {' '.join(self.names)}"
-        records = self.keys.records(place, new)
-        is_new = pc.not_equal(self._known.take(pc.search_sorted(self._known, records)), records)
-        self._write(found.append_column(RECORD, records).filter(is_new))
-        return found
+                columns[f"{column.name}_month"] = month_of_birth(forms[column.name][""])
+        identities = pa.table({CONTENT: new} | {name: columns[name] for name in self.raw_columns})
+        scope = f"{self.table.label} {' '.join(self.names)}"
+        record_ids = self.keys.record_ids(scope, new)
+        is_new = pc.not_equal(self._known.take(pc.search_sorted(self._known, record_ids)), record_ids)
+        self._write(identities.append_column(RECORD, record_ids).filter(is_new))
+        return identities
 
     def _write(self, identities: pa.Table) -> None:
-        """Seals identities, and writes each as a line of RECORDS."""
-        marks = [pc.fill_null(identities[name], "null") for name in self.names]
+        """Encrypt identities and write each as a line of RECORD_COLUMNS."""
+        tokens = [pc.fill_null(identities[name], "null") for name in self.names]
         columns = (
             identities[RECORD].to_pylist(),
             identities[self.table.subject_column.name].to_pylist(),
-            pc.binary_join_element_wise(*marks, ",").to_pylist(),
+            pc.binary_join_element_wise(*tokens, ",").to_pylist(),
             identities[CONTENT].to_pylist(),
         )
-        names, nobody = ",".join(self.names), ",".join(["null"] * len(self.names))
+        names, no_tokens = ",".join(self.names), ",".join(["null"] * len(self.names))
         with self.file.open("a", encoding="utf-8") as out:
-            for name, token, held, content in zip(*columns, strict=True):
-                if held != nobody:
-                    record, (salt, sealed) = name.hex(), self.keys.seal(f"{names}{NEXT}{content}".encode())
-                    subject = token or f"r_{record}"
-                    out.write(f"\\\\x{record}\t{subject}\t{{{held}}}\t\\\\x{salt.hex()}\t\\\\x{sealed.hex()}\n")
+            for record_id, subject_token, record_tokens, content in zip(*columns, strict=True):
+                if record_tokens != no_tokens:
+                    record = record_id.hex()
+                    salt, ciphertext = self.keys.encrypt(f"{names}{SEPARATOR}{content}".encode())
+                    subject = subject_token or f"r_{record}"
+                    out.write(
+                        f"\\\\x{record}\t{subject}\t{{{record_tokens}}}\t\\\\x{salt.hex()}\t\\\\x{ciphertext.hex()}\n"
+                    )
 
 
-def identity(opened: bytes) -> dict[str, str]:
-    """The identifiers of an opened record, by column; those that are filled."""
-    names, *values = opened.decode().split(NEXT)
+def parse_identity(clear: bytes) -> dict[str, str]:
+    """{column: value} of the filled identifiers of a decrypted record."""
+    names, *values = clear.decode().split(SEPARATOR)
     return {name: value for name, value in zip(names.split(","), values, strict=True) if value != EMPTY}
 
 
-def _each(hashes: bytes, kind: pa.DataType) -> pa.Array:
-    """Hashes that stand one after another, as bytes or (twice as long) in hexadecimal digits, as an array."""
+def _split_hashes(hashes: bytes, kind: pa.DataType) -> pa.Array:
+    """Concatenated hashes, as bytes or as hexadecimal digits (twice as long), as an array."""
     width = HASH_BYTES if pa.types.is_binary(kind) else 2 * HASH_BYTES
     fixed = pa.Array.from_buffers(pa.binary(width), len(hashes) // width, [None, pa.py_buffer(hashes)])
     return fixed.cast(pa.binary()).cast(kind)

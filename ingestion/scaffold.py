@@ -1,6 +1,6 @@
-"""Writes the first contract of a system and its staging models; what only a person knows is TODO, and loads nothing.
+"""Write the first contract of a system and its staging models; what only a person knows is TODO, and nothing loads.
 
-It is used where models are edited: sqlfluff, of the development tools, says which words SQL has for itself.
+A development tool: it asks sqlfluff for SQL's reserved words.
 """
 
 import json
@@ -18,40 +18,42 @@ from ingestion.contracts import GRAIN, ROOT, STAGING, TODO, ContractError
 from ingestion.discovery import FoundTable, from_database, from_files, unique
 
 SHOWN_IN_QUERY = {"charset", "driver", "encrypt", "service_name", "sslmode", "sslrootcert", "trustservercertificate"}
-AN_ID = re.compile(r"(^|_)(id|code|no|num|number|ref|reference|key)$")
-A_LINE = 120
+ID_NAME = re.compile(r"(^|_)(id|code|no|num|number|ref|reference|key)$")
+MAX_LINE = 120
 
 
 @dataclass
 class Added:
-    """What was written, and what a person does next."""
+    """What `warehouse source add` has written, for the message about the next steps."""
 
     folder: Path
     contract: Path
     tables: list[str]
     todos: int
     variable: str
-    value: str  # of the variable, without a password
+    value: str  # value of the variable, without a password
 
 
 def add_source(
     system: str, location: str, tables: Iterable[str] = (), schema: str | None = None, staging: Path = STAGING
 ) -> Added:
-    """Writes `staging`/<system>/ for the database URL, folder or file; raises ContractError or SourceError.
+    """Write `staging`/<system>/ for a database URL, folder or file; raises ContractError or SourceError.
 
-    `tables` are the ones to declare, by the source's name or the raw table's; all tables without them.
+    `tables` are the tables to declare, by the source's name or the raw table's; default: all.
     """
     folder = staging / system
     shown = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
     if not re.fullmatch("[a-z][a-z0-9]{0,40}", system):
-        raise ContractError(f"{system!r} is no name of a system: one lower-case word, letters and digits, up to 41")
+        raise ContractError(
+            f"{system!r} is not a valid system name: use one lower-case word of letters and digits, at most 41"
+        )
     if folder.exists():
-        raise ContractError(f"{shown} exists already; `source add` changes no contract. Edit it, or remove the folder")
+        raise ContractError(f"{shown} exists; `source add` does not change a contract. Edit it, or remove the folder")
     if "://" in location:
         kind, variable, value = "database", f"{system.upper()}_URL", _without_password(location)
         found = from_database(system, variable, location, set(tables), schema)
     elif schema:
-        raise ContractError("--schema is for a database; files have none")
+        raise ContractError("--schema is for databases only")
     else:
         kind, variable = "files", f"{system.upper()}_LANDING"
         path = Path(location).expanduser().resolve()
@@ -76,22 +78,22 @@ def add_source(
 
 
 def _without_password(url: str) -> str:
-    """The URL as it may be shown; raises ContractError for one that is not SQLAlchemy's."""
+    """The URL without secrets, for display; raises ContractError if SQLAlchemy cannot parse it."""
     if url.lower().startswith(("http://", "https://")):
-        raise ContractError("an HTTP API is described by ingestion/apis/<system>.py and a contract written by hand")
+        raise ContractError("write ingestion/apis/<system>.py and a contract by hand for an HTTP API")
     try:
         parts = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
         parts = None
     if parts is None or "@" in (parts.host or ""):
         form = "dialect+driver://login:password@host/database, with %40 for an @ in the password"
-        raise ContractError(f"not a URL as SQLAlchemy reads it: {form}")
+        raise ContractError(f"not a SQLAlchemy URL: {form}")
     query = {name: value if name.lower() in SHOWN_IN_QUERY else "***" for name, value in parts.query.items()}
     return parts.set(query=query).render_as_string(hide_password=True)
 
 
 def _scalar(text: str, flow: bool = False) -> str:
-    """The text as a YAML scalar, in quotation marks only where it would mean something else without them."""
+    """The text as a YAML scalar, quoted only if it would otherwise change its meaning."""
     try:
         if yaml.safe_load(f"[{text}]" if flow else f"- {text}") == [text]:
             return text
@@ -110,8 +112,8 @@ def _comment(text: str | None) -> str:
 
 CONTRACT = """\
 # yaml-language-server: $schema=../../../../ingestion/contract.schema.json
-# First written by `warehouse source add`. A person decides each TODO, before which nothing loads, and checks what is
-# `guessed`. docs/privacy.md explains the privacy classes, docs/files.md the layouts of files.
+# Drafted by `warehouse source add`. Replace each TODO (nothing loads before) and check each line marked `guessed`.
+# docs/privacy.md explains the privacy classes, docs/files.md the file layouts.
 sources:
   - name: raw_{system}
     description: TODO
@@ -123,7 +125,7 @@ sources:
         kind: {kind}
         location: {variable}
 {schema}        schedule: TODO
-        time_zone: Europe/London  # guessed: the clock of times without an offset
+        time_zone: Europe/London  # guessed: of times without an offset
         information_asset_owner: TODO
         data_owner: TODO
         purpose: TODO
@@ -147,8 +149,8 @@ def _table_yaml(table: FoundTable) -> str:
     if table.key:
         meta.append(f"key: {_listed(table.key)}{_comment(table.key_guess)}")
     if table.cursor:
-        meta.append(f"cursor: {_scalar(table.cursor)}  # guessed: every change of a row has to set it")
-    dated = _comment("guessed: the digits change" if "[0-9]*" in table.meta.get("files", "") else None)
+        meta.append(f"cursor: {_scalar(table.cursor)}  # guessed: every change of a row must set it")
+    dated = _comment("guessed: the digits vary" if "[0-9]*" in table.meta.get("files", "") else None)
     meta += [f"{name}: {_scalar(value)}{dated if name == 'files' else ''}" for name, value in table.meta.items()]
     if table.left_out:
         meta.append("left_out:")
@@ -184,7 +186,7 @@ def _sentence(text: str) -> str:
 
 @dataclass
 class _Staged:
-    """A column of a staging model: its name, its expression in SQL, its group, its description, whether it is a key."""
+    """A column of a staging model: its name, SQL expression, group and description."""
 
     name: str
     expression: str
@@ -196,7 +198,7 @@ GROUPS = ("ids", "text", "numbers", "booleans", "dates")
 
 
 def _staging_columns(table: FoundTable) -> list[_Staged]:
-    """The columns in the order of a staging model, under names that are no word of SQL's own."""
+    """The columns in the order of a staging model; a name that is a word of SQL is prefixed."""
     from sqlfluff.core import dialect_selector
 
     dialect = dialect_selector("postgres")
@@ -205,16 +207,16 @@ def _staging_columns(table: FoundTable) -> list[_Staged]:
     entity = _singular(table.name)
     staged = []
     if table.has_files:
-        staged.append(_Staged("source_file", "_source_file", "ids", "Name of the file that the row is from"))
+        staged.append(_Staged("source_file", "_source_file", "ids", "Name of the file that contained the row"))
         staged.append(_Staged("source_row_number", "_source_row", "ids", "Number of the row in its file, from 1"))
     for column in table.columns:
         name = f"{entity}_{column.name}"[:63] if column.name in words else column.name
         source = f'"{column.name}"' if column.name in reserved else column.name
-        is_text, is_id = column.data_type == "text", column.name in table.key or AN_ID.search(column.name)
+        is_text, is_id = column.data_type == "text", column.name in table.key or ID_NAME.search(column.name)
         cleaned = f"{{{{ clean_text('{source}') }}}}" if is_text and column.name not in table.key else source
         types = {"boolean": "booleans", "date": "dates", "timestamptz": "dates", "text": "text"}
         group = "ids" if is_id else types.get(column.data_type, "numbers")
-        staged.append(_Staged(name, cleaned, group, column.description or f"Column {column.source_name} of the source"))
+        staged.append(_Staged(name, cleaned, group, column.description or f"Source column {column.source_name}"))
     for column_name, each in zip(unique(each.name for each in staged), staged, strict=True):
         each.name = column_name
     return sorted(staged, key=lambda each: GROUPS.index(each.group))
@@ -238,7 +240,7 @@ def _selected(column: _Staged) -> str:
     if column.expression == column.name:
         return f"        {column.name}"
     line = f"        {column.expression} as {column.name}"
-    return line if len(line) < A_LINE else f"        {column.expression}\n            as {column.name}"
+    return line if len(line) < MAX_LINE else f"        {column.expression}\n            as {column.name}"
 
 
 def _model_yaml(system: str, model: str, table: FoundTable, columns: list[_Staged]) -> str:

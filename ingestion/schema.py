@@ -1,7 +1,7 @@
-"""The JSON Schema of a source contract, by which editors complete and check it; `make schema` writes it from the model.
+"""The JSON Schema of a source contract for editors; `make schema` writes it.
 
-What one field says of another (a key is a declared column, personal data need a lawful basis) is mostly not in it: the
-contract reader alone refuses that.
+Rules between fields (a key is a declared column, personal data need a lawful basis) are mostly missing: only the
+contract reader checks them.
 """
 
 import json
@@ -12,7 +12,13 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from ingestion.contracts import DBT_KEYS, ROOT, TODO, System
 
 FILE = ROOT / "ingestion" / "contract.schema.json"
-DECLARED = ("name", "description", "data_type", "tables", "columns")  # dbt's own fields; the rest are under config.meta
+DECLARED = (
+    "name",
+    "description",
+    "data_type",
+    "tables",
+    "columns",
+)  # dbt's own fields; all others are under config.meta
 
 
 def _if(field: str, values: list[str], then: JsonSchemaValue, otherwise: JsonSchemaValue) -> JsonSchemaValue:
@@ -29,7 +35,7 @@ CONDITIONS = {
 
 
 class _Fields(GenerateJsonSchema):
-    """A field without a title of its own; one that may be absent is left out, not null; TODO is no value."""
+    """Fields have no title; an optional field is left out instead of null; TODO is no value."""
 
     def field_title_should_be_set(self, _schema: Any) -> bool:
         return False
@@ -47,15 +53,15 @@ class _Fields(GenerateJsonSchema):
 
 
 def schema() -> JsonSchemaValue:
-    """The JSON Schema of a whole contract file, with every field where dbt expects it."""
+    """The JSON Schema of a contract file, with every field where dbt expects it."""
     model = System.model_json_schema(schema_generator=_Fields)
     parts = model.pop("$defs") | {"System": model}
     for name in ("System", "Table", "Column"):
-        parts[name] = _as_dbt_has_it(name, parts[name])
+        parts[name] = _dbt_layout(name, parts[name])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Source contract",
-        "description": "A dbt source file that says what is loaded from a system, how, and on what authority.",
+        "description": "A dbt source file that declares what is loaded from a system, how, and on which lawful basis.",
         "type": "object",
         "properties": {
             "version": {"const": 2, "description": "Version of dbt's YAML."},
@@ -66,12 +72,12 @@ def schema() -> JsonSchemaValue:
     }
 
 
-def _as_dbt_has_it(name: str, part: JsonSchemaValue) -> JsonSchemaValue:
-    """A part of the contract, with the fields that are not dbt's own under config.meta."""
+def _dbt_layout(name: str, part: JsonSchemaValue) -> JsonSchemaValue:
+    """A part of the contract with all but dbt's own fields under config.meta."""
     fields, required = part["properties"], part["required"]
     meta = {
         "type": "object",
-        "description": "What the loader reads.",
+        "description": "Keys of the loader.",
         "properties": {field: rules for field, rules in fields.items() if field not in DECLARED},
         "required": [field for field in required if field not in DECLARED],
         "additionalProperties": False,
@@ -83,7 +89,9 @@ def _as_dbt_has_it(name: str, part: JsonSchemaValue) -> JsonSchemaValue:
         "required": ["meta"],
     }
     own = {field: rules for field, rules in fields.items() if field in DECLARED}
-    others = {key: {"description": "dbt's own; the loader does not read it."} for key in sorted(DBT_KEYS - {"config"})}
+    others = {
+        key: {"description": "dbt's own key; the loader does not read it."} for key in sorted(DBT_KEYS - {"config"})
+    }
     return part | {
         "properties": own | {"config": config} | others,
         "required": [*(field for field in required if field in DECLARED), "config"],
@@ -91,7 +99,7 @@ def _as_dbt_has_it(name: str, part: JsonSchemaValue) -> JsonSchemaValue:
 
 
 def text() -> str:
-    """The schema as its file has it."""
+    """The content of the schema file."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 

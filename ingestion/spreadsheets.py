@@ -1,4 +1,4 @@
-"""The cells of a workbook (.xlsx, .xls, .ods) as rows of text, as a CSV of the sheet would have them."""
+"""Read the cells of a workbook (.xlsx, .xls, .ods) as rows of text, as a CSV of the sheet would have them."""
 
 import zipfile
 import zlib
@@ -15,15 +15,15 @@ import pyarrow as pa
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from ingestion.contracts import SourceError, Table
-from ingestion.layouts import HEAD_ROWS, Columns, Row, batches, find_header, name_columns, part_footer, place
+from ingestion.layouts import HEAD_ROWS, FileColumns, Row, batches, find_header, location_in, name_columns, split_footer
 
 SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
 
 
-def read_sheet(table: Table, path: Path) -> tuple[Columns, Iterator[pa.Table]]:
-    """The columns of the contract's sheet, and its rows as text: see `as_text`.
+def read_sheet(table: Table, path: Path) -> tuple[FileColumns, Iterator[pa.Table]]:
+    """The columns of the contract's sheet, and its rows as text (see `as_text`).
 
-    The sheet is in memory as a whole, which Excel bounds at 1,048,576 rows. Raises SourceError.
+    The whole sheet is in memory; Excel allows 1,048,576 rows. Raises SourceError.
     """
     sheet = open_sheet(table, path)
     headings, end = find_header(table, path, sheet_head(sheet))
@@ -31,14 +31,14 @@ def read_sheet(table: Table, path: Path) -> tuple[Columns, Iterator[pa.Table]]:
     formats = {column.name: column.format for column in table.columns}
     forms = [formats.get(name) for name in columns.names]
     rows = ([as_text(*cell) for cell in zip(row, forms, strict=True)] for row in islice(_rows(sheet), end, None))
-    return columns, batches(part_footer(table, path, rows, columns), columns.names)
+    return columns, batches(split_footer(table, path, rows, columns), columns.names)
 
 
-def as_text(cell: Any, form: str | None = None) -> str | None:
-    """A cell as text, from which the contract's type is cast as from a CSV's.
+def as_text(cell: Any, date_format: str | None = None) -> str | None:
+    """A cell as text, to be cast like a CSV's value.
 
-    A number has the 15 digits that Excel shows, and no `.0`; a date the column's format, else ISO 8601, with a time
-    only if it has one. An empty cell is null, and so is an error (#N/A), which the reader gives as empty.
+    A number has the 15 digits that Excel shows, without `.0`; a date has the column's format, else ISO 8601, with a
+    time only if it has one. Empty cells and errors (#N/A) are null.
     """
     match cell:
         case str():
@@ -49,8 +49,8 @@ def as_text(cell: Any, form: str | None = None) -> str | None:
             return str(cell)
         case float():
             return format(Decimal(f"{cell:.15g}"), "f")
-        case date() if form:
-            return cell.strftime(form)
+        case date() if date_format:
+            return cell.strftime(date_format)
         case datetime():
             return cell.isoformat(" ")
         case date() | time():
@@ -63,7 +63,7 @@ def as_text(cell: Any, form: str | None = None) -> str | None:
 
 
 def sheet_head(sheet: CalamineSheet) -> list[Row]:
-    """The sheet's first rows as text, of which one is the header."""
+    """The sheet's first rows as text, one of which is the header."""
     return [[as_text(cell) for cell in row] for row in islice(_rows(sheet, header=True), HEAD_ROWS)]
 
 
@@ -74,30 +74,30 @@ def sheet_names(table: Table, path: Path) -> list[str]:
 
 
 def open_sheet(table: Table, path: Path) -> CalamineSheet:
-    """The contract's sheet, in memory as a whole; raises SourceError."""
+    """The contract's sheet, wholly in memory; raises SourceError."""
     with _workbook(table, path) as book:
         names = [name for name in book.sheet_names if fnmatchcase(name, table.sheet or "*")]
         if len(names) != 1:
-            wanted = f"named {table.sheet}" if table.sheet else "in it, and the contract names none (`sheet`)"
-            raise SourceError(f"{place(table, path)}: {len(names)} sheets are {wanted}; one is expected")
+            match = f"match {table.sheet}" if table.sheet else "in the workbook; name one as `sheet`"
+            raise SourceError(f"{location_in(table, path)}: expected one sheet, {len(names)} {match}")
         return book.get_sheet_by_name(names[0])
 
 
 @contextmanager
 def _workbook(table: Table, path: Path) -> Iterator[CalamineWorkbook]:
     try:
-        if zipfile.is_zipfile(path):  # all but .xls; the reader does not look at its checksums
+        if zipfile.is_zipfile(path):  # every format but .xls; the reader ignores the checksums
             with zipfile.ZipFile(path) as packed:
                 if packed.testzip():
                     raise zipfile.BadZipFile
         yield CalamineWorkbook.from_path(path)
     except (CalamineError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
-        what = f"not a whole workbook, or a protected one ({type(error).__name__})"
-        raise SourceError(f"{place(table, path)}: {what}") from None
+        problem = f"not a complete workbook, or a protected one ({type(error).__name__})"
+        raise SourceError(f"{location_in(table, path)}: {problem}") from None
 
 
 def _rows(sheet: CalamineSheet, header: bool = False) -> Iterator[list[Any]]:
-    """The sheet's rows. A merged cell counts for all it covers in a header; in data for the rows it spans, if text."""
+    """The sheet's rows. A merged cell counts for all its cells in a header; in data for its rows, if it is text."""
     (_, left), (end, _) = sheet.start or (0, 0), sheet.end or (0, 0)
     origins = {
         (row, column - left): (top, first - left)

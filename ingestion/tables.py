@@ -1,4 +1,4 @@
-"""Turns what any kind of source yields into Arrow tables as the contract says, and parts the rows that do not fit."""
+"""Cast the batches of every kind of source to the contract's Arrow types, and set rejected rows apart."""
 
 import json
 import re
@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts import NUMERIC, PLACE, Column, SourceError, Table
+from ingestion.contracts import NUMERIC, ORIGIN_COLUMNS, Column, SourceError, Table
 
 
 class _NoPandas:
-    """Finds no pandas, which is there for the matching alone."""
+    """An import finder that hides pandas, which only person matching needs."""
 
     @staticmethod
     def find_spec(name: str, _path: object = None, _target: object = None) -> None:
@@ -23,7 +23,7 @@ class _NoPandas:
 
 
 sys.meta_path.insert(0, _NoPandas)
-pa.array([])  # the first array asks whether there is pandas, and would import it: 30 MB and 0.3 s in every load
+pa.array([])  # the first array would import pandas: 30 MB and 0.3 s in every load
 sys.meta_path.remove(_NoPandas)
 
 ARROW_TYPES = {
@@ -34,14 +34,14 @@ ARROW_TYPES = {
     "date": pa.date32(),
     "timestamptz": pa.timestamp("us", "UTC"),
 }
-UNFIT = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
-OFFSET = r"[T ]\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"  # at the end of a time
-MOST_REJECTS = 10_000  # rows of one load that are parted one by one; with more the whole extract is at fault
+CAST_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
+OFFSET = r"[T ]\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"  # the UTC offset at the end of a time
+MAX_REJECTS = 10_000  # rejected rows of one load; with more, the extract itself is wrong
 
 
 @dataclass(frozen=True)
 class Reject:
-    """A row that does not fit its contract: the rule it broke, its place, and its content as JSON of texts."""
+    """A rejected row: the rule that it violates, its position in the source, and its content as JSON of texts."""
 
     rule: str
     column: str | None
@@ -52,41 +52,51 @@ class Reject:
 
     @property
     def reason(self) -> str:
-        """The rule and the column, without any value."""
+        """The rule and the column, without a value."""
         return f"{self.column}: {self.rule}" if self.column else self.rule
 
 
 def conform(table: Table, batch: pa.Table, where: str) -> tuple[pa.Table, list[Reject]]:
-    """The rows of `batch` that fit, with the contract's columns, order and types, and the rows that do not.
+    """The rows of `batch` that fit the contract, with its columns, order and types, and the rejected rows.
 
-    `batch` has columns named as in the contract, of any types. Columns that are not declared follow as text; those of
-    PLACE keep their names. Raises SourceError, naming `where`, table and column, where a declared column is missing or
-    more rows are unfit than can be single rows' faults.
+    `batch` has columns of any type under the contract's names. Undeclared columns follow as text; ORIGIN_COLUMNS keep
+    their names. Raises SourceError, which names `where`, table and column, if a declared column is missing or more than
+    MAX_REJECTS rows are rejected.
     """
     source = table.source_names
     if missing := [name for name in source if name not in batch.column_names]:
-        new = [name for name in batch.column_names if name not in PLACE and name not in source]
-        there = f" There is, undeclared: {', '.join(new)}." if new else ""
-        what = f"no column {', '.join(missing)}; was it renamed or dropped?{there}"
-        raise SourceError(f"{where}: {table.label}: {what} Nothing was loaded", table)
-    batch = _composed(table, batch)
-    declared, faults = _fit(table, batch, where)
+        new = [name for name in batch.column_names if name not in ORIGIN_COLUMNS and name not in source]
+        hint = f" Undeclared columns: {', '.join(new)}." if new else ""
+        problem = f"no column {', '.join(missing)}. Was it renamed or removed?{hint}"
+        raise SourceError(f"{where}: {table.label}: {problem} Nothing was loaded", table)
+    batch = _with_composed_columns(table, batch)
+    declared, violations = _cast_columns(table, batch, where)
     rejects = []
-    if faults:
-        places = sorted(faults)
-        unfit = batch.take(pa.array(places))
-        rows = pa.table({name: unfit[name] if name in PLACE else as_text(unfit[name]) for name in unfit.column_names})
-        rejects = [_reject(table, row, *faults[place]) for place, row in zip(places, rows.to_pylist(), strict=True)]
-        batch = batch.filter(pc.invert(pc.is_in(pa.array(range(len(batch))), pa.array(places))))
-        declared, _ = _fit(table, batch, where)
-    known = {*declared, *source, *PLACE}
+    if violations:
+        positions = sorted(violations)
+        rejected = batch.take(pa.array(positions))
+        rows = pa.table(
+            {
+                name: rejected[name] if name in ORIGIN_COLUMNS else as_text(rejected[name])
+                for name in rejected.column_names
+            }
+        )
+        rejects = [
+            _reject(table, row, *violations[position])
+            for position, row in zip(positions, rows.to_pylist(), strict=True)
+        ]
+        batch = batch.filter(pc.invert(pc.is_in(pa.array(range(len(batch))), pa.array(positions))))
+        declared, _ = _cast_columns(table, batch, where)
+    known = {*declared, *source, *ORIGIN_COLUMNS}
     others = {name: as_text(batch[name]) for name in batch.column_names if name not in known}
-    place = {name: batch[name].cast(arrow_type(kind)) for name, kind in PLACE.items() if name in batch.column_names}
-    return pa.table(declared | others | place), rejects
+    origin = {
+        name: batch[name].cast(arrow_type(kind)) for name, kind in ORIGIN_COLUMNS.items() if name in batch.column_names
+    }
+    return pa.table(declared | others | origin), rejects
 
 
-def _composed(table: Table, batch: pa.Table) -> pa.Table:
-    """The batch with the columns that are made of others."""
+def _with_composed_columns(table: Table, batch: pa.Table) -> pa.Table:
+    """The batch with the columns that `of` composes."""
     for column in (column for column in table.columns if column.of):
         parts = [pc.utf8_trim_whitespace(as_text(batch[part])) for part in column.of]
         joined = pc.binary_join_element_wise(*parts, ", ", null_handling="replace", null_replacement="")
@@ -96,54 +106,56 @@ def _composed(table: Table, batch: pa.Table) -> pa.Table:
     return batch
 
 
-def _fit(table: Table, batch: pa.Table, where: str) -> tuple[dict[str, pa.ChunkedArray], dict[int, tuple[str, str]]]:
-    """The declared columns that could be cast, and {position of a row that does not fit: (rule, column)}."""
+def _cast_columns(
+    table: Table, batch: pa.Table, where: str
+) -> tuple[dict[str, pa.ChunkedArray], dict[int, tuple[str, str]]]:
+    """The declared columns that can be cast, and {position of a rejected row: (rule, column)}."""
     declared: dict[str, pa.ChunkedArray] = {}
-    faults: dict[int, tuple[str, str]] = {}
+    violations: dict[int, tuple[str, str]] = {}
     for column in table.columns:
         values = batch[column.name]
         try:
             declared[column.name] = cast(values, column, table.system.time_zone)
-        except UNFIT:
-            bad = _misfits(values, column, table)
-            if len(bad) > MOST_REJECTS:
+        except CAST_ERRORS:
+            uncastable = _uncastable_positions(values, column, table)
+            if len(uncastable) > MAX_REJECTS:
                 raise SourceError(
-                    f"{where}: {table.label}.{column.name}: more than {MOST_REJECTS:,} rows are {_rule(column)}; "
-                    "was it re-typed? Nothing was loaded",
+                    f"{where}: {table.label}.{column.name}: more than {MAX_REJECTS:,} values are {_rule(column)}. "
+                    "Did its type change? Nothing was loaded",
                     table,
                 ) from None
-            faults = {position: (_rule(column), column.name) for position in bad} | faults
+            violations = {position: (_rule(column), column.name) for position in uncastable} | violations
         else:
             outside = _outside_calendar(declared[column.name])
-            faults = dict.fromkeys(outside, ("outside the years 1 to 9999", column.name)) | faults
-        if values.null_count and column.name in table.key and table.kept_by_key:
-            faults = dict.fromkeys(_where(pc.is_null(values)), ("no key", column.name)) | faults
+            violations = dict.fromkeys(outside, ("outside the years 1 to 9999", column.name)) | violations
+        if values.null_count and column.name in table.key and table.is_keyed:
+            violations = dict.fromkeys(_where(pc.is_null(values)), ("no key", column.name)) | violations
     for name in batch.column_names:
-        faults = dict.fromkeys(_with_nul(batch[name]), ("a NUL character", name)) | faults
-    return declared, faults
+        violations = dict.fromkeys(_with_nul(batch[name]), ("a NUL character", name)) | violations
+    return declared, violations
 
 
 def _rule(column: Column) -> str:
     return f"not {column.data_type}" + (f" in the form {column.format}" if column.format else "")
 
 
-def _misfits(values: pa.ChunkedArray, column: Column, table: Table, start: int = 0) -> list[int]:
-    """Positions of the values that cannot be cast: halves are tried until single ones are left."""
+def _uncastable_positions(values: pa.ChunkedArray, column: Column, table: Table, start: int = 0) -> list[int]:
+    """Positions of the values that cannot be cast, found by halving."""
     try:
         cast(values, column, table.system.time_zone)
-    except UNFIT:
+    except CAST_ERRORS:
         if len(values) == 1:
             return [start]
         half = len(values) // 2
-        found = _misfits(values.slice(0, half), column, table, start)
-        if len(found) <= MOST_REJECTS:
-            found += _misfits(values.slice(half), column, table, start + half)
+        found = _uncastable_positions(values.slice(0, half), column, table, start)
+        if len(found) <= MAX_REJECTS:
+            found += _uncastable_positions(values.slice(half), column, table, start + half)
         return found
     return []
 
 
 def _outside_calendar(values: pa.ChunkedArray) -> list[int]:
-    """Positions of moments that no calendar shows, such as a database's infinity."""
+    """Positions of times outside the calendar, such as a database's infinity."""
     if not pa.types.is_temporal(values.type):
         return []
     first, last = (pa.scalar(moment).cast(values.type) for moment in (datetime(1, 1, 1), datetime(9999, 12, 31)))
@@ -154,7 +166,7 @@ def _outside_calendar(values: pa.ChunkedArray) -> list[int]:
 
 
 def _with_nul(values: pa.ChunkedArray) -> list[int]:
-    """Positions of texts with a NUL character, which Postgres cannot hold."""
+    """Positions of texts with a NUL character, which Postgres cannot store."""
     if not pa.types.is_string(values.type):
         return []
     if not any(b"\0" in data.to_pybytes() for chunk in values.chunks if (data := chunk.buffers()[2])):
@@ -163,7 +175,7 @@ def _with_nul(values: pa.ChunkedArray) -> list[int]:
 
 
 def _where(mask: pa.ChunkedArray) -> list[int]:
-    """The positions where a mask is true."""
+    """The positions where the mask is true."""
     return list(pc.indices_nonzero(mask).to_pylist())
 
 
@@ -189,7 +201,9 @@ def as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def cast(values: pa.ChunkedArray, column: Column, time_zone: str) -> pa.ChunkedArray:
-    """The values as the column's type, those without an offset by the source's clock; raises one of UNFIT."""
+    """The values in the column's type; a time without an offset is in the source's time zone. Raises one of
+    CAST_ERRORS.
+    """
     target = column.arrow_type
     if target == pa.string():
         return as_text(values)
@@ -199,27 +213,27 @@ def cast(values: pa.ChunkedArray, column: Column, time_zone: str) -> pa.ChunkedA
             values = pc.strptime(values, format=column.format, unit="us")
             time_zone = "UTC" if column.format.endswith(("UTC", "Z")) else time_zone
         elif pa.types.is_timestamp(target):
-            return _moments(values, target, time_zone)
+            return _parse_timestamps(values, target, time_zone)
     if pa.types.is_timestamp(target) and pa.types.is_timestamp(values.type) and values.type.tz is None:
-        values = _by_clock(values, time_zone)
+        values = _localise(values, time_zone)
     return values.cast(target)
 
 
-def _moments(texts: pa.ChunkedArray, target: pa.DataType, time_zone: str) -> pa.ChunkedArray:
-    """Texts with an offset each, or by the source's own clock, or some of both.
+def _parse_timestamps(texts: pa.ChunkedArray, target: pa.DataType, time_zone: str) -> pa.ChunkedArray:
+    """Parse texts with an offset, without one (in the source's time zone), or a mix of both.
 
-    Most columns have them all as the first is; Arrow itself refuses those that have not.
+    Most columns are all like their first value; Arrow refuses the others.
     """
     has_offset = bool(re.search(OFFSET, pc.first(texts).as_py() or ""))
     try:
-        return texts.cast(target) if has_offset else _by_clock(texts.cast(pa.timestamp("us")), time_zone).cast(target)
+        return texts.cast(target) if has_offset else _localise(texts.cast(pa.timestamp("us")), time_zone).cast(target)
     except pa.ArrowInvalid:
         have_offset = pc.match_substring_regex(texts, OFFSET)
         if pc.all(have_offset if has_offset else pc.invert(have_offset)).as_py():
             raise
     with_offset = pc.if_else(have_offset, texts, None).cast(target)
-    return pc.coalesce(with_offset, _moments(pc.if_else(have_offset, None, texts), target, time_zone))
+    return pc.coalesce(with_offset, _parse_timestamps(pc.if_else(have_offset, None, texts), target, time_zone))
 
 
-def _by_clock(values: pa.ChunkedArray, time_zone: str) -> pa.ChunkedArray:
+def _localise(values: pa.ChunkedArray, time_zone: str) -> pa.ChunkedArray:
     return pc.assume_timezone(values, time_zone, ambiguous="earliest", nonexistent="latest")

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import psycopg2
 
-from ingestion.commit import Landing
+from ingestion.commit import LoadResult
 from ingestion.contracts import Age, SourceError, System
 from ingestion.pipeline import load_system, source_state
 from orchestration.models import dependent_sets, downstream_impact
@@ -64,7 +64,7 @@ def build_loads(system: System, manifest: dict[str, Any]) -> tuple[dg.AssetsDefi
     return load, schedule
 
 
-def report_load(system: System, result: Landing) -> None:
+def report_load(system: System, result: LoadResult) -> None:
     """Records in Dagster a load that ran outside Dagster."""
     event = dg.AssetMaterialization(
         [system.name, result.table], metadata=_metadata(result), tags={"dagster/data_version": result.version}
@@ -73,14 +73,14 @@ def report_load(system: System, result: Landing) -> None:
         instance.report_runless_asset_event(event)
 
 
-def _metadata(result: Landing) -> dict[str, Any]:
+def _metadata(result: LoadResult) -> dict[str, Any]:
     return {
         "rows_written": result.rows,
         "rows_read": result.read,
         "rows_quarantined": result.quarantined,
         "rows_total": result.total,
         "new_columns": result.new_columns,
-        "high_watermark": result.cut_off,
+        "high_watermark": result.high_watermark,
     }
 
 

@@ -13,7 +13,10 @@ from warehouse.matching import match
 def build_matching(systems: list[System]) -> dg.AssetsDefinition:
     """The asset of the crosswalk from each system's records of people to persons."""
     sources = [
-        dg.AssetKey([system.name, table.name]) for system in systems for table in system.tables if table.evidence
+        dg.AssetKey([system.name, table.name])
+        for system in systems
+        for table in system.tables
+        if table.is_matching_source
     ]
 
     @dg.asset(

@@ -197,7 +197,7 @@ class Warehouse:
         from ingestion.pipeline import load_system
 
         with self.entered(**self.places | variables):
-            return {landing.table: landing.rows for landing in load_system(read_contracts()[system])}
+            return {result.table: result.rows for result in load_system(read_contracts()[system])}
 
     def start(self) -> None:
         """Starts its servers where they do not run, and notes where its systems are now."""
@@ -435,7 +435,7 @@ class Published:
         with pytest.MonkeyPatch.context() as patch:
             for name in self.SYSTEMS:
                 patch.setenv(contracts[name].location, str(REAL_DATA))
-            self.landings = {name: load_system(contracts[name]) for name in self.SYSTEMS}
+            self.results = {name: load_system(contracts[name]) for name in self.SYSTEMS}
         models = [f"+int_{name}__rule_results" for name in self.SYSTEMS]
         warehouse = Warehouse(trial.home, WAREHOUSE_URL=trial.url)
         warehouse.dbt("build", "--select", *models, "--exclude-resource-type", "unit_test")

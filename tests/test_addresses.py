@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from ingestion.addresses import spellings
+from ingestion.addresses import canonical_forms
 
 HOMES = [  # each line one home, as it may be written
     ["12 Wren Lane, Malvern, WR14 1AA", "12, WREN LN. MALVERN WR141AA", " 12 wren la  malvern Worcestershire wr14 1aa",
@@ -22,7 +22,7 @@ HOMES = [  # each line one home, as it may be written
 
 
 def spelt(text: str) -> dict[str, str | None]:
-    return {name: values[0].as_py() for name, values in spellings(pa.chunked_array([[text]])).items()}
+    return {name: values[0].as_py() for name, values in canonical_forms(pa.chunked_array([[text]])).items()}
 
 
 @pytest.mark.parametrize("home", HOMES, ids=lambda home: home[0])

@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pyarrow as pa
 import pytest
 
-from demo import front_door, highways
-from ingestion.apis import _http, children, open311, parse_json, rows_to_arrow
+from demo import api_server, highways
+from ingestion.apis import _http, child_rows, open311, parse_json, rows_to_arrow
 from ingestion.contracts import ContractError, SourceError, System, Table, read_contracts
 from ingestion.tables import conform
 
@@ -190,7 +190,7 @@ def refusal(call: Callable[[], object]) -> str:
         assert hidden not in printed
     assert "\n" not in str(refused.value)
     words = str(refused.value)
-    assert words.startswith("raw_open311: extract failed (OPEN311_URL says where it is): ")
+    assert words.startswith("raw_open311: extract failed (check OPEN311_URL): ")
     return words.split(": ", 2)[2]
 
 
@@ -281,8 +281,8 @@ def test_the_demo_front_door_is_read_whole(door: Door, tmp_path: Path) -> None:
     door.change(*(f"bulk-{number}" for number in range(1200)))
     requests = [door.reports[name] for name in sorted(door.reports, key=lambda name: (len(name), name))]
     file = tmp_path / "apis.sqlite"
-    front_door.fill(file, "open311", highways.RESOURCES, (("requests.json", request) for request in requests))
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(front_door.FrontDoor, file)) as server:
+    api_server.fill(file, "open311", highways.RESOURCES, (("requests.json", request) for request in requests))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(api_server.ApiHandler, file)) as server:
         threading.Thread(target=partial(server.serve_forever, 0.02), daemon=True).start()
         location = f"http://127.0.0.1:{server.server_port}/open311"
         rows = [row for page in open311.service_requests(location, None) for row in page]
@@ -341,11 +341,11 @@ def test_what_is_mended_in_time_costs_nothing(door: Door, fault: Callable[[Handl
         (answers(404, PERSONAL.encode()), "requests.json answered 404"),
         (answers(401, PERSONAL.encode()), "requests.json answered 401"),
         (answers(429, Retry_After="0"), "requests.json answered 429"),
-        (HTML, "requests.json answered 200, but not with whole JSON"),
-        (TRUNCATED, "requests.json answered 200, but not with whole JSON"),
-        (answers(204, b""), "requests.json answered 204, but not with whole JSON"),
-        (answers(200, b"\xe9"), "requests.json answered 200, but not with whole JSON"),
-        (answers(200, b"[" * 100_000), "requests.json answered 200, but not with whole JSON"),
+        (HTML, "requests.json answered 200 with incomplete JSON"),
+        (TRUNCATED, "requests.json answered 200 with incomplete JSON"),
+        (answers(204, b""), "requests.json answered 204 with incomplete JSON"),
+        (answers(200, b"\xe9"), "requests.json answered 200 with incomplete JSON"),
+        (answers(200, b"[" * 100_000), "requests.json answered 200 with incomplete JSON"),
         (answers(302, b"", Location="/requests.json?page_size=1"), "requests.json: TooManyRedirects"),
         (DROPPED, "requests.json: ChunkedEncodingError"),
         (answers(200, b"no gzip", Content_Encoding="gzip"), "requests.json: ChunkedEncodingError"),
@@ -359,7 +359,7 @@ def test_what_is_mended_in_time_costs_nothing(door: Door, fault: Callable[[Handl
         (answers(200, b'{"requests": [{}]}'), "requests.json has no `updated_datetime` that is an ISO 8601 time"),
         (
             answers(200, b'{"requests": [{"updated_datetime": "2026-11-01T09:00:00"}]}'),
-            "requests.json has no `updated_datetime` that is an ISO 8601 time with its offset",
+            "requests.json has no `updated_datetime` that is an ISO 8601 time with an offset",
         ),
         (
             answers(200, b'{"requests": [{"updated_datetime": "2026-11-02Z"}, {"updated_datetime": "2026-11-01Z"}]}'),
@@ -407,9 +407,9 @@ def test_no_connection_and_no_address_are_one_clear_line(door: Door) -> None:
 
 
 def test_an_answer_without_end_is_refused(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_http, "BIGGEST_ANSWER", 1000)
+    monkeypatch.setattr(_http, "MAX_RESPONSE_BYTES", 1000)
     door.faults = [answers(200, b" " * 2000)]
-    assert refusal(lambda: read(door)) == "requests.json: AnswerTooBig"
+    assert refusal(lambda: read(door)) == "requests.json: ResponseTooLargeError"
 
 
 @pytest.mark.parametrize("always_new", [False, True])
@@ -417,7 +417,7 @@ def test_a_server_that_gives_the_same_page_for_ever_is_refused(door: Door, alway
     door.answer = lambda _: {"requests": list(door.reports.values())[:3]}
     if always_new:
         door.meanwhile = lambda: door.change("r0", "r1", "r2")
-    assert "requests.json gave the same rows 10 times in a row" in refusal(lambda: read(door))
+    assert "requests.json returned the same rows 10 times in a row" in refusal(lambda: read(door))
     assert len(door.asked) <= 12
 
 
@@ -445,7 +445,7 @@ def test_one_token_serves_many_pages_and_its_server_may_falter(login: Door) -> N
     [
         (
             answers(400, SECRET.encode()),
-            "OPEN311_TOKEN_URL answered 400; are OPEN311_CLIENT_ID and OPEN311_CLIENT_SECRET",
+            "OPEN311_TOKEN_URL answered 400; check OPEN311_CLIENT_ID and OPEN311_CLIENT_SECRET",
         ),
         (answers(503), "OPEN311_TOKEN_URL answered 503"),
         (HTML, "OPEN311_TOKEN_URL gave no token: JSONDecodeError"),
@@ -650,40 +650,43 @@ def test_the_items_of_a_list_are_rows_with_their_parents_key(tmp_path: Path) -> 
         {"ticket_id": 5, "Notes": {"words": "alone"}},
         {"ticket_id": 6, "Notes": ["only words"]},
     ]
-    assert children(tickets, notes, page) == [
+    assert child_rows(tickets, notes, page) == [
         {"ticket_id": 1, "item_position": 0, "words": "a"},
         {"ticket_id": 1, "item_position": 1, "words": "b"},
         {"ticket_id": 5, "item_position": 0, "words": "alone"},
         {"ticket_id": 6, "item_position": 0, "Notes": "only words"},
     ]
-    assert children(tickets, notes, []) == []
+    assert child_rows(tickets, notes, []) == []
     numberless = notes.model_copy(update={"columns": notes.columns[::2]})
-    assert "item_position" not in children(tickets, numberless, page)[0]
-    assert conform(notes, rows_to_arrow(children(tickets, notes, page[:1])), "x")[0]["ticket_id"].to_pylist() == [1, 1]
+    assert "item_position" not in child_rows(tickets, numberless, page)[0]
+    assert conform(notes, rows_to_arrow(child_rows(tickets, notes, page[:1])), "x")[0]["ticket_id"].to_pylist() == [
+        1,
+        1,
+    ]
 
 
 def test_a_list_that_no_row_has_is_refused_and_not_taken_for_empty(tmp_path: Path) -> None:
     tickets, notes = tables(tmp_path)
-    with pytest.raises(SourceError, match=r"raw_desk.notes: no list Notes in raw_desk.tickets; was it renamed"):
-        children(tickets, notes, [{"ticket_id": 1, "Remarks": []}])
+    with pytest.raises(SourceError, match=r"raw_desk.notes: no list Notes in raw_desk.tickets. Was it renamed"):
+        child_rows(tickets, notes, [{"ticket_id": 1, "Remarks": []}])
 
 
 @pytest.mark.parametrize(
     ("was", "becomes", "says"),
     [
-        (", items: Notes", "", "`parent` (a table) and `items` (its list) need each other"),
-        ("parent: tickets, ", "", "`parent` (a table) and `items` (its list) need each other"),
+        (", items: Notes", "", "`parent` (a table) and `items` (its list) must both be set"),
+        ("parent: tickets, ", "", "`parent` (a table) and `items` (its list) must both be set"),
         ("parent: tickets", "parent: ticket", "notes: `parent` must be a table of this system"),
         ("parent: tickets", "parent: notes", "notes: `parent` must be a table of this system"),
         ("kind: api", "kind: database", "of kind: api"),
-        ("[ticket_id, item_position]", "[item_position]", "notes: the key must be the parent's and"),
-        ("[ticket_id, item_position]", "[ticket_id]", "notes: the key must be the parent's and"),
+        ("[ticket_id, item_position]", "[item_position]", "notes: the key must be the parent's key and"),
+        ("[ticket_id, item_position]", "[ticket_id]", "notes: the key must be the parent's key and"),
         (
             "load: merge, key: [ticket_id, ",
             "load: replace, key: [ticket_id, ",
-            "notes: load must be its parent's, merge",
+            "notes: load must be the parent's, merge",
         ),
-        ("item_position], ", "item_position], cursor: words, ", "a table with a parent is read with it"),
+        ("item_position], ", "item_position], cursor: words, ", "a table with a `parent` is loaded with it"),
         (
             "ticket_id, data_type: bigint, description: Ticket",
             "ticket_id, data_type: text, description: T",

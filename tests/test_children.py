@@ -131,11 +131,11 @@ def test_a_later_day_tells_the_same_and_more() -> None:
 
 
 def test_the_published_return_loads_through_the_same_contract(published: Published) -> None:
-    landings = {landing.table: landing for landing in published.landings["ssda903"]}
-    assert {table: landing.rows for table, landing in landings.items()} == {
+    results = {result.table: result for result in published.results["ssda903"]}
+    assert {table: result.rows for table, result in results.items()} == {
         "header": 2_675, "episodes": 5_050, "reviews": 12_582, "missing": 43, "oc2": 2_675,
     }  # fmt: skip
-    assert not any(landing.quarantined or landing.new_columns for landing in landings.values())
+    assert not any(result.quarantined or result.new_columns for result in results.values())
     assert published.trial.sql("select count(distinct child) from raw_ssda903.header") == [(2_675,)]
 
 

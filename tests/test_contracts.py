@@ -69,8 +69,8 @@ MISTAKES = [  # text of a good contract, what it becomes, the line that is refus
     ("load: replace", "load: replace, cursr: fee", 21, "raw_tolls.crossings.cursr: Extra inputs"),
     ("load: replace", "load: replace, key: [toll_id]", 19, "is not a declared column: toll_id"),
     ("One row per crossing.", "Crossings.", 19, "grain"),
-    (', files: "tolls/*.csv"', "", 3, "`files` is for kind: files"),
-    ("privacy: none}}\n          - name: fee", "privacy: identifier}}\n          - name: fee", 23, "each other"),
+    (', files: "tolls/*.csv"', "", 3, "`files` is required for kind: files"),
+    ("privacy: none}}\n          - name: fee", "privacy: identifier}}\n          - name: fee", 23, "must both be set"),
     ("{meta: {privacy: none}}\n          - name: fee", "{}\n          - name: fee", 23, "privacy: Field required"),
     ("sources:", "sources: [", 3, "not YAML"),
     ("data_owner: Network Manager", "data_owner: TODO", 13, "raw_tolls.data_owner: is still TODO"),
@@ -87,7 +87,7 @@ MISTAKES = [  # text of a good contract, what it becomes, the line that is refus
         "privacy: none}}\n          - name: fee",
         "privacy: none, identifier: upn}}\n          - name: fee",
         23,
-        "each other",
+        "must both be set",
     ),
     (
         "kind: files",
@@ -98,7 +98,7 @@ MISTAKES = [  # text of a good contract, what it becomes, the line that is refus
     ("location: LANDING", "location: landing", 9, "raw_tolls.location: String should match pattern"),
     ("load: replace, files", "load: replace, delimiter: ab, files", 21, "raw_tolls.crossings.delimiter: String should"),
 ]
-ONLY_THE_READER = ("IANA", "declared twice", "not a declared column", "`files` is for kind", "not YAML")
+ONLY_THE_READER = ("IANA", "declared twice", "not a declared column", "`files` is required for kind", "not YAML")
 
 
 @pytest.mark.parametrize(("was", "becomes", "line", "says"), MISTAKES)
@@ -121,18 +121,18 @@ def test_a_bad_contract_is_refused_by_file_and_line(
             "personal",
             "Article 6",
             None,
-            "lawful_basis names no condition, such as article 6(1)(e), and crossings.fee is pers",
+            "lawful_basis needs a condition such as article 6(1)(e), because crossings.fee is pers",
         ),
-        ("special_category", "Article 6(1)(e)", None, "special_category_basis names no condition"),
+        ("special_category", "Article 6(1)(e)", None, "special_category_basis needs a condition"),
         ("special_category", "Article 6(1)(e)", "Article 9(2)(f)", None),
         (
             "special_category",
             "Article 6(1)(e)",
             "Article 9(2)(g)",
-            "9(2)(g) needs a paragraph of DPA 2018 Schedule 1, and",
+            "9(2)(g) needs a paragraph of DPA 2018 Schedule 1, because",
         ),
         ("special_category", "Article 6(1)(e)", "Article 9(2)(g), DPA 2018 Schedule 1 paragraph 6", None),
-        ("special_category", "None", "Article 9(2)(f)", "lawful_basis names no condition"),
+        ("special_category", "None", "Article 9(2)(f)", "lawful_basis needs a condition"),
     ],
 )
 def test_what_is_about_people_does_not_load_without_its_lawful_basis(
@@ -180,7 +180,7 @@ def test_the_schema_refuses_the_field_that_the_contract_reader_refuses(
     assert validator.is_valid(yaml.safe_load(GOOD))
     assert was in GOOD
     (error,) = validator.iter_errors(yaml.safe_load(GOOD.replace(was, becomes, 1)))
-    by_words = {"merge needs a key": "key", "grain": "description", "each other": "identifier"}
+    by_words = {"merge needs a key": "key", "grain": "description", "must both be set": "identifier"}
     field = "data_type" if "data_type must be" in says else by_words.get(says, says.split(":")[0].split(".")[-1])
     assert field in f"{error.json_path} {error.message} {error.schema}"
 

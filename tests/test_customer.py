@@ -245,8 +245,8 @@ def test_service_requests_took_the_working_days_that_they_took(warehouse: Wareho
 
 
 def test_what_is_found_in_published_service_requests_is_what_is_told_of_them(published: Published) -> None:
-    (landing,) = published.landings["regulatory"]
-    assert (landing.rows, landing.quarantined, landing.new_columns) == (5_000, 0, [])
+    (result,) = published.results["regulatory"]
+    assert (result.rows, result.quarantined, result.new_columns) == (5_000, 0, [])
     file = REAL_DATA / "customer/BANES_Environmental_Protection_Service_Requests.csv"
     rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines(True)))
     channels = (
@@ -291,8 +291,8 @@ def test_what_is_found_in_published_service_requests_is_what_is_told_of_them(pub
 
 
 def test_what_is_found_in_published_street_reports_is_what_is_told_of_them(published: Published) -> None:
-    (landing,) = published.landings["fixmystreet"]
-    assert (landing.rows, landing.quarantined, landing.new_columns) == (1_576, 0, [])
+    (result,) = published.results["fixmystreet"]
+    assert (result.rows, result.quarantined, result.new_columns) == (1_576, 0, [])
     file = REAL_DATA / "highways/Fix_My_Street_Sample_Dataset.csv"
     rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines(True)))
     expected = Counter()

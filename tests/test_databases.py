@@ -21,7 +21,7 @@ CASES = {"name": "cases", "columns": COLUMNS, "load": "merge", "key": ["id"], "c
 
 
 @needs_mariadb
-@pytest.mark.parametrize("changed", [{}, {"PIECE_ROWS": 2}, {"MOST_ROWS": 0, "_key": lambda *_: {}}],
+@pytest.mark.parametrize("changed", [{}, {"PAGE_ROWS": 2}, {"MAX_UNPAGED_ROWS": 0, "_page_key": lambda *_: {}}],
                          ids=["at once", "in pieces", "row by row"])  # fmt: skip
 def test_mariadb_lands_exactly_and_keeps_up(
     trial: Trial, mariadb: str, changed: dict, monkeypatch: pytest.MonkeyPatch
@@ -40,8 +40,8 @@ def test_mariadb_lands_exactly_and_keeps_up(
         "(4, 'a\\0b', 0, 0, null, '2026-01-01', 'b', 1, null), "
         "(18446744073709551615, 'beyond', 0, 0, null, '2026-01-01', 'b', 1, null)",
     )
-    (landing,) = trial.load(CASES, at=mariadb)
-    assert (landing.read, landing.total, landing.quarantined, landing.new_columns) == (5, 2, 3, ["extra"])
+    (result,) = trial.load(CASES, at=mariadb)
+    assert (result.read, result.total, result.quarantined, result.new_columns) == (5, 2, 3, ["extra"])
     assert trial.sql("select * from raw_trial.cases order by id")[0] == (
         1, "Zoë £ 漢 😀", Decimal("9999999999999999.99"), 0.1, date(1948, 2, 29),
         datetime(2026, 7, 1, 11, 0, 0, 123456, tzinfo=UTC), "a", True,
@@ -60,7 +60,7 @@ def test_mariadb_lands_exactly_and_keeps_up(
         "insert into cases values (5, 'five', 5, 5, null, '2026-08-02', 'a', 1, null)",
         "delete from cases where id = 2",
     )
-    (landing,) = trial.load(CASES | {"shrink": 0.5}, at=mariadb)
+    (result,) = trial.load(CASES | {"shrink": 0.5}, at=mariadb)
     assert trial.sql("select id, name from raw_trial.cases order by id") == [(1, "new"), (5, "five")]
     with pytest.raises(SourceError, match="raw_trial: cannot reach the database that TRIAL_AT names: ") as refusal:
         trial.load(CASES, at=mariadb.replace("reader", "nobody"))
@@ -87,13 +87,13 @@ def test_the_pieces_of_a_table_are_all_of_it_whatever_its_key(
         asked.append(query)
         return read(url, query, **how)
 
-    monkeypatch.setattr(databases, "PIECE_ROWS", 2)
-    monkeypatch.setattr(databases, "MOST_ROWS", 12)
+    monkeypatch.setattr(databases, "PAGE_ROWS", 2)
+    monkeypatch.setattr(databases, "MAX_UNPAGED_ROWS", 12)
     monkeypatch.setattr(connectorx, "read_sql", read_sql)
     columns = {"code": "text", "no": "bigint", "kind": "text"}
-    (landing,) = trial.load({"name": "parts", "columns": columns, "load": "replace"}, at=mariadb)
+    (result,) = trial.load({"name": "parts", "columns": columns, "load": "replace"}, at=mariadb)
     assert sorted(trial.sql("select code, no, kind from raw_trial.parts")) == sorted(rows)
-    assert (landing.total, landing.new_columns, len(asked)) == (len(rows), ["share"], pieces)
+    assert (result.total, result.new_columns, len(asked)) == (len(rows), ["share"], pieces)
 
 
 NUMBERS = {"name": "numbers", "columns": {"id": "bigint", "changed_no": "bigint", "amount": "numeric(18,2)"},
@@ -122,19 +122,19 @@ def test_what_changes_while_mariadb_is_read_is_explained_and_comes_next(
                 "delete from numbers where id = 100",
             )
 
-    monkeypatch.setattr(databases, "PIECE_ROWS", 30)
+    monkeypatch.setattr(databases, "PAGE_ROWS", 30)
     monkeypatch.setattr(connectorx, "read_sql", read_sql)
-    (landing,) = trial.load(NUMBERS, at=mariadb)
-    assert (landing.read, landing.total, landing.cut_off, len(asked)) == (99, 99, "100", 4)
-    (landing,) = trial.load(NUMBERS, at=mariadb)
-    assert (landing.rows, landing.total, landing.cut_off) == (1, 99, "102")
+    (result,) = trial.load(NUMBERS, at=mariadb)
+    assert (result.read, result.total, result.high_watermark, len(asked)) == (99, 99, "100", 4)
+    (result,) = trial.load(NUMBERS, at=mariadb)
+    assert (result.rows, result.total, result.high_watermark) == (1, 99, "102")
     assert trial.sql("select sum(amount), min(amount), max(changed_no) from raw_trial.numbers") == [(4849, 0, 102)]
 
     def cut_short(url: str, query: str, **how: object) -> Iterator[pa.RecordBatch]:
         yield from (batch.slice(0, len(batch) - 1) for batch in read(url, query, **how))
 
     monkeypatch.setattr(connectorx, "read_sql", cut_short)
-    with pytest.raises(SourceError, match=r"raw_trial\.numbers: the source counts 1 rows and 0 were read"):
+    with pytest.raises(SourceError, match=r"raw_trial\.numbers: 0 rows read, the source counts 1"):
         trial.load(NUMBERS, at=mariadb)
 
 

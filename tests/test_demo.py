@@ -299,7 +299,7 @@ def test_days_go_by_in_every_system_as_if_it_had_been_filled_on_the_later_day(fo
 def test_no_county_comes_to_a_real_warehouse_because_days_shall_go_by_in_it(folder):
     url = postgres.start(folder)
     real = Warehouse(folder / "home", WAREHOUSE_URL=url)
-    assert "there is no invented county here yet" in real("demo", "advance", expect=1)
+    assert "there is no demo county yet" in real("demo", "advance", expect=1)
     assert query(url, "select count(*) from pg_database where datname in ('confirm', 'mosaic')") == [(0,)]
 
 
@@ -307,7 +307,7 @@ def test_another_confirm_is_refused(folder):
     url = postgres.start(folder)
     query(url, "create database confirm")
     query(url.replace("/warehouse", "/confirm"), "create table real_enquiries (a int)")
-    with pytest.raises(RuntimeError, match="is not this county's"):
+    with pytest.raises(RuntimeError, match="is not this demo county's"):
         systems.start(folder, url)
 
 
@@ -330,12 +330,12 @@ def test_the_front_doors_pages_add_up_and_bad_questions_are_refused(served):
 def test_a_dead_front_door_is_opened_again_and_a_foreign_pid_left_alone(served, stranger):
     folder, url, _ = served
     state = json.loads((folder / "systems.json").read_text())
-    pid = state["front_door"]["pid"]
+    pid = state["api_server"]["pid"]
     os.kill(pid, signal.SIGKILL)
     again = systems.start(folder, url)["OPEN311_URL"]
     assert get(again, "/requests.json")[1]["total"] > 2_800
     kept = (folder / "systems.json").read_text()
-    state["front_door"]["pid"] = stranger.pid
+    state["api_server"]["pid"] = stranger.pid
     (folder / "systems.json").write_text(json.dumps(state))
     systems.stop(folder)
     assert stranger.poll() is None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.build_faults import Builds
-from benchmarks.load_faults import Loads, cannot
+from benchmarks.load_faults import Loads, obstacle
 from benchmarks.trials import Outcome
 from tests.support import Warehouse, bare_environment, environment_of
 
@@ -35,7 +35,7 @@ def loads(server: tuple[Loads, dict[str, str]]) -> Iterator[Loads]:
 def made_good(outcome: Outcome) -> bool:
     """Whether the fault met a run at work, and nothing of it was left after the next."""
     assert outcome.problems == [], outcome
-    return outcome.hit and outcome.after in ("old", "new") and not outcome.lost + outcome.doubled
+    return outcome.hit and outcome.after in ("old", "new") and not outcome.lost + outcome.duplicated
 
 
 @pytest.mark.parametrize("mark", ["extract", "normalize", "load", "commit"])
@@ -54,7 +54,7 @@ def test_a_killed_load_is_made_good_by_the_next(loads: Loads, mark: str) -> None
     ],
 )
 def test_what_happens_around_a_load_is_made_good_by_the_next(loads: Loads, fault: str) -> None:
-    if reason := cannot(fault):
+    if reason := obstacle(fault):
         pytest.skip(reason)
     assert made_good(loads.trial(fault, "load", "test"))
 

@@ -267,20 +267,22 @@ REFUSED = {
     HEADER.replace("Fee,", "") + "1,2,3,4\r\n": "july.csv, line 1: raw_tolls.crossings: no column fee",
     "x\n"
     + HEADER.replace("Fee", "Charge")
-    + "1,2,3,4,5\r\n": "line 2: raw_tolls.crossings: no column fee; Charge is new: was",
-    f"1,{PERSON},3,4,Note\r\n": "no header: none of the first 50 rows has the headings crossing_id, crossed",
-    "x\n" * 50 + HEADER: "no header: none of the first 50 rows",
-    HEADER.replace("Note", "Note,fee"): "raw_tolls.crossings: 'Fee' and 'fee' both give fee; `header` or `left_out`",
+    + "1,2,3,4,5\r\n": "line 2: raw_tolls.crossings: no column fee. Charge is new: was",
+    f"1,{PERSON},3,4,Note\r\n": "no header in the first 50 rows; expected the headings crossing_id, crossed",
+    "x\n" * 50 + HEADER: "no header in the first 50 rows",
+    HEADER.replace(
+        "Note", "Note,fee"
+    ): "raw_tolls.crossings: 'Fee' and 'fee' both give fee; choose with `header` or `left_out`",
     HEADER.replace("Note", "Note,Case No,CaseNo"): "'Case No' and 'CaseNo' both give case_no",
-    HEADER.replace("Note", "Note,") + f"1,,,,n,{PERSON}\r\n": "column 6 has values and no heading",
+    HEADER.replace("Note", "Note,") + f"1,,,,n,{PERSON}\r\n": "column 6 has values but no heading",
     "title\n" + HEADER + ROWS + f"9,{PERSON}\r\n": f"{AS_SENT}: 2 values, 5 headings",
     HEADER + ROWS + f"9,,,,{PERSON},1\r\n": f"{AS_SENT}: 6 values, 5 headings",
-    HEADER + ROWS + f'9,,,,"{PERSON}': "it ends within quotation marks; it is cut off",
+    HEADER + ROWS + f'9,,,,"{PERSON}': "the file ends within quotation marks. It is truncated",
     HEADER
     + f'9,,,,"{PERSON}\r\n'
-    + "8,,,,\r\n" * 700_000: "a row is longer than 2 MB: is a quotation mark not closed?",
-    (HEADER + "9,,,,£").encode()[:-1]: "line 2 has bytes that are not in it",
-    gzip.compress(PLAIN): "raw_tolls.crossings: line 1 has bytes that are not in it; the contract says utf-8",
+    + "8,,,,\r\n" * 700_000: "a row is longer than 2 MB. Is a quotation mark not closed?",
+    (HEADER + "9,,,,£").encode()[:-1]: "line 2 has invalid bytes",
+    gzip.compress(PLAIN): "raw_tolls.crossings: line 1 has invalid bytes; the contract says utf-8",
 }
 
 
@@ -291,15 +293,15 @@ def test_a_file_that_is_not_as_declared_is_refused_without_its_values(tmp_path: 
 
 MARKED = "its byte order mark is that of "
 OTHERWISE = {
-    "windows-1252 as utf-8": ("cp1252", "utf-8", "line 2 has bytes that are not in it; the contract says utf-8"),
+    "windows-1252 as utf-8": ("cp1252", "utf-8", "line 2 has invalid bytes; the contract says utf-8"),
     "utf-8 as windows-1252": ("utf-8", "windows-1252", "it is UTF-8; the contract says windows-1252"),
-    "utf-8 as latin-1": ("utf-8", "latin-1", "it has bytes that windows-1252 has; the contract says latin-1"),
+    "utf-8 as latin-1": ("utf-8", "latin-1", "it has bytes of windows-1252; the contract says latin-1"),
     "marked utf-8 as windows-1252": ("utf-8-sig", "windows-1252", MARKED + "utf-8; the contract says windows-1252"),
     "utf-16 as utf-8": ("utf-16", "utf-8", MARKED + "utf-16-le; the contract says utf-8"),
     "unmarked utf-16 as utf-8": ("utf-16-be", "utf-8", "it looks like utf-16; the contract says utf-8"),
     "unmarked utf-16 as windows-1252": ("utf-16-le", "windows-1252", "it looks like utf-16"),
     "utf-16 with the other's mark": ("utf-16", "utf-16-be", MARKED + "utf-16-le; the contract says utf-16-be"),
-    "unmarked utf-16": ("utf-16-le", "utf-16", "it has no byte order mark"),
+    "unmarked utf-16": ("utf-16-le", "utf-16", "no byte order mark"),
     "utf-16 the wrong way round": ("utf-16-le", "utf-16-be", "no header"),
 }
 
@@ -317,7 +319,7 @@ def test_no_file_is_read_in_an_encoding_that_is_not_its_own(tmp_path: Path, case
 def test_bytes_that_windows_1252_lacks_and_late_ones_are_refused_by_their_line(tmp_path: Path) -> None:
     lines = f"Name,City\r{PERSON},a\r".encode() * 60_000
     table = declare(texts("name", "city"), encoding="windows-1252")
-    assert "line 120001 has bytes" in refusal(table, write(tmp_path, "july.csv", lines + b"\x81,b\r"))
+    assert "line 120001 has invalid bytes" in refusal(table, write(tmp_path, "july.csv", lines + b"\x81,b\r"))
     assert "it is UTF-8" in refusal(table, write(tmp_path, "july.csv", lines + "Ñ,b\r".encode()))
     assert len(read(table, write(tmp_path, "july.csv", lines + "Ñ,£\r".encode("cp1252")))) == 120_000
     assert len(read(table, write(tmp_path, "july.csv", lines))) == 119_999  # ASCII is both
@@ -334,21 +336,21 @@ def test_a_packed_file_is_whole_and_holds_one_csv(tmp_path: Path) -> None:
     locked[6] |= 1
     locked[locked.rindex(b"PK\1\2") + 8] |= 1
     for name, content, says in (
-        ("july.zip", zipped(tmp_path, {}), "july.zip: raw_tolls.crossings: holds 0 CSV files"),
-        ("july.zip", zipped(tmp_path, {"a.csv": PLAIN, "b.CSV": PLAIN}), "holds 2 CSV files"),
-        ("july.zip", whole[: len(whole) // 2], "july.zip: raw_tolls.crossings: not a whole zip file"),
-        ("july.zip", bytes(broken), "not a whole zip file"),
+        ("july.zip", zipped(tmp_path, {}), "july.zip: raw_tolls.crossings: contains 0 CSV files"),
+        ("july.zip", zipped(tmp_path, {"a.csv": PLAIN, "b.CSV": PLAIN}), "contains 2 CSV files"),
+        ("july.zip", whole[: len(whole) // 2], "july.zip: raw_tolls.crossings: not a complete zip file"),
+        ("july.zip", bytes(broken), "not a complete zip file"),
         ("july.zip", bytes(locked), "has a password"),
-        ("july.zip", b"", "not a whole zip file"),
-        ("july.csv.gz", packed[:-4], "july.csv.gz: raw_tolls.crossings: not a whole gz file"),
-        ("july.csv.gz", packed[: len(packed) // 2], "not a whole gz file"),
-        ("july.csv.gz", packed[:20] + b"\xff" * 9 + packed[29:], "not a whole gz file"),
-        ("july.csv.gz", PLAIN, "not a whole gz file"),
+        ("july.zip", b"", "not a complete zip file"),
+        ("july.csv.gz", packed[:-4], "july.csv.gz: raw_tolls.crossings: not a complete gz file"),
+        ("july.csv.gz", packed[: len(packed) // 2], "not a complete gz file"),
+        ("july.csv.gz", packed[:20] + b"\xff" * 9 + packed[29:], "not a complete gz file"),
+        ("july.csv.gz", PLAIN, "not a complete gz file"),
         ("july.csv.gz", b"", "the file is empty"),
-        ("july.parquet", PLAIN, "july.parquet: raw_tolls.crossings: not a whole Parquet file"),
-        ("july.xlsx", whole, "july.xlsx: raw_tolls.crossings: not a whole workbook"),
-        ("july.xlsx", bytes(page), "not a whole workbook"),
-        ("july.xlsx", b"", "not a whole workbook"),
+        ("july.parquet", PLAIN, "july.parquet: raw_tolls.crossings: not a complete Parquet file"),
+        ("july.xlsx", whole, "july.xlsx: raw_tolls.crossings: not a complete workbook"),
+        ("july.xlsx", bytes(page), "not a complete workbook"),
+        ("july.xlsx", b"", "not a complete workbook"),
     ):
         assert says in refusal(declare(), write(tmp_path, name, content))
 
@@ -367,12 +369,12 @@ FOOTED = {
     "whole": ("1,2.50\n2,-1\nTotal,1.50,2 rows\n", None),
     "thousands, an empty row, words": ('1,2000\n,\n2,-1\n,\nTotal,"1,999.00",Rows: 2\n', None),
     "a subtotal above": ("Total of a,1\nTotal of b,0.5\nx,1\nTotal,2.5,3\n", None),
-    "no footer": ("1,2.50\n2,-1\n", "no footer (Total or End); it is cut off"),
+    "no footer": ("1,2.50\n2,-1\n", "no footer (Total or End). The file is truncated"),
     "another sum": ("1,2.50\n2,-1\nTotal,1.51,2\n", "raw_tolls.crossings.fee: column 2: the footer's total is not"),
     "no sum": ("1,2.50\n2,-1\nTotal,,2\n", "the footer's total is not the sum"),
     "two sums": ("1,2.50\n2,-1\nTotal,1.50,2\nTotal,1.50\n", "the footer's total is not the sum"),
-    "a row missing": ("1,2.50\n2,-1\nTotal,1.50,3\n", "2 rows, which is not what the footer says"),
-    "no number of rows": ("1,2.50\n2,-1\nTotal,1.50\nEnd\n", "2 rows, which is not what the footer says"),
+    "a row missing": ("1,2.50\n2,-1\nTotal,1.50,3\n", "2 rows, the footer says otherwise"),
+    "no number of rows": ("1,2.50\n2,-1\nTotal,1.50\nEnd\n", "2 rows, the footer says otherwise"),
     "a word in the sum": (
         f"1,2.50\n2,{PERSON}\nTotal,2.50,2\n",
         "july.csv, row 2: raw_tolls.crossings.fee: not a number",
@@ -432,7 +434,7 @@ def test_a_sheet_with_titles_merged_headers_footnotes_and_months_across(tmp_path
         ("007", 1, "Bath"),
         ("8", 3, "Bath"),  # a merged text counts for each row that it spans
     }
-    assert "0 sheets are named Visits" in refusal(declare(columns, sheet="Visits"), path)
+    assert "expected one sheet, 0 match Visits" in refusal(declare(columns, sheet="Visits"), path)
     assert "no footer" in refusal(table.model_copy(update={"footer": ["Source"]}), path)
 
 
@@ -450,7 +452,7 @@ def test_cells_of_a_sheet_are_text_as_a_csv_of_it_would_have(tmp_path: Path) -> 
     assert [*row.values()] == ["10000000000000000", "2026-07-01 13:05:00", None, "true", "2026-07-01", 1]
     with xlsxwriter.Workbook(tmp_path / "cells.xlsx") as book:
         book.add_worksheet("A"), book.add_worksheet("B")
-    assert "2 sheets are in it, and the contract names none" in refusal(declare(), tmp_path / "cells.xlsx")
+    assert "expected one sheet, 2 in the workbook" in refusal(declare(), tmp_path / "cells.xlsx")
 
 
 def test_a_csv_has_header_rows_and_months_across_too(tmp_path: Path) -> None:
@@ -474,24 +476,24 @@ def test_a_csv_has_header_rows_and_months_across_too(tmp_path: Path) -> None:
     twice = content.replace("Feb", "Jan").format(3)
     assert "'2026 Jan' and '2026 Jan' both give the same rows" in refusal(table, write(tmp_path, "visits.csv", twice))
     none = content.replace("2026", "26").format(3)
-    assert "no heading is as unpivot.headings says" in refusal(table, write(tmp_path, "visits.csv", none))
+    assert "no heading matches unpivot.headings" in refusal(table, write(tmp_path, "visits.csv", none))
 
 
 @pytest.mark.parametrize(
     ("layout", "says"),
     [
-        ({"encoding": "ansi-ish"}, "encoding ansi-ish is not known"),
+        ({"encoding": "ansi-ish"}, "unknown encoding ansi-ish"),
         ({"delimiter": "ab"}, "should match pattern"),
-        ({"headings": ["A"], "header_rows": 2}, "a file has `header_rows`, or none"),
+        ({"headings": ["A"], "header_rows": 2}, "`header_rows` is for a file with a header"),
         ({"row_count_at": 2}, "row_count_at needs a `footer`"),
-        ({"control_totals": ["note"]}, "control_totals names note, which is not declared as a number"),
+        ({"control_totals": ["note"]}, "control total note is not declared as a number"),
         ({"unpivot": {"headings": "(?P<month", "value": "fee"}}, "not a regular expression"),
-        ({"unpivot": {"headings": "[A-Z]+", "value": "fee"}}, "names a column for each part of a heading"),
+        ({"unpivot": {"headings": "[A-Z]+", "value": "fee"}}, "needs a named group"),
         (
             {"unpivot": {"headings": "(?P<month>.+)", "value": "fee"}},
-            "unpivot fills columns that are not declared: month",
+            "unpivot fills undeclared columns: month",
         ),
-        ({"files": None, "footer": ["Total"]}, "only a table of `files` has footer"),
+        ({"files": None, "footer": ["Total"]}, "only for tables of `files`: footer"),
     ],
 )
 def test_a_layout_that_cannot_be_is_refused_in_the_contract(layout: dict, says: str) -> None:

@@ -71,7 +71,7 @@ def test_an_api_with_a_failing_page_lands_whole_or_not_at_all(county: Warehouse,
     count = "select count(*) from raw_open311.service_requests"
     before = FrontDoor.others = county.sql(count)[0][0]
     FrontDoor.broken = 3
-    where = r"raw_open311: extract failed \(OPEN311_URL says where it is\): requests.json answered 500"
+    where = r"raw_open311: extract failed \(check OPEN311_URL\): requests.json answered 500"
     with pytest.raises(SourceError, match=where):
         load()
     assert county.sql(count)[0][0] == before
@@ -92,7 +92,7 @@ def test_a_system_is_loaded_by_one_run_at_a_time(trial: Trial) -> None:
 def test_a_source_that_is_suddenly_empty_does_not_empty_its_table(county: Warehouse) -> None:
     before = county.sql("select count(*) from raw_confirm.site")
     county.sql("delete from site", url=county.source("confirm"))
-    refusal = re.escape("raw_confirm.site: the source is empty and the warehouse 1,200 (landed")
+    refusal = re.escape("raw_confirm.site: 0 rows instead of 1,200 (loaded")
     with pytest.raises(SourceError, match=refusal):
         county.load("confirm")
     assert county.sql("select count(*) from raw_confirm.site") == before

@@ -185,8 +185,8 @@ def test_an_id_stays_and_a_person_who_becomes_two_leaves_it_with_most_records(ma
         matching.decide(connection, one, other, False, "two cousins", "a steward")
         with pytest.raises(VaultError, match="Matching does not know both"):
             matching.decide(connection, one, "k1_nobody", True, "a slip", "a steward")
-    parted = matched.match()
-    assert (parted.people, parted.new_people, parted.moved_records) == (62, 1, 1)
+    split = matched.match()
+    assert (split.people, split.new_people, split.moved_records) == (62, 1, 1)
     assert list(matched.people()) == [person], "two of three records keep the id"
     assert not matched.are_one(("clients", "1"), ("members", "7"), ("members", "8"))
 
@@ -217,17 +217,17 @@ def test_who_is_erased_is_matched_no_more_and_new_keys_change_nobody(matched: Re
     matched.put("members", ("7", None, "Bob", "Wrenfield", "rw@example.org", "WR2 2AA", "1971-03-14"))
     matched.match()
     with matched.connection() as connection:
-        register = SubjectRequests(connection, matched.systems)
+        requests = SubjectRequests(connection, matched.systems)
         given = {"name": "Wrenfield", "postcode": "WR1 2AB"}
-        alone, both = register.find(given), register.find(given, matched=True)
+        alone, both = requests.find(given), requests.find(given, matched=True)
         assert matched.token("members", "7") in both - alone
         people = sorted(person for (person,) in matched.trial.sql("select person_id from matching.person_records"))
         vault.rotate_key(connection, matched.systems)
         assert matched.match().new_people == 0
         assert people == sorted(p for (p,) in matched.trial.sql("select person_id from matching.person_records"))
-        register = SubjectRequests(connection, matched.systems)
-        erased = register.find(given, matched=True)
-        register.erase(erased, "IG-1", "somebody")
+        requests = SubjectRequests(connection, matched.systems)
+        erased = requests.find(given, matched=True)
+        requests.erase(erased, "IG-1", "somebody")
     left = matched.trial.sql("select count(*) from matching.person_records where subject = any(%s)", (sorted(erased),))
     assert left == [(0,)]
 

@@ -12,7 +12,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 
 from ingestion.contracts import Identifier, SourceError
-from ingestion.privacy import NORMAL, PSEUDONYM, Keys
+from ingestion.privacy import NORMALISERS, PSEUDONYM_PATTERN, Keys
 from tests.support import Trial, files_holding, trial_system
 from warehouse import environment, vault
 from warehouse.subjects import SubjectRequests
@@ -65,12 +65,12 @@ def opened(trial: Trial, table: dict = PEOPLE, system: str = "raw_trial") -> lis
 
 def test_identifiers_land_as_tokens_and_lie_sealed_in_the_vault(trial: Trial) -> None:
     trial.source(HUNDRED)
-    (landing,) = trial.load(PEOPLE, **BASIS)
-    assert landing.rows == landing.total == 101
+    (result,) = trial.load(PEOPLE, **BASIS)
+    assert result.rows == result.total == 101
     rows = trial.sql("select person_no, nhs_no, surname, born, postcode, phone, need from raw_trial.people")
     assert len({row[0] for row in rows}) == 101
     for row in rows:
-        assert all(value is None or re.fullmatch(PSEUDONYM, value) for value in row[:6])
+        assert all(value is None or re.fullmatch(PSEUDONYM_PATTERN, value) for value in row[:6])
     assert sorted(row[6] for row in rows if row[6]) == sorted(f"need {n}" for n in range(100, 200))
     people = {row["person_no"]: row for row in opened(trial)}
     assert len(people) == 101
@@ -95,8 +95,8 @@ def test_no_clear_identifier_is_written_to_disk(trial: Trial, tmp_path: Path) ->
     ]
     (tmp_path / "people.csv").write_text("\n".join(lines) + "\n")
     people = PEOPLE | {"files": "people.csv", "control_totals": []}
-    (landing,) = trial.load(people, at=str(tmp_path), kind="files", **BASIS)
-    assert (landing.rows, landing.quarantined) == (100, 2)
+    (result,) = trial.load(people, at=str(tmp_path), kind="files", **BASIS)
+    assert (result.rows, result.quarantined) == (100, 2)
     trial.sql("checkpoint")
     folders = [trial.home, tmp_path, Path(trial.sql("show data_directory")[0][0])]
     clear = (b"Qwrtpl", b"6120947", b"1903-08-17", b"XQ42 9XX", b"0999 888")
@@ -109,14 +109,14 @@ def test_a_row_in_quarantine_is_sealed_and_can_be_driven_again(trial: Trial) -> 
         HUNDRED.replace("nhs_no numeric(10)", "nhs_no text")
         + "; update people set nhs_no = 'unknown' where person_no = 142"
     )
-    (landing,) = trial.load(PEOPLE, **BASIS)
-    assert (landing.rows, landing.quarantined) == (100, 1)
+    (result,) = trial.load(PEOPLE, **BASIS)
+    assert (result.rows, result.quarantined) == (100, 1)
     ((content, key),) = trial.sql("select content::text, key from quarantine.rows")
     assert "unknown" not in content
-    assert re.fullmatch(PSEUDONYM, key)
+    assert re.fullmatch(PSEUDONYM_PATTERN, key)
     columns = COLUMNS | {"nhs_no": "text"}
-    (landing,) = trial.load(PEOPLE | {"columns": columns}, redrive=True, **BASIS)
-    assert landing.rows == 1
+    (result,) = trial.load(PEOPLE | {"columns": columns}, redrive=True, **BASIS)
+    assert result.rows == 1
     assert {row["person_no"] for row in opened(trial)} >= {"142", "7"}
     assert trial.sql("select count(*) from raw_trial.people") == [(101,)]
 
@@ -158,8 +158,8 @@ def test_the_vault_follows_the_rows(trial: Trial) -> None:
     names = {row["person_no"]: row["surname"] for row in opened(trial, people)}
     assert (len(names), names["142"], "100" in names) == (100, "Married", False)
     assert trial.sql("select count(*) from vault.identities") == trial.sql("select count(*) from vault.data_keys")
-    (landing,) = trial.load(people, **BASIS)
-    assert landing.rows == 0
+    (result,) = trial.load(people, **BASIS)
+    assert result.rows == 0
 
 
 def test_a_column_that_becomes_an_identifier_is_not_left_in_clear(trial: Trial) -> None:
@@ -167,7 +167,7 @@ def test_a_column_that_becomes_an_identifier_is_not_left_in_clear(trial: Trial) 
     trial.source(HUNDRED)
     trial.load(plain, **BASIS)
     trial.load(PEOPLE, **BASIS)
-    assert trial.sql(f"select count(*) from raw_trial.people where surname !~ '{PSEUDONYM}'") == [(0,)]
+    assert trial.sql(f"select count(*) from raw_trial.people where surname !~ '{PSEUDONYM_PATTERN}'") == [(0,)]
     assert trial.sql("select count(*) from raw_trial.people") == [(101,)]
 
 
@@ -176,15 +176,15 @@ def test_a_history_is_refused_where_a_column_becomes_an_identifier(trial: Trial)
     history = {"load": "history", "name": "people"}
     trial.source(HUNDRED)
     trial.load(plain | history, **BASIS)
-    with pytest.raises(SourceError, match="is an identifier now, and rows that landed before have it in clear"):
+    with pytest.raises(SourceError, match="is an identifier now, but rows loaded earlier hold clear values"):
         trial.load(PEOPLE | history, **BASIS)
 
 
 def test_undeclared_columns_of_people_are_reported_and_stay_out(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.source("alter table people add nickname text default 'Zyzzyva the third'")
-    (landing,) = trial.load(PEOPLE, **BASIS)
-    assert landing.new_columns == ["nickname"]
+    (result,) = trial.load(PEOPLE, **BASIS)
+    assert result.new_columns == ["nickname"]
     assert trial.sql("select count(nickname), count(*) from raw_trial_store.people") == [(0, 101)]
 
 
@@ -196,7 +196,7 @@ def test_nothing_loads_without_the_key_or_with_another(trial: Trial, keys: Keys)
         with pytest.raises(SourceError, match="no vault key in "):
             trial.load(PEOPLE, **BASIS)
         Keys.write({keys.version: Keys.generate(keys.version)})
-        with pytest.raises(SourceError, match=f"has not the vault key of this database .*{keys.fingerprint}"):
+        with pytest.raises(SourceError, match=f"does not hold this database's vault key .*{keys.fingerprint}"):
             trial.load(PEOPLE, **BASIS)
     finally:
         put_away.rename(file)
@@ -227,14 +227,14 @@ def test_a_rotation_gives_every_token_anew_and_leaves_every_join(trial: Trial, k
         for table in ("people", "moves"):
             query = f"select count(*) from raw_trial.{table} where {column} !~ '^k{keys.version + 1}_'"
             assert trial.sql(query) == [(0,)]
-    salt, sealed = trial.sql(
+    salt, ciphertext = trial.sql(
         "select salt, encrypted from vault.identities inner join vault.data_keys using (record_id)"
     )[0]
     with pytest.raises(InvalidTag):
-        keys.open(bytes(salt), bytes(sealed))
+        keys.decrypt(bytes(salt), bytes(ciphertext))
     ((content,),) = trial.sql("select content from quarantine.rows where column_name = 'person_no'")
-    assert Keys.read_all()[keys.version + 1].open_content(content)["surname"] == "Zyzzyva"
-    assert [landing.rows for landing in trial.load(PEOPLE, history, **BASIS)] == [0, 0], "and loads go on as before"
+    assert Keys.read_all()[keys.version + 1].decrypt_content(content)["surname"] == "Zyzzyva"
+    assert [result.rows for result in trial.load(PEOPLE, history, **BASIS)] == [0, 0], "and loads go on as before"
 
 
 def test_a_rotation_with_an_unknown_token_changes_nothing(trial: Trial, keys: Keys) -> None:
@@ -290,4 +290,4 @@ def test_one_value_in_many_spellings_is_one_token(kind: str, spellings: list[str
     assert len(set(made[: len(spellings)].to_pylist())) == 1
     assert made[len(spellings) : -1].to_pylist() == [None] * 3
     assert made[-1] != made[0]
-    assert {*NORMAL, "address"} == set(get_args(Identifier))
+    assert {*NORMALISERS, "address"} == set(get_args(Identifier))

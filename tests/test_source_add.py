@@ -222,8 +222,8 @@ def test_what_is_loaded_from_files_is_what_they_hold(trial: Trial, landing: Path
     workbook(landing / "posts.xlsx", {"Posts": book})
     add_source("trial", str(landing), staging=staging)
     os.environ["TRIAL_LANDING"] = str(landing)
-    landings = {each.table: each for each in load_system(decided(staging))}
-    assert {name: (each.read, each.total, each.quarantined) for name, each in landings.items()} == {
+    results = {each.table: each for each in load_system(decided(staging))}
+    assert {name: (each.read, each.total, each.quarantined) for name, each in results.items()} == {
         "crossings": (3, 3, 0), "posts": (2, 2, 0)
     }  # fmt: skip
 
@@ -310,8 +310,8 @@ def test_what_is_loaded_from_postgres_is_what_it_holds(trial: Trial, staging: Pa
             assert found == AS_DECLARED[kind]
 
     os.environ["TRIAL_URL"] = url
-    landings = load_system(system)
-    assert {each.table: (each.total, each.quarantined, each.new_columns) for each in landings} == {
+    results = load_system(system)
+    assert {each.table: (each.total, each.quarantined, each.new_columns) for each in results} == {
         "crossing": (500, 0, []), "crossing_lanes": (150, 0, []), "tokens": (2, 0, []), "keyless": (2, 0, [])
     }  # fmt: skip
     columns = (
@@ -372,8 +372,8 @@ def test_what_is_loaded_from_mariadb_is_what_it_holds(trial: Trial, mariadb: str
     }  # fmt: skip
     assert (system.tables[0].key, system.tables[0].cursor) == (["id"], "modified")
     os.environ["TRIAL_URL"] = mariadb
-    (landing,) = load_system(system)
-    assert (landing.total, landing.quarantined) == (300, 0)
+    (result,) = load_system(system)
+    assert (result.total, result.quarantined) == (300, 0)
     url = sa.make_url(mariadb)
     with (
         pymysql.connect(
@@ -509,20 +509,20 @@ def test_nothing_loads_before_a_person_has_decided(landing: Path, staging: Path)
 @pytest.mark.parametrize(
     ("system", "location", "more", "says"),
     [
-        ("Tolls", "landing", [], "no name of a system"),
-        ("bridge_tolls", "landing", [], "no name of a system"),
+        ("Tolls", "landing", [], "not a valid system name"),
+        ("bridge_tolls", "landing", [], "not a valid system name"),
         ("tolls", "nowhere", [], "does not exist"),
-        ("tolls", "empty", [], "no file that is read"),
+        ("tolls", "empty", [], "no supported file"),
         ("tolls", "landing", ["--table", "lanes"], "no table lanes in"),
-        ("tolls", "landing", ["--schema", "dbo"], "--schema is for a database"),
+        ("tolls", "landing", ["--schema", "dbo"], "--schema is for databases"),
         ("tolls", "broken", [], "broken.xlsx: raw_tolls"),
-        ("tolls", "numbers", [], "none of its first rows is a header"),
+        ("tolls", "numbers", [], "no header in its first rows"),
         ("tolls", "postgresql://reader:s3cr3t@127.0.0.1:1/db", [], "cannot reach the database that TOLLS_URL names"),
         ("tolls", "postgresql://reader:s3cr3t@x@127.0.0.1:1/db", [], "%40 for an @"),
-        ("tolls", "postgresql://reader:s3cr3t@127.0.0.1:port/db", [], "not a URL as SQLAlchemy reads it"),
+        ("tolls", "postgresql://reader:s3cr3t@127.0.0.1:port/db", [], "not a SQLAlchemy URL"),
         ("tolls", "nosuch://reader:s3cr3t@127.0.0.1/db", [], "nosuch"),
         ("tolls", "https://tolls.example/api", [], "HTTP API"),
-        ("confirm", "landing", [], "dbt_project/models/staging/confirm exists already"),
+        ("confirm", "landing", [], "dbt_project/models/staging/confirm exists;"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_added_is_said_in_one_line_and_leaves_nothing(
@@ -544,7 +544,7 @@ def test_what_cannot_be_added_is_said_in_one_line_and_leaves_nothing(
 
 def test_an_unknown_table_of_a_database_is_refused_with_those_that_are_there(trial: Trial, staging: Path) -> None:
     trial.source("create table crossings (id int primary key)")
-    with pytest.raises(SourceError, match=r"no table lanes in the login's default schema .* there are crossings"):
+    with pytest.raises(SourceError, match=r"no table lanes in the login's default schema .* Tables: crossings"):
         add_source("trial", trial.place, ["lanes"], staging=staging)
     with pytest.raises(SourceError, match="no table in schema nowhere"):
         add_source("trial", trial.place, schema="nowhere", staging=staging)

@@ -10,8 +10,8 @@ from stdnum.gb import nhs, upn, utr
 from demo import highways
 from demo.county import County, Truth
 from ingestion.contracts import read_contracts
-from ingestion.privacy import spellings
-from ingestion.standards import RULES, UPN_LETTERS, faults
+from ingestion.privacy import canonical_forms
+from ingestion.standards import RULES, UPN_LETTERS, violations
 from tests.support import ROOT, Trial, Warehouse, trial_system
 
 EXAMPLES = [  # kind, value, fault
@@ -65,7 +65,7 @@ EXAMPLES = [  # kind, value, fault
 
 def found(kind: str, values: list[str | None]) -> list[str | None]:
     texts = pa.chunked_array([values], pa.string())
-    return faults(kind, texts, spellings(kind, texts)[""]).to_pylist()
+    return violations(kind, texts, canonical_forms(kind, texts)[""]).to_pylist()
 
 
 @pytest.mark.parametrize(("kind", "value", "fault"), EXAMPLES)

@@ -48,7 +48,7 @@ SOURCE = """
 
 
 @contextmanager
-def register(trial: Trial, url: str | None = None) -> Iterator[SubjectRequests]:
+def subject_requests(trial: Trial, url: str | None = None) -> Iterator[SubjectRequests]:
     systems = [trial_system(PEOPLE, **BASIS), trial_system(VISITS, name="raw_twin", **BASIS)]
     with closing(psycopg2.connect(url or trial.url)) as connection:
         yield SubjectRequests(connection, systems)
@@ -75,7 +75,7 @@ def person(trial: Trial) -> set[str]:
     )
     load(trial)
     assert counts(trial) == (51, 300, 100, 100, 1)
-    with register(trial) as people:
+    with subject_requests(trial) as people:
         found = people.find({"nhs_number": "900 000 0007"})
         assert people.find({"nhs_number": "9000000007", "name": "PERSON H"}) == found
         assert people.find({"nhs_number": "9000000007", "name": "Person I"}) == set()
@@ -88,7 +88,7 @@ def person(trial: Trial) -> set[str]:
 def test_all_that_is_held_of_a_person_is_found(trial: Trial, person: set[str]) -> None:
     trial.sql("create table conformed.copied as select nhs, note from raw_twin.visits")
     try:
-        with register(trial) as people:
+        with subject_requests(trial) as people:
             held = people.export(person)
     finally:
         trial.sql("drop table conformed.copied")
@@ -106,7 +106,7 @@ def test_all_that_is_held_of_a_person_is_found(trial: Trial, person: set[str]) -
 
 
 def test_an_erased_person_is_gone_and_stays_gone(trial: Trial, person: set[str]) -> None:
-    with register(trial) as people:
+    with subject_requests(trial) as people:
         assert people.erase(person, "IG-1", "somebody") == {"raw_trial.people": 2, "raw_twin.visits": 6}
         assert people.export(person) == {}
     after = (49, 294, 98, 98, 0)
@@ -118,7 +118,7 @@ def test_an_erased_person_is_gone_and_stays_gone(trial: Trial, person: set[str])
     trial.source("update visits set note = 'seen again', visited_at = now() where visit_no = 6")
     load(trial)
     assert counts(trial)[:2] == (51, 295), "a source that still has the person brings the rows back"
-    with register(trial, os.environ["LOADER_URL"]) as people:
+    with subject_requests(trial, os.environ["LOADER_URL"]) as people:
         assert people.erase_again() == {"raw_trial.people": 1, "raw_twin.visits": 1}
         assert people.erase_again() == {}
     trial.source(
@@ -131,7 +131,7 @@ def test_an_erased_person_is_gone_and_stays_gone(trial: Trial, person: set[str])
 
 
 def test_a_legal_hold_forbids_erasure_and_disposal(trial: Trial, person: set[str]) -> None:
-    with register(trial) as people:
+    with subject_requests(trial) as people:
         people.hold(person, "proceedings", "somebody")
         with pytest.raises(VaultError, match="under a legal hold"):
             people.erase(person, "IG-1", "somebody")
@@ -143,20 +143,20 @@ def test_a_legal_hold_forbids_erasure_and_disposal(trial: Trial, person: set[str
 
 
 def test_a_hold_and_an_erasure_outlive_a_rotation_of_the_key(trial: Trial, person: set[str]) -> None:
-    with register(trial) as people:
+    with subject_requests(trial) as people:
         people.hold(person, "proceedings", "somebody")
         other = people.find({"nhs_number": "9000000009"})
         people.erase(other, "IG-2", "somebody")
         trial.source("update people set need = 'seen again' where person_no = '9'")
         load(trial)
         vault.rotate_key(people.connection, people.systems)
-    with register(trial) as people:
+    with subject_requests(trial) as people:
         again = people.find({"nhs_number": "9000000007"})
         assert len(again) == 2
         assert not again & person
         with pytest.raises(VaultError, match="under a legal hold"):
             people.erase(again, "IG-1", "somebody")
-    with register(trial, os.environ["LOADER_URL"]) as people:
+    with subject_requests(trial, os.environ["LOADER_URL"]) as people:
         assert people.erase_again() == {"raw_trial.people": 1}
 
 
@@ -164,14 +164,14 @@ def test_rows_are_deleted_when_their_time_is_over(trial: Trial, person: set[str]
     overdue = "select count(*) from raw_twin.visits where visited_at < now() - interval '6 years'"
     due = trial.sql(overdue)[0][0]
     assert due > 70
-    with register(trial, os.environ["LOADER_URL"]) as people:
+    with subject_requests(trial, os.environ["LOADER_URL"]) as people:
         assert people.dispose_of_expired() == {"raw_twin.visits": (due, 0)}
         assert people.dispose_of_expired() == {}
     assert counts(trial)[:2] == (51, 300 - due)
     assert trial.sql("select cause, rows, rows_on_hold from governance.disposals") == [("retention", due, 0)]
     trial.source("insert into visits values (1000, '9000000001', now(), 'new')")
-    (landing,) = trial.load(VISITS, name="raw_twin", **BASIS)
-    assert (landing.rows, landing.read < 10) == (1, True), "a source that still has old rows is not read whole for them"
+    (result,) = trial.load(VISITS, name="raw_twin", **BASIS)
+    assert (result.rows, result.read < 10) == (1, True), "a source that still has old rows is not read whole for them"
 
 
 def test_whom_a_token_stands_for_is_told_with_a_reason_and_written_down(county: Warehouse) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from benchmarks.publications import CHOSEN, EXTRA_LINE, read_through
+from benchmarks.publications import EXTRA_LINE, SELECTION, read_through
 from ingestion.contracts import read_contracts
 from ingestion.pipeline import load_system
 from tests.readers import REDDITCH
@@ -164,7 +164,7 @@ def test_readers_see_no_error_mixture_or_forbidden_row_through_three_publication
     def publish() -> None:
         for _ in range(3):
             county.sql(EXTRA_LINE)
-            county.dbt("build", "--select", *CHOSEN, "--exclude-resource-type", "unit_test")
+            county.dbt("build", "--select", *SELECTION, "--exclude-resource-type", "unit_test")
         county("undo", "highways")
 
     count = "select count(*) from governance.publications where action = 'publish'"
@@ -184,12 +184,15 @@ def test_sources_that_fail_leave_the_others_and_the_marts_alone(county: Warehous
     wrong = county.source("confirm").replace("postgresql://", "postgresql+psycopg2://")
     wrong = re.sub(r"//[^@]+@", "//confirm_reader:wrong@", wrong)
     failing = {
-        "erp": ({"LANDING": "/nonexistent"}, "raw_erp.ledger_lines: the folder /nonexistent does not exist; LANDING"),
+        "erp": (
+            {"LANDING": "/nonexistent"},
+            "raw_erp.ledger_lines: the folder /nonexistent does not exist (check LANDING)",
+        ),
         "fixmystreet": ({"LANDING": "/nonexistent"}, "raw_fixmystreet.reports: the folder /nonexistent does not exist"),
         "confirm": ({"CONFIRM_URL": wrong}, "raw_confirm: cannot reach the database that CONFIRM_URL names"),
         "open311": (
             {"OPEN311_URL": "http://127.0.0.1:9", "RUNTIME__REQUEST_MAX_ATTEMPTS": "1"},
-            "raw_open311: extract failed (OPEN311_URL says where it is)",
+            "raw_open311: extract failed (check OPEN311_URL)",
         ),
     }
     variables = {name: value for given, _ in failing.values() for name, value in given.items()}
@@ -263,7 +266,7 @@ def test_the_real_ledger_lands_whole(trial: Trial) -> None:
     """To the penny; what the marts make of it is measured by `make bench LANDING=…`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LANDING", str(REAL_DATA))
-        landed = load_system(read_contracts()["erp"], {"ledger_lines"})
-    assert [landing.rows for landing in landed] == [451_832]
+        results = load_system(read_contracts()["erp"], {"ledger_lines"})
+    assert [result.rows for result in results] == [451_832]
     total = trial.sql("select count(*), sum(amount)::float from raw_erp.ledger_lines")
     assert total == [(451_832, pytest.approx(1_187_133_198.16, abs=0.001))]

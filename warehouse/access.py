@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
-from ingestion.contracts import ROOT, ContractError, Name, Place, Text, located, read_yaml
+from ingestion.contracts import ROOT, ContractError, Name, Text, YamlPath, describe_errors, read_yaml
 
 FILE = ROOT / "access.yml"
 OTHER_ENTRIES = PLATFORM, REIDENTIFICATION, DECLASSIFICATION = "platform", "reidentification", "declassification"
@@ -122,8 +122,8 @@ def read_declassification(file: Path = FILE) -> dict[str, str]:
     return accepted.model_dump(mode="json")
 
 
-def _validated(model: type[Model], part: Any, root: yaml.Node | None, start: Place, shown: Path) -> Model:
+def _validated(model: type[Model], part: Any, root: yaml.Node | None, start: YamlPath, shown: Path) -> Model:
     try:
         return model.model_validate(part)
     except ValidationError as refusal:
-        raise ContractError(located(refusal, root, start, shown)) from None
+        raise ContractError(describe_errors(refusal, root, start, shown)) from None

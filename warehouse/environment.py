@@ -131,13 +131,13 @@ def _set_up(
     admin_url: str, passwords: dict[str, str], systems: Iterable[str], apply_access: bool, is_demo: bool
 ) -> None:
     """Brings the warehouse's database up to date with the contracts and access.yml, and creates Dagster's database."""
-    acceptance = read_declassification()
-    if is_demo and not acceptance:
-        acceptance = {"accepted_by": "demo (synthetic data)", "accepted_on": date.today().isoformat()}
+    accepted = read_declassification()
+    if is_demo and not accepted:
+        accepted = {"accepted_by": "demo (synthetic data)", "accepted_on": date.today().isoformat()}
     settings = {
         "warehouse.readers": json.dumps(readers()),
         "warehouse.reidentifiers": json.dumps(read_reidentification().grants()),
-        "warehouse.accepted_proposals": json.dumps([acceptance] if acceptance else []),
+        "warehouse.accepted_proposals": json.dumps([accepted] if accepted else []),
         "warehouse.apply_access": "yes" if apply_access else "no",
         "warehouse.systems": ",".join([*(system.name for system in read_contracts().values()), *systems]),
         "warehouse.publish_sets": ",".join(publish_sets()),

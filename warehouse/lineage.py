@@ -18,7 +18,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 from sqlglot.schema import MappingSchema
 
-from ingestion.contracts import HISTORY, PLACE, ROOT, beside, token_columns
+from ingestion.contracts import ORIGIN_COLUMNS, ROOT, VALIDITY_COLUMNS, companion_columns, token_columns
 
 DATED = ("dbt_valid_from", "dbt_valid_to")  # columns that a snapshot adds
 CLASSES = ("none", "personal", "special_category", "identifier")  # the strongest last
@@ -109,13 +109,16 @@ def _shown(nodes: dict[str, dict[str, Any]], column: Column) -> str:
 def _landed(node: dict[str, Any]) -> dict[str, str]:
     """{column: privacy class} of a source, with the columns that the loader adds, or of a seed."""
     is_source, meta = node["resource_type"] == "source", node["config"]["meta"]
-    added = [*(PLACE if meta.get("files") else ()), *(HISTORY if meta.get("load") == "history" else ())]
+    added = [
+        *(ORIGIN_COLUMNS if meta.get("files") else ()),
+        *(VALIDITY_COLUMNS if meta.get("load") == "history" else ()),
+    ]
     columns = dict.fromkeys(added, "none")
     for name, column in node["columns"].items():
         described = column["config"]["meta"]
         columns[name] = described.get("privacy", None if is_source else "none")
         kind = described.get("identifier")
-        columns |= dict.fromkeys(beside(name, kind), "personal")
+        columns |= dict.fromkeys(companion_columns(name, kind), "personal")
         columns |= dict.fromkeys(token_columns(name, kind).values(), "identifier")
         if columns[name] not in CLASSES:
             raise LineageError(f"column {name} has no privacy class; add one to its contract")

@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2 import extensions as pg
 
-from ingestion.contracts import REACHED, System, Table
+from ingestion.contracts import CONTACT_KINDS, System, Table
 from ingestion.pipeline import BUILD_LOCK
 from ingestion.postgres import value_of
-from ingestion.privacy import Keys, standardised
+from ingestion.privacy import Keys, normalise
 from warehouse.errors import VaultError
 from warehouse.vault import decrypted_identities
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MODEL = Path(__file__).with_name("person_model.json")
 MATCH_THRESHOLD, REVIEW_THRESHOLD = 0.95, 0.5  # probabilities; a steward decides the pairs between both
-MULTIPLE_KINDS = ("upn", *REACHED)  # kinds of identifiers of which a person may have several over time
+MULTIPLE_KINDS = ("upn", *CONTACT_KINDS)  # kinds of identifiers of which a person may have several over time
 PRIOR = "probability_two_random_records_match"  # in MODEL multiplied by the number of records
 NULL = r"\N"  # in COPY
 INVALID_VALUE, INVALID_NAME = "^[^>]+$", "^NAM0[13]"  # codes of rule violations: of values not moved, of short names
@@ -317,7 +317,7 @@ def _read_people(connection: pg.connection, systems: Iterable[System], database:
         cursor.execute("select exists (select from vault.identities)")
         keys = Keys.current(cursor) if value_of(cursor) else None  # an empty vault needs no key
     if keys:
-        for table in (table for system in systems for table in system.tables if table.evidence):
+        for table in (table for system in systems for table in system.tables if table.is_matching_source):
             for clear in decrypted_identities(connection, table, keys):
                 _add_identities(database, table, keys, clear)
     forms = [(form, n) for n, line in enumerate(FORENAME_FORMS.split("|")) for form in line.split()]
@@ -329,19 +329,19 @@ def _read_people(connection: pg.connection, systems: Iterable[System], database:
 def _add_identities(database: duckdb.DuckDBPyConnection, table: Table, keys: Keys, clear: pa.Table) -> None:
     """Adds a chunk of identity records to `attributes` and `identifiers`, without values that violate a rule."""
     texts = {name: clear[name] for name in clear.column_names}
-    normalised, codes = standardised(table, texts)
+    forms, codes = normalise(table, texts)
     values: dict[str, list[pa.ChunkedArray]] = defaultdict(list)
     for column in table.identifiers:
-        value = normalised[column.name][""]
+        value = forms[column.name][""]
         if column.name in codes:
             value = _without(value, codes[column.name], INVALID_VALUE)
         values[column.kind].append(pc.if_else(pc.equal(value, ""), None, value))
         if column.identifier == "address":  # finds an address without a postcode by street and town
-            values["address"].append(normalised[column.name]["street"])
+            values["address"].append(forms[column.name]["street"])
     subject = table.subject_column
     who = {
         "system": pa.repeat(table.system.name, len(clear)),
-        "subject": keys.tokens_of(subject, table, normalised[subject.name][""]),
+        "subject": keys.tokens_of_normalised(subject, table, forms[subject.name][""]),
     }
     if table.person is not None:
         empty = pa.nulls(len(clear), pa.string())

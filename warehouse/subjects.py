@@ -15,11 +15,18 @@ from psycopg2 import extensions as pg
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
-from ingestion.commit import Landing, destroy_identities, has_landed, last_landings, record_landing, store_of
+from ingestion.commit import (
+    LoadResult,
+    destroy_identities,
+    last_load_results,
+    record_load_result,
+    store_exists,
+    store_table,
+)
 from ingestion.contracts import System, Table
 from ingestion.pipeline import BUILD_LOCK
 from ingestion.postgres import value_of
-from ingestion.privacy import ONE_PERSON, Keys
+from ingestion.privacy import UNIQUE_KINDS, Keys
 from warehouse.errors import VaultError
 from warehouse.vault import SUBJECT_COLUMNS, decrypted_identities, encrypted_rejected_rows
 
@@ -81,7 +88,7 @@ class SubjectRequests:
                 places = [
                     place
                     for place, column in enumerate(table.identifiers, 1)
-                    if column.identifier in ONE_PERSON or column.name == table.subject
+                    if column.identifier in UNIQUE_KINDS or column.name == table.subject
                 ]
                 cursor.execute(
                     f"select distinct unnest(array[subject, {', '.join(f'tokens[{n}]' for n in places)}]) "
@@ -104,10 +111,10 @@ class SubjectRequests:
                 mine = "(subject = any(%s) or tokens && %s::text[])"
                 for records in decrypted_identities(self.connection, table, self.keys, mine, [sorted(tokens)] * 2):
                     rows_by_table[f"vault: {table.label}"] += records.to_pylist()
-                if has_landed(other_cursor, table):
+                if store_exists(other_cursor, table):
                     query = sql.SQL("select * from {} where {} = any(%s)")
                     subject = sql.Identifier(table.subject_column.name)
-                    cursor.execute(query.format(store_of(table), subject), [sorted(tokens)])
+                    cursor.execute(query.format(store_table(table), subject), [sorted(tokens)])
                     rows_by_table[table.label] += cursor.fetchall()
             for _, table, content in self._rejected_rows(other_cursor, tokens):
                 rows_by_table[f"quarantine: {table.label}"].append(content)
@@ -183,7 +190,7 @@ class SubjectRequests:
         counts = {}
         with exclusive_lock(self.connection) as cursor:
             for table in (table for system in self.systems for table in system.tables):
-                if not table.retained_from or not has_landed(cursor, table):
+                if not table.retained_from or not store_exists(cursor, table):
                     continue
                 due = sql.SQL("{}::timestamptz < now() - %s::interval").format(sql.Identifier(table.retained_from))
                 on_hold: sql.Composable = sql.SQL("false")
@@ -192,19 +199,19 @@ class SubjectRequests:
                         "coalesce({} in (select subject from governance.legal_holds where released_at is null), false)"
                     ).format(sql.Identifier(table.subject_column.name))
                 period = [table.retention or table.system.retention]
-                count = sql.SQL("select count(*) from {} where {} and {}").format(store_of(table), due, on_hold)
+                count = sql.SQL("select count(*) from {} where {} and {}").format(store_table(table), due, on_hold)
                 cursor.execute(count, period)
                 kept = value_of(cursor)
                 which = sql.SQL("{} and not {}").format(due, on_hold)
                 if (rows := self._dispose(cursor, table, "retention", which, period, kept)) or kept:
                     counts[table.label] = (rows, kept)
             for table in self.tables:
-                if has_landed(cursor, table):
+                if store_exists(cursor, table):
                     tokens = sql.SQL(", ").join(sql.Identifier("s", column.name) for column in table.identifiers)
                     orphaned = sql.SQL(
                         "system = %s and table_name = %s "
                         "and not exists (select from {} as s where array[{}] = i.tokens)"
-                    ).format(store_of(table), tokens)
+                    ).format(store_table(table), tokens)
                     destroy_identities(cursor, orphaned, [table.system.name, table.name])
         return counts
 
@@ -212,12 +219,10 @@ class SubjectRequests:
         """Rewrites the files of tables with deleted rows, which hold the deleted values until then."""
         self.connection.autocommit = True
         with self.connection.cursor() as cursor:
-            stores = [store_of(table) for table in self.tables if has_landed(cursor, table)]
+            stores = [store_table(table) for table in self.tables if store_exists(cursor, table)]
             others = [("vault", "identities"), ("vault", "data_keys"), ("quarantine", "rows")]
-            statistics = (
-                "pg_catalog",
-                "pg_statistic",
-            )  # has common values of columns; last, after the new statistics
+            # pg_statistic has common values of columns; last, after the new statistics
+            statistics = ("pg_catalog", "pg_statistic")
             for relation in [*stores, *(sql.Identifier(*name) for name in (*others, statistics))]:
                 cursor.execute(sql.SQL("vacuum (full, analyze) {}").format(relation))
 
@@ -231,12 +236,14 @@ class SubjectRequests:
         kept: int = 0,
     ) -> int:
         """Deletes rows of a raw table; records their number in the disposals, and for the counts of later loads."""
-        if not has_landed(cursor, table):
+        if not store_exists(cursor, table):
             return 0
-        last = last_landings(cursor, table.system).get(table.name, Landing(table.name))
+        last = last_load_results(cursor, table.system).get(table.name, LoadResult(table.name))
         counted = "returning (valid_to is null)::integer as n" if table.load == "history" else "returning 1 as n"
-        delete = sql.SQL("with gone as (delete from {} where {} " + counted + ") select count(*), sum(n) from gone")
-        cursor.execute(delete.format(store_of(table), which), values)
+        delete = sql.SQL(
+            "with deleted as (delete from {} where {} " + counted + ") select count(*), sum(n) from deleted"
+        )
+        cursor.execute(delete.format(store_table(table), which), values)
         ((rows, current),) = cursor.fetchall()
         if rows or kept:
             place = [table.system.name, table.name]
@@ -247,21 +254,21 @@ class SubjectRequests:
             )
         if rows:
             last.rows, last.read, last.quarantined, last.total = 0, 0, 0, last.total - (current or 0)
-            record_landing(cursor, table.system, last, cause)
+            record_load_result(cursor, table.system, last, cause)
         return int(rows)
 
     def _rejected_rows(self, cursor: pg.cursor, tokens: set[str]) -> Iterator[tuple[int, Table, dict[str, Any]]]:
         """(row_id, table, content in clear) of the person's quarantined rows."""
         for table in self.tables:
             for row_id, encrypted in encrypted_rejected_rows(cursor, [table.label]):
-                content = self.keys.open_content(encrypted)
+                content = self.keys.decrypt_content(encrypted)
                 texts = ((column, content.get(column.name)) for column in table.identifiers)
-                made = (
+                found = (
                     self.keys.tokens(column, table, pa.chunked_array([[text]], pa.string()))[0].as_py()
                     for column, text in texts
-                    if text is not None and (column.identifier in ONE_PERSON or column.name == table.subject)
+                    if text is not None and (column.identifier in UNIQUE_KINDS or column.name == table.subject)
                 )
-                if tokens & set(made):
+                if tokens & set(found):
                     yield row_id, table, content
 
     def _model_columns(self, cursor: pg.cursor) -> list[tuple[sql.Identifier, sql.Identifier]]:

@@ -12,11 +12,11 @@ from psycopg2 import extensions as pg
 from psycopg2 import sql
 from psycopg2.extras import Json, execute_values
 
-from ingestion.commit import destroy_identities, has_landed, keep_identities, store_of
+from ingestion.commit import destroy_identities, store_exists, store_identities, store_table
 from ingestion.contracts import System, Table
 from ingestion.pipeline import BUILD_LOCK
 from ingestion.postgres import value_of
-from ingestion.privacy import Keys, Splitter, identity, standardised
+from ingestion.privacy import Keys, Pseudonymiser, normalise, parse_identity
 from warehouse.errors import VaultError
 
 CHUNK = 5_000  # records decrypted at a time
@@ -85,7 +85,7 @@ def reidentify(
     version = int(token.partition("_")[0].removeprefix("k"))
     keys = Keys.read_all()[version]  # the file may have a later key, which made no token
     for _, system, table, salt, encrypted in records:
-        yield f"{system}.{table}", identity(keys.open(bytes(salt), bytes(encrypted)))
+        yield f"{system}.{table}", parse_identity(keys.decrypt(bytes(salt), bytes(encrypted)))
 
 
 def decrypted_identities(
@@ -101,7 +101,7 @@ def decrypted_identities(
             [table.system.name, table.name, *values],
         )
         while rows := cursor.fetchmany(CHUNK):
-            clear = [identity(keys.open(bytes(salt), bytes(encrypted))) for salt, encrypted in rows]
+            clear = [parse_identity(keys.decrypt(bytes(salt), bytes(encrypted))) for salt, encrypted in rows]
             yield pa.table({name: pa.array([row.get(name) for row in clear], pa.string()) for name in names})
 
 
@@ -109,24 +109,24 @@ def _encrypt_again(
     connection: pg.connection, cursor: pg.cursor, table: Table, old: Keys, new: Keys, folder: Path
 ) -> None:
     """Encrypts a table's identity records with the new key, and adds their old and new tokens to `rekeyed`."""
-    splitter = Splitter(table, new, folder)
+    pseudonymiser = Pseudonymiser(table, new, folder)
     for clear in decrypted_identities(connection, table, old):
-        after, pairs = splitter(clear), set()
-        normalised, _ = standardised(table, {name: clear[name] for name in clear.column_names})
+        after, pairs = pseudonymiser(clear), set()
+        forms, _ = normalise(table, {name: clear[name] for name in clear.column_names})
         for column in table.identifiers:
             for form, name in column.tokens.items():
-                before = old.tokens_of(column, table, normalised[column.name][form]).to_pylist()
+                before = old.tokens_of_normalised(column, table, forms[column.name][form]).to_pylist()
                 pairs |= set(zip(before, after[name].to_pylist(), strict=True)) - {(None, None)}
         execute_values(cursor, "insert into rekeyed values %s on conflict do nothing", list(pairs), page_size=CHUNK)
     destroy_identities(cursor, sql.SQL("system = %s and table_name = %s"), [table.system.name, table.name])
-    keep_identities(cursor, table, splitter.file, f"vault key {new.version}")
+    store_identities(cursor, table, pseudonymiser.file, f"vault key {new.version}")
 
 
 def _replace_tokens(cursor: pg.cursor, table: Table) -> int:
     """Replaces the tokens in a raw table; returns its rows."""
-    if not has_landed(cursor, table):
+    if not store_exists(cursor, table):
         return 0
-    store = store_of(table)
+    store = store_table(table)
     names = [sql.Identifier(name) for column in table.identifiers for name in column.tokens.values()]
     unknown = "(s.{0} is not null and not exists (select from rekeyed where old = s.{0}))"
     cursor.execute(
@@ -152,7 +152,7 @@ def _encrypt_quarantine_again(cursor: pg.cursor, tables: dict[str, Table], old: 
         [list(tables)],
     )
     for row_id, content in encrypted_rejected_rows(cursor, tables):
-        encrypted = new.seal_content(old.open_content(content))
+        encrypted = new.encrypt_content(old.decrypt_content(content))
         cursor.execute("update quarantine.rows set content = %s where row_id = %s", [Json(encrypted), row_id])
 
 

@@ -1,10 +1,13 @@
-"""One module per system that is reached through Python (an HTTP API, a package): a function per table.
+"""One module per system that is read through Python (an HTTP API, a package), with one function per table.
 
 `def <table>(location: str | None, since: datetime | None) -> Iterator[list[Row] | pa.Table]` yields pages of rows;
-`since` is the highest cursor value landed so far (None for a table without a cursor). Where the module has them,
-`fingerprint(table) -> str` is compared with the last load's: what has not changed is not read again; and
-`count(table, location) -> int` says how many rows the source has in all: where the warehouse holds another number, rows
-were deleted, and everything is read again. `_http` asks HTTP APIs; below is what their rows need on the way to Arrow.
+`since` is the high watermark (None for a full refresh).
+
+Two functions are optional. `fingerprint(table) -> str` is compared with the last load's: an unchanged table is not
+read. `count(table, location) -> int` is the source's row count: if the warehouse holds another number, rows were
+deleted and a full refresh follows.
+
+`_http` reads HTTP APIs. Below are the conversions of rows to Arrow.
 """
 
 import json
@@ -14,18 +17,18 @@ import pyarrow as pa
 
 from ingestion.contracts import SourceError, Table
 
-Row = dict[str, Any]  # as the JSON has it
-POSITION = "item_position"  # an item's place in its list, from 0, for a contract that declares such a column
+Row = dict[str, Any]  # a JSON object
+ITEM_POSITION = "item_position"  # position of an item in its list, from 0, if the contract declares this column
 
 
 class Number(str):
-    """A number as its JSON has it, digit for digit: neither 52.19 nor an id of 30 digits survives as a float."""
+    """A number with the digits of its JSON: a float would change 52.19 and an id of 30 digits."""
 
     __slots__ = ()
 
 
 def parse_json(text: bytes) -> Any:
-    """What the JSON says, its numbers as Number; NaN and Infinity, which JSON has not, as text. Raises ValueError."""
+    """The JSON's value; numbers as Number, NaN and Infinity (not JSON) as text. Raises ValueError."""
     try:
         return json.loads(text, parse_float=Number, parse_int=Number, parse_constant=str)
     except RecursionError:
@@ -33,33 +36,33 @@ def parse_json(text: bytes) -> Any:
 
 
 def rows_to_arrow(page: list[Row]) -> pa.Table:
-    """The rows with every column as text, for `conform` to cast: no value of any shape can stop the page here.
+    """The rows with every column as text, for `conform` to cast. Accepts values of any shape.
 
-    Numbers are their exact digits, objects and lists JSON, a missing key null. What Postgres cannot hold, a lone
-    surrogate or a zero byte, is kept as JSON writes it: the six characters `\\ud83d` or `\\u0000`.
+    Numbers keep their digits, objects and lists are JSON, missing keys are null. A lone surrogate or a NUL, which
+    Postgres cannot store, is written as JSON writes it: the six characters `\\ud83d` or `\\u0000`.
     """
     names = dict.fromkeys(name for row in page for name in row)
     return pa.table({_storable(name): pa.array([_text(row.get(name)) for row in page], pa.string()) for name in names})
 
 
-def children(parent: Table, child: Table, page: list[Row]) -> list[Row]:
+def child_rows(parent: Table, child: Table, page: list[Row]) -> list[Row]:
     """The child's rows: the elements of the list `child.items` in each of the parent's rows, with the parent's key.
 
-    A field of the element that is named like a column of the parent's key gives way to it. An element that is no object
-    stands in a column named as the list; one that came without a list is a list of one. Raises SourceError where no row
-    has the list: were it renamed, every child would be taken for deleted.
+    The parent's key overwrites fields of the element with the same names. An element that is no object is put in a
+    column named like the list; a value without a list counts as a list of one. Raises SourceError if no row has the
+    list, because a renamed list would look like deleted children.
     """
     name_of_list = child.items or ""
     if page and not any(name_of_list in row for row in page):
-        raise SourceError(f"{child.label}: no list {name_of_list} in {parent.label}; was it renamed or dropped?")
-    numbered = POSITION in (column.name for column in child.columns)
+        raise SourceError(f"{child.label}: no list {name_of_list} in {parent.label}. Was it renamed or removed?")
+    numbered = ITEM_POSITION in (column.name for column in child.columns)
     rows = []
     for row in page:
         items = row.get(name_of_list)
         items = items if isinstance(items, list) else [] if items is None else [items]
         for position, item in enumerate(items):
             fields = item if isinstance(item, dict) else {name_of_list: item}
-            own = {POSITION: position} if numbered else {}
+            own = {ITEM_POSITION: position} if numbered else {}
             rows.append(fields | {name: row.get(name) for name in parent.key} | own)
     return rows
 
@@ -74,7 +77,7 @@ def _text(value: Any) -> str | None:
 
 
 def _json(value: Any) -> str:
-    """JSON with Numbers as they were; what JSON does not know as Python writes it."""
+    """JSON with Numbers unchanged; other types as Python writes them."""
     if isinstance(value, Number):
         return value
     if isinstance(value, dict):

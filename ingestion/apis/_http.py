@@ -1,8 +1,8 @@
-"""Asks a system's HTTP API: retries, renews its token, refuses nonsense, and reads what changes while it is read.
+"""Read a system's HTTP API: retries, tokens, invalid responses, and rows that change while they are read.
 
-Waiting and trying again are dlt's: 429 (as long as Retry-After says), 5xx, no connection, no answer in time; the
-RUNTIME__REQUEST_* variables set them (.env.example). Of a system `open311` the environment has OPEN311_URL and, where
-it wants a token, OPEN311_TOKEN_URL, OPEN311_CLIENT_ID and OPEN311_CLIENT_SECRET (OAuth 2 client credentials, RFC 6749).
+dlt retries 429 (after Retry-After), 5xx, lost connections and time-outs; the RUNTIME__REQUEST_* variables set the
+limits (.env.example). System `open311` has the variable OPEN311_URL and, if it needs a token, OPEN311_TOKEN_URL,
+OPEN311_CLIENT_ID and OPEN311_CLIENT_SECRET (OAuth 2 client credentials, RFC 6749).
 """
 
 import os
@@ -20,24 +20,24 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from ingestion.apis import Number, Row, parse_json
 from ingestion.contracts import SourceError
 
-REPEATS = 10  # answers in a row that hold the same rows; a few are normal where a table is small
-BIGGEST_ANSWER = 1 << 28  # bytes
+MAX_REPEATS = 10  # consecutive responses with the same rows; a few are normal for a small table
+MAX_RESPONSE_BYTES = 1 << 28
 
 
 class HttpApi:
-    """One system's API. Whatever it does wrong is a SourceError in one line, without a value, a token or a query."""
+    """One system's API. Every failure is a SourceError in one line without a value, a token or a query."""
 
     def __init__(self, system: str, location: str) -> None:
         self.system = system
-        session = requests.Client(raise_for_status=False, retry_condition=_is_cut_off).session
-        session.hooks["response"].append(lambda response, **_: _read_within(cast(float, session.timeout), response))
+        session = requests.Client(raise_for_status=False, retry_condition=_is_incomplete).session
+        session.hooks["response"].append(lambda response, **_: _read_body(cast(float, session.timeout), response))
         self.auth = self._client_credentials(session)
         self.client = RESTClient(location, auth=self.auth, session=session)
 
     def get(self, path: str, parameters: dict[str, Any]) -> Any:
-        """The JSON at `path`, its numbers as Number."""
+        """The JSON at `path`, with its numbers as Number."""
         response = self._send(path, parameters)
-        if response.status_code == 401 and self.auth:  # the token ended before its time
+        if response.status_code == 401 and self.auth:  # the token expired early
             self.auth.access_token = None
             response = self._send(path, parameters)
         if not response.ok:
@@ -45,20 +45,20 @@ class HttpApi:
         try:
             return parse_json(response.content)
         except ValueError:
-            raise self.error(f"{path} answered {response.status_code}, but not with whole JSON") from None
+            raise self.error(f"{path} answered {response.status_code} with incomplete JSON") from None
 
     def rows(self, path: str, field: str, parameters: dict[str, Any]) -> list[Row]:
-        """The list of objects that the answer has in `field`."""
-        answer = self.get(path, parameters)
-        rows = answer.get(field) if isinstance(answer, dict) else None
+        """The list of objects in the response's `field`."""
+        response = self.get(path, parameters)
+        rows = response.get(field) if isinstance(response, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise self.error(f"{path} has no list `{field}` of objects")
         return rows
 
     def total(self, path: str, field: str, parameters: dict[str, Any]) -> int:
-        """The whole number that the answer has in `field`."""
-        answer = self.get(path, parameters)
-        total = answer.get(field) if isinstance(answer, dict) else None
+        """The whole number in the response's `field`."""
+        response = self.get(path, parameters)
+        total = response.get(field) if isinstance(response, dict) else None
         if not isinstance(total, Number) or not total.isdecimal() or len(total) > 18:
             raise self.error(f"{path} has no whole number `{field}`")
         return int(total)
@@ -66,35 +66,37 @@ class HttpApi:
     def changes(
         self, path: str, field: str, cursor: str, since: datetime | None, parameters: Callable[..., dict[str, Any]]
     ) -> Iterator[list[Row]]:
-        """Pages of the rows changed at or after `since`; none is lost though rows come, change and go meanwhile.
+        """Yield pages of the rows changed at or after `since`, without loss while rows are added, changed or deleted.
 
-        `parameters(after, number)` ask for page `number` (from 1; empty after the last) of the rows in `field` whose
-        `cursor` is at or after `after`, in its order. What follows a page is asked for by the latest time on it: page 2
-        is other rows as soon as one leaves page 1. Only where no row of a page is later than asked for are the next
-        numbers read, and then the same downwards: rows that slipped to a lower page unseen are met there. Relies on no
-        row taking that time any more meanwhile; for the newest times the contract's `lag` sees to it. A row that comes
-        twice has changed in between, or has no time that can be read.
+        `parameters(after, number)` are the parameters of page `number` (from 1; empty after the last) of the rows in
+        `field` whose `cursor` is at or after `after`, in the order of `cursor`.
+
+        After each page, the next request starts at the page's latest time: page 2 would skip a row as soon as one
+        leaves page 1. If no row of a page is later than `after`, the following page numbers are read, and then the same
+        pages downwards, to find rows that moved to a lower page. This needs every row with that time to exist already;
+        the contract's `lag` ensures it for the newest times. A repeated row has changed in between, or has no readable
+        time.
         """
         after, repeats = since, 0
         seen: set[str] = set()
         last: list[Row] | None = None
 
         def changed(row: Row) -> datetime | None:
-            return _moment(row.get(cursor))
+            return _timestamp(row.get(cursor))
 
         def page(number: int) -> tuple[list[Row], datetime | None]:
             nonlocal last, repeats
             rows = self.rows(path, field, parameters(after, number))
             times = [moment for moment in map(changed, rows) if moment]
             if rows and not times:
-                raise self.error(f"{path} has no `{cursor}` that is an ISO 8601 time with its offset")
+                raise self.error(f"{path} has no `{cursor}` that is an ISO 8601 time with an offset")
             if times != sorted(times):
                 raise self.error(f"{path} is not in the order of `{cursor}`")
             content = [{name: value for name, value in row.items() if name != cursor} for row in rows]
             repeats = repeats + 1 if rows and content == last else 1
             last = content
-            if repeats == REPEATS:
-                raise self.error(f"{path} gave the same rows {REPEATS} times in a row, whatever was asked for")
+            if repeats == MAX_REPEATS:
+                raise self.error(f"{path} returned the same rows {MAX_REPEATS} times in a row")
             return rows, max(times, default=None)
 
         def unseen(rows: list[Row]) -> list[Row]:
@@ -104,7 +106,7 @@ class HttpApi:
 
         while True:
             rows, latest = page(1)
-            if latest is None:  # there is no row
+            if latest is None:  # no rows
                 return
             if after is None or latest > after:
                 yield unseen(rows)
@@ -126,14 +128,14 @@ class HttpApi:
 
     def error(self, problem: str) -> SourceError:
         name = self.system.upper()
-        return SourceError(f"raw_{self.system}: extract failed ({name}_URL says where it is): {problem}")
+        return SourceError(f"raw_{self.system}: extract failed (check {name}_URL): {problem}")
 
     def _send(self, path: str, parameters: dict[str, Any]) -> requests.Response:
         try:
             if self.auth and (self.auth.access_token is None or self.auth.is_token_expired()):
                 self._obtain_token(self.auth)
             return self.client.get(path, params=parameters)
-        except (requests.RequestException, ValueError) as failure:  # ValueError: the location is no URL
+        except (requests.RequestException, ValueError) as failure:  # ValueError: the location is not a URL
             raise self.error(f"{path}: {type(failure).__name__}") from None
 
     def _client_credentials(self, session: requests.Session) -> OAuth2ClientCredentials | None:
@@ -142,7 +144,7 @@ class HttpApi:
         if not any(given):
             return None
         if missing := [name for name, value in zip(names, given, strict=True) if not value]:
-            raise self.error(f"{' and '.join(missing)} not set; a token needs {', '.join(names)}")
+            raise self.error(f"{' and '.join(missing)} not set. A token needs {', '.join(names)}")
         return _ClientCredentials(
             access_token_url=url, client_id=client_id, client_secret=client_secret, session=session
         )
@@ -152,35 +154,35 @@ class HttpApi:
         try:
             auth.obtain_token()
         except requests.HTTPError as refusal:
-            hint = f"are {name}_CLIENT_ID and {name}_CLIENT_SECRET right?"
+            hint = f"check {name}_CLIENT_ID and {name}_CLIENT_SECRET"
             status = refusal.response.status_code if refusal.response is not None else "nothing"
             raise self.error(f"{name}_TOKEN_URL answered {status}; {hint}") from None
         except (requests.RequestException, ValueError, TypeError, LookupError) as failure:
             raise self.error(f"{name}_TOKEN_URL gave no token: {type(failure).__name__}") from None
 
 
-class AnswerTooBig(requests.RequestException):
-    """An answer of more than BIGGEST_ANSWER bytes."""
+class ResponseTooLargeError(requests.RequestException):
+    """A response of more than MAX_RESPONSE_BYTES bytes."""
 
 
 class _ClientCredentials(OAuth2ClientCredentials):
     def parse_access_token(self, response_json: Any) -> str:
-        token: str = response_json["access_token"]  # dlt's would make the token "None" where there is none
+        token: str = response_json["access_token"]  # dlt would use the text "None" if there is no token
         return token
 
 
-def _read_within(seconds: float, response: requests.Response) -> None:
-    """Reads the body, whole within so many seconds: requests' own time-out starts again with each byte."""
-    ends, body = time.monotonic() + seconds, BytesIO()
+def _read_body(seconds: float, response: requests.Response) -> None:
+    """Read the body within `seconds` in all: requests' own time-out restarts with each byte."""
+    deadline, body = time.monotonic() + seconds, BytesIO()
     try:
-        while piece := response.raw.read1(1 << 16, decode_content=True):
-            body.write(piece)
-            if time.monotonic() > ends:
+        while chunk := response.raw.read1(1 << 16, decode_content=True):
+            body.write(chunk)
+            if time.monotonic() > deadline:
                 response.close()
                 raise requests.ReadTimeout
-            if body.tell() > BIGGEST_ANSWER:
+            if body.tell() > MAX_RESPONSE_BYTES:
                 response.close()
-                raise AnswerTooBig
+                raise ResponseTooLargeError
     except ReadTimeoutError as failure:
         raise requests.ReadTimeout from failure
     except HTTPError as failure:
@@ -189,8 +191,8 @@ def _read_within(seconds: float, response: requests.Response) -> None:
     response.raw = body
 
 
-def _is_cut_off(response: requests.Response | None, _: BaseException | None) -> bool:
-    """Whether to ask again because a good answer is no whole JSON."""
+def _is_incomplete(response: requests.Response | None, _: BaseException | None) -> bool:
+    """Whether to retry because a successful response is incomplete JSON."""
     if response is None or not response.ok or response.is_redirect:
         return False
     try:
@@ -200,7 +202,7 @@ def _is_cut_off(response: requests.Response | None, _: BaseException | None) -> 
     return False
 
 
-def _moment(value: Any) -> datetime | None:
+def _timestamp(value: Any) -> datetime | None:
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):

@@ -1,7 +1,6 @@
-"""Contacts, cases, interactions and FOI requests from the gateway before Dynamics 365: read by `modifiedon`.
+"""Contacts, cases, interactions and FOI requests from the gateway of Dynamics 365, read by `modifiedon`.
 
-Every table has that column and is asked for what changed since, in its order; a row deleted there shows only
-in `total`.
+Every table has that column and is read in its order. A deletion shows only in `total`.
 """
 
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import Any
 from ingestion.apis import Row
 from ingestion.apis._http import HttpApi
 
-PAGE_ROWS = 500  # asked for; the server may give fewer
+PAGE_ROWS = 500  # requested; the server may return fewer
 
 
 def contacts(location: str, since: datetime | None) -> Iterator[list[Row]]:
@@ -30,12 +29,12 @@ def interactions(location: str, since: datetime | None) -> Iterator[list[Row]]:
 
 
 def foi_requests(location: str, since: datetime | None) -> Iterator[list[Row]]:
-    """Pages of requests for information modified at or after `since`."""
+    """Pages of FOI requests modified at or after `since`."""
     yield from _changes("foi_requests", location, since)
 
 
 def count(table: str, location: str) -> int:
-    """How many rows the server has in all."""
+    """The server's row count."""
     return HttpApi("dynamics", location).total(table, "total", {"page_size": 1, "page": 1})
 
 

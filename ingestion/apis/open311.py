@@ -1,7 +1,7 @@
-"""Street reports by Open311: read by `updated_after`, because a report's status changes after it was requested.
+"""Street reports by Open311, read by `updated_after` because a report's status changes after it was made.
 
-The server's `pages` are not used: their number and content change while they are read. A report deleted there shows
-only in `total`.
+The server's `pages` are not used: their number and content change while they are read. A deletion shows only in
+`total`.
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from typing import Any
 from ingestion.apis import Row
 from ingestion.apis._http import HttpApi
 
-PAGE_ROWS = 500  # asked for; the server may give fewer
+PAGE_ROWS = 500  # requested; the server may return fewer
 
 
 def service_requests(location: str, since: datetime | None) -> Iterator[list[Row]]:
-    """Pages of reports updated at or after `since`; a page that cannot be had fails the load, so it is whole or not."""
+    """Pages of reports updated at or after `since`; a page that cannot be read fails the load."""
 
     def parameters(after: datetime | None, number: int) -> dict[str, Any]:
         return {"page_size": PAGE_ROWS, "page": number} | ({"updated_after": after.isoformat()} if after else {})
@@ -24,5 +24,5 @@ def service_requests(location: str, since: datetime | None) -> Iterator[list[Row
 
 
 def count(table: str, location: str) -> int:
-    """How many reports the server has in all."""
+    """The server's report count."""
     return HttpApi("open311", location).total("requests.json", "total", {"page_size": 1, "page": 1})

@@ -1,6 +1,7 @@
-"""Reference data that PyPI packages carry: the ONS Postcode Directory and GOV.UK's bank holidays.
+"""Reference data from PyPI packages: the ONS Postcode Directory and GOV.UK's bank holidays.
 
-Only Worcestershire's postcodes are kept. The postcode package's own reader needs pandas, so its files are read here.
+Only Worcestershire's postcodes are loaded. The postcode package's own reader needs pandas, so this module reads its
+files.
 """
 
 from collections.abc import Iterator
@@ -26,7 +27,9 @@ def fingerprint(table: str) -> str:
 
 
 def postcodes(location: None, since: datetime | None) -> Iterator[pa.Table]:
-    """Postcodes of the six districts, terminated ones too; eastings and northings in metres (British National Grid)."""
+    """Postcodes of the six districts, including terminated ones; eastings and northings in metres (British National
+    Grid).
+    """
     for file in files(PACKAGES["postcodes"]) or []:
         if file.name.endswith(".msgpack.br"):
             columns = msgpack.unpackb(brotli.decompress(file.read_binary()), raw=False)["data"]
@@ -35,7 +38,7 @@ def postcodes(location: None, since: datetime | None) -> Iterator[pa.Table]:
 
 
 def bank_holidays(location: None, since: datetime | None) -> Iterator[list[Row]]:
-    """England and Wales's bank holidays, from the package's own copy of GOV.UK's list (2012 on)."""
+    """Bank holidays of England and Wales from 2012, from the package's copy of GOV.UK's list."""
     division = "england-and-wales"
     holidays = BankHolidays(use_cached_holidays=True).get_holidays(division=division)
     yield [{"division": division, "date": holiday["date"], "title": holiday["title"]} for holiday in holidays]

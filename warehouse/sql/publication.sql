@@ -142,7 +142,7 @@ end $$;
 -- Swaps the published and the hidden schema by renaming both. A statement resolves its tables one after another, so the
 -- old tables are locked during the swap: no statement reads tables of both versions. The lock is requested without
 -- waiting, for five seconds, so that no reader queues behind a long query; after that the swap proceeds without the lock.
--- The swap commits synchronously, so that a crash of the server cannot take back a publication.
+-- The swap commits synchronously, so that a crash of the server cannot lose a publication.
 create or replace function governance.swap(set_name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
