@@ -191,7 +191,7 @@ class Unpivot(_Part):
 
 
 class Table(_Part):
-    """A table, API resource or file pattern of a system, and how it is loaded (file layouts: docs/files.md)."""
+    """A table, API resource or file pattern of a system, and how it is loaded (docs/reference/file-layouts.md)."""
 
     name: Name
     """Name of the raw table: the source's name in snake case."""

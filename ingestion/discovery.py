@@ -212,7 +212,9 @@ def _sheets(system: str, variable: str, path: Path) -> Iterator[_Sheet]:
             found = True
             yield _Sheet(path, layout, headings)
     if not found:
-        raise SourceError(f"{path.name}: no header in its first rows. Write the contract by hand (docs/files.md)")
+        raise SourceError(
+            f"{path.name}: no header in its first rows. Write the contract by hand (docs/reference/file-layouts.md)"
+        )
 
 
 def _head(table: Table, path: Path, layout: dict[str, Any]) -> tuple[list[Row], dict[str, Any]]:

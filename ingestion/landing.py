@@ -47,7 +47,7 @@ def postgres_copy(system: System, url: str, tables: TableColumns) -> Destination
     """A dlt destination that loads each Parquet file by one binary COPY, in one transaction, into its landing table.
 
     `tables` may be filled until the load starts. dlt's Postgres destination uses ADBC, whose wheels are built without
-    optimisation and take three times the CPU time per row (docs/decisions.md).
+    optimisation and take three times the CPU time per row (decision record 25).
     """
 
     @dlt.destination(loader_file_format="parquet", batch_size=0, name="landing")

@@ -174,7 +174,7 @@ def _load(
 
 
 def _memory_pool(with_identities: bool) -> pa.MemoryPool:
-    """The memory pool with the lowest peak: jemalloc, or the system allocator when pseudonymising (docs/decisions.md).
+    """The memory pool with the lowest peak: jemalloc, or the system allocator when pseudonymising (decision record 24).
 
     Arrow's default pool keeps memory that another thread has freed.
     """

@@ -113,7 +113,7 @@ def _comment(text: str | None) -> str:
 CONTRACT = """\
 # yaml-language-server: $schema=../../../../ingestion/contract.schema.json
 # Drafted by `warehouse source add`. Replace each TODO (nothing loads before) and check each line marked `guessed`.
-# docs/privacy.md explains the privacy classes, docs/files.md the file layouts.
+# docs/reference/identifiers.md explains the privacy classes, docs/reference/file-layouts.md the file layouts.
 sources:
   - name: raw_{system}
     description: TODO

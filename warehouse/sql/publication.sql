@@ -54,7 +54,7 @@ begin
     if cardinality(proposals) > 0 and not exists (select from governance.accepted_proposals) then
         refusal := format(
             'nobody has approved the declassification of %s. Replace each `proposed: ...` by `approved: <name>, <date>: '
-            '<why>`, or record in access.yml who accepts the proposals (docs/privacy.md)',
+            '<why>`, or record in access.yml who accepts the proposals (docs/how-to/approve-declassifications.md)',
             array_to_string(proposals, ', ')
         );
         perform governance.record_outcome(

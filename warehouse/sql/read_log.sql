@@ -1,6 +1,6 @@
 -- Log settings of readers' logins, where the administrator may set them: pgaudit logs the tables that are read; without
 -- pgaudit the server logs the statements. Bound values and the statements of other logins are not logged. See
--- docs/operations.md.
+-- docs/how-to/audit-reads.md.
 do $$
 declare
     has_pgaudit constant boolean := exists (select from pg_settings where name = 'pgaudit.log');
