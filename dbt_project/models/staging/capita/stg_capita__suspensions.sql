@@ -18,7 +18,7 @@ renamed as (
         {{ clean_code('reason') }} as reason_code,
 
         -- numbers
-        -- a pupil may be suspended for 45 days of a school year
+        -- a pupil may be suspended for at most 45 days (90 half-day sessions) in a school year
         case when sessions_lost between 1 and 90 then sessions_lost::integer end as sessions_lost,
         sessions_lost as sessions_lost_raw,
 

@@ -19,7 +19,7 @@ renamed as (
         {{ clean_text('organisation_label') }} as paying_body_name,
         {{ clean_text('organisation_uri') }} as paying_body_uri,
         {{ clean_code('organisational_unit') }} as organisational_unit_name,
-        -- what follows an asterisk is the number of an order
+        -- an order number follows the asterisk
         {{ clean_text("split_part(beneficiary_name, '*', 1)") }} as merchant_name,
         beneficiary_name as merchant_name_raw,
         {{ clean_code('category_internal_name') }} as merchant_category_name,

@@ -26,7 +26,7 @@ renamed as (
         {{ clean_code('organisational_unit') }} as organisational_unit_name,
         {{ clean_text('beneficiary_name') }} as supplier_name,
         {{ clean_code('proclass_label') }} as proclass_name,
-        -- the account's own text comes first, what somebody typed for the line after it
+        -- the name of the account comes first, then free text for the line
         {{ clean_code("split_part(purpose, ' - ', 1)") }} as account_name,
         purpose,
 

@@ -18,7 +18,7 @@ renamed as (
         visits as visit_count,
 
         -- dates
-        -- footfall_2025-26 runs from April 2025 to March 2026
+        -- footfall_2025-26 covers April 2025 to March 2026
         to_date(
             left(month, 3) || ' ' || (
                 substring(_source_file from '(20\d\d)-\d\d')::integer

@@ -21,7 +21,7 @@ renamed as (
         amount as budget_gbp,
 
         -- dates
-        -- April is the first period of the year that the period names
+        -- period 01 is April of the year in the first four digits
         (make_date((period / 100)::integer, 4, 1) + (period % 100 - 1) * interval '1 month')::date as month_start_date,
         last_update as updated_at
 

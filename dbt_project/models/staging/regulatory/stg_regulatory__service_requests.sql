@@ -37,7 +37,7 @@ renamed as (
         -- dates
         received_date as received_at,
         {{ local_date('received_date') }} as received_date,
-        -- a date: nearly all are midnight, because only the day is known, and would lie before the time of receipt
+        -- a date: most values are midnight, because only the day is known, and would be before the time of receipt
         {{ local_date('closed_date') }} as closed_date
 
     from source

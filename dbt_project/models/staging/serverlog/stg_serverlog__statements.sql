@@ -43,9 +43,9 @@ renamed as (
     where
         error_severity = 'LOG'
         and message ~ '^(AUDIT: SESSION,\d+,\d+,READ,|statement: |execute (?!fetch from )[^:]*: )'
-        -- alone, these read nothing; what is prepared is read by EXECUTE, whose entry has the prepared statement too
+        -- PREPARE and EXPLAIN alone read nothing; EXECUTE does, and its entry includes the prepared statement
         and code !~* '^statement:\s+(prepare|explain)\M[^;]*;?\s*$'
-        -- who is neither a service nor an administrator is a reader, also one that access.yml no longer names
+        -- a login that is neither a service nor an administrator is a reader, even after its removal from access.yml
         and user_name !~ '^(svc|wh|pg)_'
         and not governance.is_administrator(user_name)
 
