@@ -45,7 +45,7 @@ renamed as (
         and message ~ '^(AUDIT: SESSION,\d+,\d+,READ,|statement: |execute (?!fetch from )[^:]*: )'
         -- PREPARE and EXPLAIN alone read nothing; EXECUTE does, and its entry includes the prepared statement
         and code !~* '^statement:\s+(prepare|explain)\M[^;]*;?\s*$'
-        -- a login that is neither a service nor an administrator is a reader, even after its removal from access.yml
+        -- a login that is neither a service nor an administrator is a reader, even if access.yml no longer lists it
         and user_name !~ '^(svc|wh|pg)_'
         and not governance.is_administrator(user_name)
 
