@@ -11,7 +11,9 @@ HERE = "tests/test_language.py"
 TEXTS = (".md", ".py", ".sql", ".yml", ".yaml", ".toml", ".example", "Makefile", ".ci/run", "CODEOWNERS")
 # A word in another sense: path pattern, word, reason
 EXCUSES = (
-    ("benchmarks/results/*", "*", "a measurement of the past, written by its program"),
+    ("CHANGELOG.md", "*", "names that a release changed"),
+    ("demo/systems.py", "invented", "the mark of demo databases, also of release 0.1"),
+    ("ingestion/privacy.py", "seal", "part of every record's key: without it no record can be decrypted"),
     ("demo/liquidlogic.py", "front door", "the name of a team of children's services"),
     ("warehouse/migrations/*", "*", "names of earlier releases, which the migrations change"),
     ("tests/release_0_1.sql", "*", "a database of release 0.1"),
@@ -53,7 +55,7 @@ def test_a_retired_word_is_found_in_prose_and_names() -> None:
     text = "x\n# who was\n# told, and told\n-- of it\ndef test_nothing_Is_told():\nNought"
     assert list(findings("a.py", text)) == ["a.py:2: was told", "a.py:3: told of", "a.py:5: Is told", "a.py:6: Nought"]
     assert list(findings("a.md", "departed, resealed, unfitted")) == []
-    assert list(findings("benchmarks/results/load.md", "parted")) == []
+    assert list(findings("demo/liquidlogic.py", "front door")) == []
 
 
 def test_documents_that_texts_name_exist() -> None:
