@@ -1,4 +1,3 @@
--- Everybody who has a record has one version without an end, and nobody else has one.
 with
 
 versions as (

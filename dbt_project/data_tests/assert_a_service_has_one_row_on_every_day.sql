@@ -10,7 +10,7 @@ periods as (
 
 )
 
--- the next period begins on the day after; a sooner one overlaps, a later one leaves days on which nobody answers
+-- the next period must begin on the day after; earlier is an overlap, later is a gap without a responsible unit
 select service_code
 from periods
 where next_from_date is not null and next_from_date is distinct from valid_to_date + 1

@@ -1,4 +1,4 @@
--- Repeated lines are real spend: as many lines come out as went in, and they add up to the same pounds and pence.
+-- repeated lines are real spend, so lines are counted and amounts are added up
 with
 
 ledger_lines as (

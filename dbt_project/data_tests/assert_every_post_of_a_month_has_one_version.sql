@@ -1,4 +1,3 @@
--- Whoever looks a post up on the last day of a month finds what that month's workbook says, once.
 with
 
 int_posts_conformed as (

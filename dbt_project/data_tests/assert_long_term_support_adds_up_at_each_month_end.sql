@@ -1,4 +1,4 @@
--- counted again from the services, one month end at a time
+-- recounted from the services, one month end at a time
 with
 
 services as (

@@ -1,5 +1,5 @@
-{# The records of a model that have an address, by `key`, with its tokens; `postcode` and `uprn` are the tokens of a postcode
-   and of a UPRN of its own. #}
+{# A select of the records of a model that have an address, by `key`, with the tokens of the address. `postcode` and `uprn`
+   are the columns with the tokens of its postcode and UPRN. #}
 {% macro address_records(model, raw_table, key, postcode='postcode_token', uprn='null::text') -%}
     select
         '{{ raw_table }}' as raw_table,

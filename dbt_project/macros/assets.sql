@@ -1,10 +1,10 @@
-{# A value of a source contract as SQL text; null where the contract has none. #}
+{# A value of a source contract as a SQL text literal; null where the contract has none. #}
 {% macro text_literal(value) -%}
     {{ 'null' if value is none else "'" ~ (value | string | replace("'", "''")) ~ "'" }}::text
 {%- endmacro %}
 
-{# All sources' tables (those of source contracts, and the crosswalk of people), with what config.meta says of them and what in this project rests on them, as a select.
-   It has no row while dbt only parses: then the graph is not known. #}
+{# A select of all source tables (the tables of source contracts and the crosswalk of persons) with their config.meta and
+   the publish sets and report readers that depend on them. It has no row while dbt parses, before the graph is known. #}
 {% macro contracted_tables() -%}
     {%- set texts = [
         'asset_name', 'system_name', 'system_description', 'table_name', 'asset_description', 'location_kind',

@@ -1,4 +1,4 @@
-{# The age group of the Client Level Data on a day, from the first day of the month of birth; a birthday in the same month
+{# Age group of the Client Level Data on a day, from the first day of the month of birth. A birthday in the month of the day
    counts as past. #}
 {% macro age_group(birth_month, day) -%}
     case

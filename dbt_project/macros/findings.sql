@@ -1,11 +1,12 @@
-{# What is wrong with a staging model's records, and how many values were looked at, by columns: `checks` is {raw column:
-   (whether it has a value, code of the rule that the value breaks or null)}, or, where staging has `<name>_token` and
-   `<name>_fault` of an identifier, {raw column: name}. A code that ends in > and a column says where the loader has moved
-   the value. One row per record and column that breaks a rule, by `key`; one with the number of all others per column. #}
+{# A select of the rule violations of a staging model's records, with the number of values without a violation. `checks` is
+   {raw column: (SQL condition that the column has a value, SQL expression for the code of the broken rule or null)}. For
+   an identifier with `<name>_token` and `<name>_fault` in staging, it is {raw column: name}. A code that ends in > and a
+   column name gives the column to which the loader moved the value. One row per column and record that breaks a rule, by
+   `key`, and one row per column for all other values. #}
 {% macro column_checks(model, raw_table, key, checks) -%}
     {% for column, check in checks.items() %}
         {%- if check is string -%}
-            {# a value of which nothing is left in its one spelling has a fault and no token #}
+            {# a value with an empty canonical form has a fault and no token #}
             {%- set is_given = 'coalesce(' ~ check ~ '_token, ' ~ check ~ '_fault) is not null' -%}
             {%- set rule_code = check ~ '_fault' -%}
         {%- else -%}
@@ -25,8 +26,8 @@
     {% endfor %}
 {%- endmacro %}
 
-{# The rule results of all systems, as a select. dbt has to know what a model reads when it parses the file, before there is
-   a graph; so the systems are listed, and a system of the graph that is not listed is an error. #}
+{# A select of the rule results of all systems. The systems are listed because dbt must know the inputs of a model when it
+   parses the file, before the graph exists. A system of the graph that is not listed is an error. #}
 {% macro union_rule_results(systems) -%}
     {%- if execute %}
         {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name.endswith('__rule_results') %}

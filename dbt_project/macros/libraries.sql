@@ -1,4 +1,4 @@
-{# Whether a borrower's card is a branch's own: its category says so, or it has no date of birth, which members give. #}
+{# True if a borrower's card is a branch's staff card: category S, or no date of birth, which every member gives. #}
 {% macro is_staff_card(borrowers) -%}
     (
         {{ borrowers }}.category_code = 'S'

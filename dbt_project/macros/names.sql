@@ -1,5 +1,5 @@
-{# Where a model is built: a mart in its publish set's hidden schema, everything else in its layer's schema.
-   With `--vars 'published: true'` (documentation) a mart carries the schema in which readers find it. #}
+{# Schema in which a model is built: the hidden schema of the publish set for a mart, the schema of the layer for other
+   models. With `--vars 'published: true'` (documentation), the schema in which readers find the mart. #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
   {%- if node.fqn[1] == 'marts' -%}
     {{ node.fqn[2] }}{{ '' if var('published', false) else '__next' }}
@@ -8,7 +8,7 @@
   {%- endif -%}
 {%- endmacro %}
 
-{# A mart's table drops the domain before the double underscore: finance__dim_dates is read as finance.dim_dates. #}
+{# Table name of a model: a mart drops the publish set before the double underscore (finance__dim_dates is dim_dates). #}
 {% macro generate_alias_name(custom_alias_name=none, node=none) -%}
   {%- if custom_alias_name -%}
     {{ custom_alias_name }}

@@ -1,11 +1,11 @@
-{# Whether a payee's name is withheld; Redactive Events Ltd is a company. #}
+{# True if a payee's name is withheld. The name Redactive is not affected. #}
 {% macro is_redacted(column) -%}
     coalesce({{ column }} ilike '%redacted%', false)
 {%- endmacro %}
 
-{# The form of an organisation's name that its spellings share: capitals, no punctuation, no leading THE, no legal form
-   at the end (also cut short, as in LIMI). What a company trades as is dropped, because its registered name comes first;
-   it is kept for a person, because two people may share a name. Null where nothing is left. #}
+{# Canonical form of an organisation's name, which its spellings share: upper case, without punctuation, leading THE and
+   final legal form (also truncated, as in LIMI). A company's trading name is dropped, because the registered name comes
+   first; a person's is kept, because two people may have the same name. Null where nothing is left. #}
 {% macro normalised_organisation_name(column) -%}
     nullif(
         regexp_replace(
@@ -31,15 +31,15 @@
     )
 {%- endmacro %}
 
-{# A VAT number as GB and nine digits, where it can be read as one; a tenth digit in front is a stray nought. #}
+{# VAT number as GB and nine digits; null where it cannot be read. A leading zero before nine digits is dropped. #}
 {% macro vat_number(column) -%}
     case when length({{ column }}) >= 9
         then 'GB' || substring(regexp_replace({{ column }}, '[^0-9]', '', 'g') from '^0?(\d{9})$')
     end
 {%- endmacro %}
 
-{# Whether a VAT number (GB and nine digits) satisfies HMRC's check: weights 8 to 2 over seven digits, plus the last two
-   as a number, is divisible by 97, or is so after adding 55. #}
+{# True if a VAT number (GB and nine digits) passes HMRC's check-digit test: the sum of the first seven digits with weights
+   8 to 2 and the last two digits as a number is divisible by 97, or is divisible after 55 is added. #}
 {% macro is_vat_number_valid(column) -%}
     0 in (
         ({{ vat_check_sum(column) }}) % 97,
@@ -47,19 +47,20 @@
     )
 {%- endmacro %}
 
-{# The code of the rule that a VAT number breaks, null where it breaks none; `column` is its one spelling, null where it cannot
-   be read. #}
+{# Code of the rule that a VAT number breaks; null where it breaks none. `column` has the canonical form, null where the
+   number cannot be read. #}
 {% macro vat_number_fault(column) -%}
     case when {{ column }} is null then 'VAT01' when not {{ is_vat_number_valid(column) }} then 'VAT02' end
 {%- endmacro %}
 
+{# Check sum of a VAT number: the first seven digits with weights 8 to 2, and the last two digits as a number. #}
 {% macro vat_check_sum(column) -%}
     {%- for weight in range(8, 1, -1) %}{{ weight }} * substr({{ column }}, {{ 11 - weight }}, 1)::integer + {% endfor -%}
     substr({{ column }}, 10, 2)::integer
 {%- endmacro %}
 
-{# A number at Companies House as its eight characters (with the noughts that a column of numbers has lost), where it has
-   their form: digits alone, or behind the two letters of another register. #}
+{# Companies House number with eight characters, including leading zeros that a numeric column has lost; null where the
+   value is neither all digits nor digits after the two letters of another register. #}
 {% macro company_number(column) -%}
     {%- set compact = "regexp_replace(upper(" ~ column ~ "), '[^A-Z0-9]', '', 'g')" -%}
     case
@@ -69,8 +70,8 @@
     end
 {%- endmacro %}
 
-{# A number at the Charity Commission (six or seven digits, without what marks a linked charity), or with its letters one of
-   Scotland's (SC) or Northern Ireland's (NIC) register, where it has their form. #}
+{# Charity number: six or seven digits of the Charity Commission without the suffix of a linked charity, or a number of the
+   Scottish (SC) or Northern Irish (NIC) register; null where the value has neither form. #}
 {% macro charity_number(column) -%}
     substring(
         regexp_replace(upper({{ column }}), '[^A-Z0-9-]', '', 'g')

@@ -1,7 +1,8 @@
-{# Publishing: a folder models/marts/<domain>/ is a publish set, built in <domain>__next and shown to readers at once.
-   The rules are in docs/decisions.md; the functions, which alone may swap schemas, in warehouse/sql/publication.sql. #}
+{# Publication: a folder models/marts/<set>/ is a publish set, which is built in schema <set>__next and published in one
+   transaction. Records 0001 to 0005 in docs/decisions give the reasons. Only the functions in warehouse/sql/publication.sql may
+   swap schemas. #}
 
-{# {publish set: [unique ids of its models]} of all models, in a list of node dictionaries. #}
+{# {publish set: [unique ids of its models]} for a list of node dictionaries. #}
 {% macro publish_set_models(nodes) %}
   {% set found = {} %}
   {% for node in nodes if node.resource_type == 'model' and node.fqn[1] == 'marts' %}
@@ -10,7 +11,7 @@
   {{ return(found) }}
 {% endmacro %}
 
-{# The given nodes and all that they are made from, as a list of unique ids. #}
+{# List of unique ids: the given nodes and everything upstream of them. #}
 {% macro with_upstream(unique_ids) %}
   {% set reached = unique_ids | list %}
   {% for unique_id in reached if unique_id in graph.nodes %}{# the list grows while it is walked #}
@@ -19,7 +20,7 @@
   {{ return(reached) }}
 {% endmacro %}
 
-{# The columns (model.column) of these nodes whose declassification nobody has approved by name, as a list. #}
+{# List of columns (model.column) of these nodes with a declassification that no named person has approved. #}
 {% macro proposed_declassifications(unique_ids) %}
   {% set approved = '^approved: [^:,]+, [0-9]{1,2} [A-Z][a-z]+ [0-9]{4}: .' %}
   {% set found = [] %}
@@ -33,7 +34,7 @@
   {{ return(found | sort) }}
 {% endmacro %}
 
-{# For on-run-start: opens a build of each publish set that this run builds, or says why a build is refused. #}
+{# For on-run-start: opens a build of each publish set in this run; raises an error with the reason if a build is refused. #}
 {% macro open_publish_sets() %}
   {% if execute and flags.WHICH in ('run', 'build') %}
     {% set chosen = [] %}
@@ -56,7 +57,8 @@
   {% endif %}
 {% endmacro %}
 
-{# For on-run-end: publishes each set that this run built whole and whose tests all ran and passed; says why of the rest. #}
+{# For on-run-end: publishes each set that this run built completely if all its tests ran and passed. Raises an error with the
+   reasons for the other sets. #}
 {% macro publish_sets(results) %}
   {% if execute and flags.WHICH in ('run', 'build') %}
     {% set status = {} %}
@@ -106,7 +108,7 @@
       {% do run_query('commit') %}
     {% endfor %}
     {% if refusals %}
-      {{ exceptions.raise_compiler_error(refusals | join('\n') ~ '\nReaders still see what was published before.') }}
+      {{ exceptions.raise_compiler_error(refusals | join('\n') ~ '\nReaders still see the previous publication.') }}
     {% endif %}
   {% endif %}
 {% endmacro %}

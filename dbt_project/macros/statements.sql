@@ -1,14 +1,15 @@
-{# The database whose sessions count, and the names of the publish sets with | between; unit tests give their own. #}
+{# Name of the database with the sessions to count. Unit tests override it. #}
 {% macro warehouse_database() -%}
     current_database()
 {%- endmacro %}
 
+{# Names of the publish sets, separated by |. Unit tests override it. #}
 {% macro publish_set_names() -%}
     {{ publish_set_models(graph.nodes.values()) | sort | join('|') if execute }}
 {%- endmacro %}
 
-{# What of a statement is code: without string literals, comments, and quoted names of more than one word. Nested comments,
-   and strings with another setting of standard_conforming_strings, are not seen through; pgaudit needs none of it. #}
+{# The code of a SQL statement, without string literals, comments and quoted names of several words. Nested comments, and
+   strings under standard_conforming_strings = off, are not recognised. With pgaudit, this macro is not needed. #}
 {% macro sql_code(column) -%}
     {%- set quoted_names = '("\\w+")|"(?:[^"]|"")*"' -%}
     {%- set strings = "\\m[eE]''(?:[^''\\\\]|\\\\.|'''')*''|''(?:[^'']|'''')*''|\\$\\w*\\$[^$]*\\$\\w*\\$" -%}
@@ -16,7 +17,8 @@
     regexp_replace({{ column }}, '{{ quoted_names }}|{{ strings }}|{{ comments }}', ' \1 ', 'g')
 {%- endmacro %}
 
-{# The tables of publish sets that code names with their schema, quoted or not: finance.fct_x highways.dim_y, null if none. #}
+{# The tables of publish sets named in code with their schema, quoted or not, for example "finance.fct_x highways.dim_y"; null
+   if there are none. #}
 {% macro mart_tables_in(code) -%}
     (
         select string_agg(distinct array_to_string(found, '.'), ' ')

@@ -1,17 +1,17 @@
-{# A USRN is text of eight digits; systems that take it for a number lose its leading noughts. #}
+{# USRN as a text of eight digits, with the leading zeros that numeric columns lose; null where the value is not valid. #}
 {% macro usrn(column) -%}
     case when {{ clean_text(column) }} ~ '^0*[1-9]\d*$' and length({{ clean_text(column) }}) <= 8
         then lpad({{ clean_text(column) }}, 8, '0')
     end
 {%- endmacro %}
 
-{# One half of a grid reference; nought in either half means that there is none. #}
+{# One coordinate of a grid reference; null where either coordinate is zero, which means that there is none. #}
 {% macro known_coordinate(column, other) -%}
     case when {{ column }} <> 0 and {{ other }} <> 0 then {{ column }} end
 {%- endmacro %}
 
-{# A street's name in its usual case, with its last word written out: Smith Str and SMITH ST. are Smith Street. Words
-   before the last stay as they are: the first of St Johns Road is no street. #}
+{# Street name in normal case with its last word in full: "Smith Str" and "SMITH ST." become "Smith Street". Other words are
+   unchanged, because "St" in "St Johns Road" is not a street. #}
 {% macro standard_street_name(column) -%}
     {%- set last_words = {
         'St|Str|Street': 'Street', 'Rd|Road': 'Road', 'Av|Ave|Avenue': 'Avenue', 'Ln|Lane': 'Lane', 'Cl|Close': 'Close',
@@ -28,8 +28,8 @@
     {{ name.sql }}
 {%- endmacro %}
 
-{# Metres east of 2 degrees west, and north of the equator, of a place given by latitude and longitude (WGS 84). A local
-   approximation: distances of neighbours are right to 0.75 per cent from 50 to 55 degrees north and 3 to 1 degrees west. #}
+{# Distance in metres of a place (WGS 84) east of longitude 2 degrees west, and north of the equator. A local approximation:
+   the error of short distances is at most 0.75% between 50 and 55 degrees north and between 3 and 1 degrees west. #}
 {% macro metres_east(latitude, longitude) -%}
     ({{ longitude }} + 2) * 111552 * cos(radians({{ latitude }}))
 {%- endmacro %}
@@ -37,11 +37,11 @@
     {{ latitude }} * 111266
 {%- endmacro %}
 
-{# What had been reported within 50 metres in the 28 days before, of the records of a CTE `placed`: its `key`, x and y in
-   metres, when each was reported (`moment`), and the columns in which repeats are `alike`. CTEs of which the last,
-   `repeats`, has one row per record that repeats another: its key, `earlier_count`, `latest_earlier`. #}
+{# CTEs that find repeats in a CTE `placed`: records within 50 metres and 28 days of an earlier record. `placed` has the
+   `key`, x and y in metres, the time of the report (`moment`) and the columns that are equal in repeats (`alike`). The last
+   CTE, `repeats`, has one row per record that repeats another: its key, `earlier_count` and `latest_earlier`. #}
 {% macro earlier_nearby(key, moment, alike) -%}
-    -- in squares of 50 metres, whatever is within 50 metres lies in the same square or in one of the eight around it
+    -- in a grid of 50 metres, a place within 50 metres is in the same square or in one of the eight around it
     squared as (
 
         select

@@ -1,4 +1,4 @@
-{# A key for a combination of columns: a bigint, so that joins and Power BI relationships stay small. Null only if every part is null. #}
+{# Key for a combination of columns; null only if every column is null. A bigint keeps joins and Power BI relationships small. #}
 {% macro surrogate_key(columns) -%}
   case when coalesce({% for column in columns %}{{ column }}::text{{ ', ' if not loop.last }}{% endfor %}) is not null then
     ('x' || left(md5(concat_ws('|'{% for column in columns %}, coalesce({{ column }}::text, '')

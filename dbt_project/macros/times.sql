@@ -1,24 +1,24 @@
-{# A time that is known: systems write 1 January 1900 where there is none. #}
+{# A time; null where the system writes 1 January 1900 for a missing time. #}
 {% macro known_time(column) -%}
     case when {{ column }} >= '1901-01-01' then {{ column }} end
 {%- endmacro %}
 
-{# When a snapshot is taken, in UTC; dbt's own goes by the time zone of the session, and does not say which that was. #}
+{# Time of a snapshot in UTC. dbt's own macro uses the time zone of the session, which is not recorded. #}
 {% macro postgres__snapshot_get_time() -%}
     (now() at time zone 'UTC')
 {%- endmacro %}
 
-{# The day on a Worcestershire wall calendar. #}
+{# Local date of a time in the United Kingdom. #}
 {% macro local_date(column) -%}
     ({{ column }} at time zone 'Europe/London')::date
 {%- endmacro %}
 
-{# Whether something with a first and a last day (none: it goes on) is in force on a day. #}
+{# True if a period with a first day and a last day (null: no end) includes the day. #}
 {% macro is_in_force(period, day) -%}
     {{ day }} between {{ period }}.valid_from_date and coalesce({{ period }}.valid_to_date, 'infinity')
 {%- endmacro %}
 
-{# Whether one time lies before another. Midnight means that only the day is known; then days are compared. #}
+{# True if one time is before another. If either is midnight, only its date is known, and the dates are compared. #}
 {% macro is_before(earlier, later) -%}
     case
         when '00:00' in (({{ earlier }} at time zone 'Europe/London')::time, ({{ later }} at time zone 'Europe/London')::time)
@@ -27,8 +27,8 @@
     end
 {%- endmacro %}
 
-{# Working hours since the calendar began, up to a moment: 9 to 17 o'clock of working days. The difference of two such
-   numbers is the working time between the moments. `day` is the calendar's row of the moment's local date. #}
+{# Working hours (9:00 to 17:00 on working days) from the start of the calendar to a time. The difference between two results
+   is the working time between the two times. `day` is the calendar's row for the local date of the time. #}
 {% macro working_hours(moment, day) -%}
     (
         8 * ({{ day }}.working_day_number - {{ day }}.is_working_day::integer)
@@ -42,12 +42,12 @@
     )
 {%- endmacro %}
 
-{# What stayed the same of something in the months' workbooks, as a select: its key, its attributes, from when to when. A
-   month in which it is missing changes nothing; what is not in the latest month has ended. #}
+{# A select of the versions of an entity in monthly workbooks: its key, its attributes and the first and last day of each
+   version. A month without the entity changes nothing; an entity that is missing from the latest month has ended. #}
 {% macro versions_by_month(months, key, attributes) -%}
     with
 
-    told as (
+    monthly as (
 
         select distinct
             {{ key }},
@@ -68,7 +68,7 @@
                     )
                 {% endfor %}
             ) as is_change
-        from told
+        from monthly
 
     ),
 
@@ -98,7 +98,7 @@
         select
             *,
             lead(first_month_date) over (partition by {{ key }} order by first_month_date) as next_month_date,
-            (select max(told.month_end_date) from told) as latest_date
+            (select max(monthly.month_end_date) from monthly) as latest_date
         from versions
 
     )

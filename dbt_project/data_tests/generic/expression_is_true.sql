@@ -1,4 +1,4 @@
-{# Fails for each row where the expression is false or null. dbt_utils' test of this name lets null pass. #}
+{# Returns the rows where the expression is false or null. The test of the same name in dbt_utils accepts null. #}
 {% test expression_is_true(model, expression) %}
 
     select *

@@ -1,4 +1,4 @@
-{# Fails for each combination of values that several rows have in these columns. #}
+{# Returns each combination of values of these columns that several rows have. #}
 {% test unique_combination_of_columns(model, combination_of_columns) %}
 
     select {{ combination_of_columns | join(', ') }}

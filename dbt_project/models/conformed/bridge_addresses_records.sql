@@ -1,6 +1,6 @@
--- An address is the token of home, street and postcode. One that lacks a street goes by home and postcode; one
--- whose postcode is missing or wrong by home, street and town: to the full address that most records have there.
--- Records with one UPRN have one address: that which most of its records have, and among those most records at all.
+-- A full address is the token of premises, street and postcode. An address without a street is matched by premises and
+-- postcode, an address with a missing or wrong postcode by premises, street and town, to the full address that most
+-- records have. Records with one UPRN have one address: the most frequent with this UPRN, then the most frequent of all.
 with
 
 int_addresses_unioned as (

@@ -22,7 +22,7 @@ surviving as (
 
 ),
 
--- the system does not say into which record one was merged: it is the one with the same number, or name and birth date
+-- the source does not state the record that survived a merger: it has the same number, or the same name and birth date
 candidates as (
 
     select

@@ -54,7 +54,7 @@ normalised as (
 
 ),
 
--- an organisation is what its number's most used spelling says; a spelling without a number speaks for itself
+-- the most used spelling of a supplier number names the organisation; without a number, the spelling itself does
 canonical as (
 
     select

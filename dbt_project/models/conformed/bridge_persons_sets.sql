@@ -1,4 +1,4 @@
--- The one place where the keys of a person in several publish sets meet; no reader of a set sees it.
+-- The only table that links the keys of a person in several publish sets. Readers of publish sets cannot read it.
 {% set systems = {
     'adult_care': 'raw_mosaic', 'children': 'raw_liquidlogic', 'customer': 'raw_dynamics', 'education': 'raw_capita',
     'libraries': 'raw_koha'

@@ -6,7 +6,6 @@ pupils as (
 
 ),
 
-
 present as (
 
     select upn_token
@@ -22,7 +21,7 @@ former as (
     from pupils
     where former_upn_token is not null and former_upn_token not in (select present.upn_token from present)
     group by former_upn_token
-    having count(*) = 1  -- a number that two pupils claim is nobody's
+    having count(*) = 1  -- a former number that two pupils have belongs to neither
 
 ),
 

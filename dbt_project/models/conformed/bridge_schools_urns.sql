@@ -6,7 +6,6 @@ schools as (
 
 ),
 
-
 final as (
 
     select

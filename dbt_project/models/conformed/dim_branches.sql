@@ -12,7 +12,6 @@ dim_postcodes as (
 
 ),
 
-
 final as (
 
     select

@@ -31,7 +31,7 @@ names as (
 
     union all
 
-    -- a cost centre may have a budget before anything was paid from it
+    -- a cost centre may have a budget before its first payment
     select distinct
         paying_body_uri,
         cost_centre_code,
@@ -44,7 +44,7 @@ names as (
 
 ),
 
--- the latest name holds, except that a name once withheld stays withheld
+-- the latest name is used, but a name that was withheld once stays withheld
 cost_centres as (
 
     select distinct on (paying_body_uri, cost_centre_code) *

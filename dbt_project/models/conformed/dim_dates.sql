@@ -34,7 +34,7 @@ described as (
         to_char(days.date_day, 'FMMonth') as month_name,
         to_char(days.date_day, 'FMDay') as day_name,
         date_trunc('month', days.date_day)::date as month_start_date,
-        -- three months back, April is the first month of its year
+        -- shifted by three months, April is month 1 of its year
         extract(year from days.date_day - interval '3 months')::integer as financial_year_start,
         extract(month from days.date_day - interval '3 months')::integer as financial_period,
         extract(isodow from days.date_day) > 5 as is_weekend,

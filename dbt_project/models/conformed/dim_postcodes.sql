@@ -1,4 +1,4 @@
--- The index is what makes "the nearest postcode" of a place quick to find; there is no PostGIS here.
+-- The index serves the search for the postcode nearest to a place, because PostGIS is not installed.
 {{ config(indexes=[{'columns': ['point(easting, northing)'], 'type': 'gist'}]) }}
 
 with

@@ -12,7 +12,7 @@ int_places_located as (
 
 ),
 
--- a number that came both with and without its leading nought is one street, best described where it is whole
+-- a number with and without its leading zero is one street; the row with the complete number describes it best
 streets as (
 
     select distinct on (usrn) *

@@ -28,7 +28,7 @@ changes as (
 
 ),
 
--- the warehouse knows nothing later than the last change it was told of
+-- the as-at date is the date of the latest change in the source
 as_at as (
 
     select {{ local_date('max(updated_at)') }} as as_at_date

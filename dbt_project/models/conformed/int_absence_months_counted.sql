@@ -18,7 +18,7 @@ int_headcount_months_conformed as (
 
 ),
 
--- as it was known last
+-- the record of the latest month
 latest as (
 
     select distinct on (absence_reference) *

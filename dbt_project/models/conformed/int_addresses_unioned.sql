@@ -1,7 +1,7 @@
-{# what is no UPRN tells nothing of the address #}
+{# a UPRN that breaks a rule does not identify the address #}
 {% set known_uprn = 'case when uprn_fault is null then uprn_token end' %}
 
--- The addresses of every system; a new system's are added here.
+-- Add the addresses of a new system here.
 with
 
 enquiry_customers as (

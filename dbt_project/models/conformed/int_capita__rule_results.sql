@@ -60,8 +60,7 @@ sen_needs as (
 
 ),
 
-
--- a constant beside each former number, so that nothing of the number is in what is found
+-- a constant for each former number, so that no part of the number is in the result
 former_upns as (
 
     select

@@ -44,7 +44,7 @@ updates as (
 
 ),
 
--- the warehouse knows nothing later than the last change it was told of
+-- the as-at date is the date of the latest change in the source
 final as (
 
     select {{ local_date('max(updated_at)') }} as as_at_date

@@ -41,7 +41,7 @@ sequenced as (
     select
         care_episodes.*,
         bridge_children_persons.child_key,
-        -- an episode about nobody known is followed by others of the same time in care
+        -- without a known child, the next episode is of the same period of care
         lead(care_episodes.began_date) over (
             partition by
                 bridge_children_persons.child_key,
@@ -65,7 +65,7 @@ cut as (
         *,
         coalesce(not is_ended_before_began and next_began_date < coalesce(ended_date, 'infinity'), false)
             as is_overlapping,
-        -- a child is in one place at a time: the next episode's beginning ends this one
+        -- a child is in one placement at a time, so the start of the next episode ends this one
         least(case when not is_ended_before_began then ended_date end, next_began_date) as effective_ended_date
     from sequenced
 

@@ -36,7 +36,7 @@ care_cost_frequencies as (
 
 ),
 
--- a name that two organisations share names neither
+-- a name of two organisations identifies neither
 providers as (
 
     select
@@ -63,7 +63,7 @@ joined as (
         coalesce(
             assessments.primary_support_reason <> services.primary_support_reason, false
         ) as is_support_reason_in_doubt,
-        -- nobody gives a week's care for the price of two hours
+        -- a week of care does not cost as much as two hours
         coalesce(
             services.cost_frequency = 'Weekly'
             and services.planned_units_per_week > 1

@@ -52,7 +52,7 @@ contacts_counted as (
 
 ),
 
--- the warehouse knows nothing later than the last change it was told of
+-- the as-at time is the time of the latest change in the source
 as_at as (
 
     select max(updated_at) as as_at

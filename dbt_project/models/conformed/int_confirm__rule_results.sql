@@ -30,7 +30,7 @@ dim_postcodes as (
 
 ),
 
--- the least rectangle of the grid that has all the county's postcodes, and a kilometre more
+-- the smallest rectangle around the county's postcodes, extended by a kilometre
 county as (
 
     select

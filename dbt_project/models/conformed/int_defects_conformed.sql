@@ -24,7 +24,7 @@ bridge_streets_wards as (
 
 ),
 
--- the warehouse knows nothing later than the last report or completion it was told of
+-- the as-at time is the time of the latest report or completion in the source
 as_at as (
 
     select greatest(max(reported_at), max(completed_at)) as as_at
@@ -88,7 +88,7 @@ final as (
         required_completion_date - reported_date as allowed_days,
         completed_date - reported_date as completion_days,
         completed_at is not null as is_completed,
-        -- unfinished, it is late once its time is up, and neither in time nor late before that
+        -- an open defect is late once its time is over, and neither in time nor late before
         case
             when completed_at is not null then not {{ is_before('required_completion_at', 'completed_at') }}
             when {{ is_before('required_completion_at', 'as_at') }} then false

@@ -18,8 +18,7 @@ sen_needs as (
 
 ),
 
-
--- the warehouse knows nothing later than the last day it was told of
+-- the as-at date is the latest date in the source
 as_at as (
 
     select max(greatest(requested_date, decided_date, issued_date)) as as_at_date

@@ -12,7 +12,7 @@ enquiry_statuses as (
 
 ),
 
--- the order is the log's own numbering: its times are typed in, and may lie before the entry they follow
+-- entries are ordered by number, because times are typed in and may be before the time of the previous entry
 entries as (
 
     select
@@ -54,7 +54,7 @@ final as (
             where entries.entry_number = latest.latest_entry_number
         ) as is_open,
         max(entries.effective_at) filter (where entries.entry_number = 2) as first_responded_at,
-        -- what follows the last outstanding entry closed it for good
+        -- the entry after the last outstanding entry closed the enquiry finally
         max(entries.effective_at) filter (
             where entries.entry_number = latest.latest_outstanding_entry_number + 1
         ) as closed_at

@@ -18,7 +18,6 @@ bridge_schools_urns as (
 
 ),
 
-
 final as (
 
     select

@@ -17,7 +17,7 @@ invoices as (
 
 ),
 
--- an invoice is double whose number is another's with a letter after it, of the same supplier and amount
+-- a duplicate has the number of another invoice followed by a letter, from the same supplier for the same amount
 lines as (
 
     select

@@ -6,7 +6,7 @@ int_posts_conformed as (
 
 ),
 
--- the post with most hours is somebody's main one
+-- the post with the highest FTE is the main post
 ranked as (
 
     select

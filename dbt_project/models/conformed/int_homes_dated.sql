@@ -1,4 +1,4 @@
--- Where somebody lived, day by day: nobody is taken to live nowhere between two addresses, or before the first.
+-- Stays without gaps: a stay lasts until the next one begins, and the first stay includes all days before it.
 with
 
 care_addresses as (

@@ -1,4 +1,4 @@
--- What a service has to do with somebody, from when to when. Each part names people by its own publish set's key.
+-- Each part of the union identifies people by the key of its publish set.
 with
 
 bridge_persons_sets as (

@@ -18,7 +18,6 @@ int_visit_months_conformed as (
 
 ),
 
-
 loan_events as (
 
     select

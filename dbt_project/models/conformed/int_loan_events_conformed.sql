@@ -30,7 +30,6 @@ dim_branches as (
 
 ),
 
-
 final as (
 
     select

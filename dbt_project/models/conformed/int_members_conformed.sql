@@ -24,8 +24,7 @@ dim_postcodes as (
 
 ),
 
-
--- the warehouse knows nothing later than the last loan it was told of
+-- the as-at date is the date of the latest loan event
 as_at as (
 
     select max(event_date) as as_at_date

@@ -1,5 +1,4 @@
--- What each system tells of the people it knows. Of contacts and reporters that is the name alone, which stays in the
--- vault: they have no row.
+-- Contacts and reporters have no row: their only personal detail is the name, which stays in the vault.
 with
 
 care_people as (
@@ -76,7 +75,7 @@ unioned as (
         ethnicity_code,
         null::text as ethnicity_name,
         null::text as ethnic_group,
-        'restricted' as restriction,  -- who is known to children's social care is no other service's business
+        'restricted' as restriction,  -- other services must not see who is known to children's social care
         birth_month,
         death_date as date_of_death
     from children

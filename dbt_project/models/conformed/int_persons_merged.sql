@@ -31,7 +31,7 @@ described as (
         int_person_records_unioned.restriction,
         int_person_records_unioned.birth_month,
         int_person_records_unioned.date_of_death,
-        -- where systems differ, the value of the one trusted most survives; of two records there always the same
+        -- where systems differ, the value of the most trusted system is used; the token makes the order stable
         row_number() over (
             partition by bridge_persons_records.person_id
             order by person_survivorship.trust_rank nulls last, bridge_persons_records.person_token

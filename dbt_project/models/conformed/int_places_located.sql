@@ -78,7 +78,7 @@ final as (
         district_name,
         round(distance_metres)::integer as distance_metres
     from nearest
-    -- farther than this from every postcode of the county, a place lies outside it, or its coordinates are wrong
+    -- a place farther from every postcode of the county is outside the county or has wrong coordinates
     where distance_metres <= 2000
 
 )

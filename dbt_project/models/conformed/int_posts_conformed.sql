@@ -23,7 +23,7 @@ reports as (
 
 ),
 
--- who stands above a post, step by step, until nobody does or somebody comes again
+-- the posts above a post, step by step, to the top or to a post already passed
 chains as (
 
     select

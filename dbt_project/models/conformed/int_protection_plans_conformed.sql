@@ -48,7 +48,7 @@ measured as (
 
     select
         *,
-        -- nobody knows how long a plan lasted that ended before it began
+        -- the duration of a plan that ended before it began is not known
         case when not is_ended_before_began then coalesce(ended_date, as_at_date) end as lasted_to_date,
         case
             when child_key is not null

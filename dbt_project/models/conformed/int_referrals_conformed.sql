@@ -160,7 +160,7 @@ final as (
         case
             when assessment_working_days <= 45 then true
             when assessment_working_days > 45 then false
-            -- not complete, and too late already
+            -- incomplete and already late
             when is_assessed and assessment_completed_date is null and elapsed_working_days > 45 then false
         end as is_assessed_in_time,
         case

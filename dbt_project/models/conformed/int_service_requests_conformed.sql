@@ -30,7 +30,7 @@ dim_dates as (
 
 ),
 
--- the warehouse knows nothing later than the last day that it was told of
+-- the as-at date is the latest date of receipt or closing in the source
 as_at as (
 
     select greatest(max(received_date), max(closed_date)) as as_at_date

@@ -12,7 +12,7 @@ dim_wards as (
 
 ),
 
--- of a number that came with and without its leading nought the whole one counts, as in dim_streets
+-- of a number with and without its leading zero, the complete number counts, as in dim_streets
 followed as (
 
     select

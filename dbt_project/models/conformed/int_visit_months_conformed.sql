@@ -12,7 +12,6 @@ dim_branches as (
 
 ),
 
-
 usual as (
 
     select
