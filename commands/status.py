@@ -9,7 +9,8 @@ import click
 
 from ingestion.contracts import read_contracts
 from ingestion.postgres import names_in
-from warehouse import environment
+from orchestration.data_tests import DataTests
+from warehouse import environment, published
 from warehouse.environment import home
 from warehouse.errors import WarehouseError
 
@@ -25,7 +26,7 @@ LAST_LOADS = """
 LAST_BUILDS = """
     select distinct on (publish_set)
         publish_set, action as last, decided_at, tests_passed, tests_failed, problems, can_roll_back,
-        publications.loads
+        publications.loads, invocation_id
     from governance.publications inner join governance.publish_sets using (publish_set)
     order by publish_set, publication_id desc
 """
@@ -61,6 +62,10 @@ def read_state() -> State:
                 cursor.execute(query)
                 _, *names = names_in(cursor)
                 state[part] |= {name: dict(zip(names, facts, strict=True)) for name, *facts in cursor.fetchall()}
+    for name, facts in state["publish_sets"].items():
+        manifest = published.kept(name, facts.pop("invocation_id", None))
+        if facts.get("problems") and manifest.exists():
+            facts["problems"] = DataTests(json.loads(manifest.read_text(encoding="utf-8"))).explain(facts["problems"])
     return state
 
 

@@ -9,6 +9,7 @@ import click
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
+from orchestration.data_tests import DataTests
 from orchestration.models import BUILD, TARGET, locked_raw_tables, publish_set_of, sets_and_inputs
 from warehouse import published
 from warehouse.errors import WarehouseError
@@ -60,7 +61,7 @@ def build(changed: bool) -> list[str]:
             click.echo(f"{outcome['publish_set']}: published, {outcome['tests_passed']} tests passed")
     if isinstance(done.exception, KeyboardInterrupt):
         raise done.exception
-    problems = [f"{d['publish_set']} is not published: {'; '.join(d['problems'])}" for d in outcomes if d["problems"]]
+    problems = DataTests(manifest).refusals(outcomes)
     return problems or ([] if done.success else [str(done.exception or "dbt failed; its messages are above.")])
 
 

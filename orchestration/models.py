@@ -20,6 +20,7 @@ from psycopg2 import extensions as pg
 
 from ingestion.contracts import ROOT
 from ingestion.pipeline import BUILD_LOCK
+from orchestration.data_tests import DataTests
 from warehouse import published
 from warehouse.access import read_access, read_platform_owner
 from warehouse.environment import dbt_connection, publish_sets
@@ -105,12 +106,13 @@ def downstream_impact(manifest: dict[str, Any], source: str, table: str | None) 
 
 
 class Translator(DagsterDbtTranslator):
-    """Asset keys, owners and automation conditions of dbt's nodes."""
+    """Asset keys, owners, automation conditions and check descriptions of dbt's nodes."""
 
     def __init__(self, manifest: dict[str, Any]):
         super().__init__()
         self.manifest, self.sets = manifest, sets_and_inputs(manifest)
         self.owners, self.platform = read_access(publish_sets()), read_platform_owner()
+        self.data_tests = DataTests(manifest)
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         return node_key(dbt_resource_props)
@@ -120,6 +122,19 @@ class Translator(DagsterDbtTranslator):
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
         return publish_set_of(dbt_resource_props) or "data_platform"
+
+    def get_asset_check_spec(
+        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetCheckSpec | None:
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        return spec and dg.AssetCheckSpec(
+            spec.name,
+            asset=spec.asset_key,
+            description=self.data_tests.describe(spec.name),
+            additional_deps=spec.additional_deps,
+            blocking=spec.blocking,
+            metadata=spec.metadata,
+        )
 
     def get_automation_condition(self, dbt_resource_props: Mapping[str, Any]) -> dg.AutomationCondition[Any] | None:
         """True when a raw table changes on which a set of the node depends, so that whole sets are requested."""
@@ -165,6 +180,8 @@ def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg
                 for event in build.stream():
                     if isinstance(event, dg.Output) and event.output_name not in selected:
                         continue
+                    if isinstance(event, dg.AssetCheckResult) and not event.passed and event.check_name:
+                        context.log.error(translator.data_tests.describe(event.check_name))
                     if not isinstance(event, dg.AssetObservation):  # of a test without a check in this run
                         yield event
             except DagsterDbtCliRuntimeError as error:
@@ -175,10 +192,7 @@ def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg
         for outcome in outcomes:
             if outcome["action"] == "publish":
                 yield dg.AssetMaterialization([PUBLICATION, outcome["publish_set"]], metadata=outcome)
-        refused = [
-            f"{d['publish_set']} is not published: {'; '.join(d['problems'])}" for d in outcomes if d["problems"]
-        ]
-        if refused:
+        if refused := translator.data_tests.refusals(outcomes):
             raise dg.Failure("\n".join(refused)) from None
         if failure:
             raise failure

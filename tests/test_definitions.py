@@ -94,6 +94,46 @@ def test_every_data_test_that_fails_stops_the_publication(graph: Graph) -> None:
     assert tolerated == {(f"model.worcestershire.{mart}", "service_key") for mart in marts}
 
 
+def test_every_data_test_has_one_name_and_a_description_to_act_on(graph: Graph, definitions: ModuleType) -> None:
+    from orchestration.data_tests import DataTests
+
+    tests = [node for node in graph.nodes if node["resource_type"] == "test"]
+    described = DataTests(graph.manifest)
+    assert len(described.tests) == len(tests) > 1000, "test names are unique"
+    emails = {access.email for access in described.owners.values()} | {described.platform.email}
+    for test in tests:
+        text, kind = described.describe(test["name"]), (test.get("test_metadata") or {"name": "", "kwargs": {}})
+        tested = [test["attached_node"]] if test.get("attached_node") else test["depends_on"]["nodes"]
+        for unique_id in tested:
+            assert ".".join(graph.key(graph.manifest["nodes"][unique_id]).path) in text, text
+        columns = [test.get("column_name") or "", *kind["kwargs"].get("combination_of_columns", [])]
+        assert all(column.strip('"') in text for column in columns), text
+        if kind["name"] in ("", "expression_is_true"):
+            rule = text.split(": ", 1)[1].split(". ")[0]
+            assert len(rule.split()) >= 4, text
+            assert "_" not in rule.split(" (`")[0], text
+        assert text.count(f"`warehouse exec dbt show --select {test['name']}`") == 1, text
+        assert sum(f"({email})" in text for email in emails) == 1, text
+    assert {spec.name: spec.description for spec in definitions.models.check_specs} == {
+        key.name: described.describe(key.name) for key in definitions.models.check_keys
+    }
+
+
+def test_a_refusal_describes_each_failed_test(graph: Graph) -> None:
+    from orchestration.data_tests import DataTests
+
+    problems = ["test assert_net_and_vat_make_gross failed", "test gone failed", "model dim_dates failed"]
+    published = {"publish_set": "customer", "problems": []}
+    refused = {"publish_set": "finance", "problems": problems}
+    assert DataTests(graph.manifest).refusals([published, refused]) == [
+        "finance is not published: test assert_net_and_vat_make_gross failed. "
+        "finance.fct_supplier_payments: net and VAT make gross "
+        "(`net_amount_gbp + irrecoverable_vat_gbp = gross_amount_gbp` in every row). "
+        "Failing rows: `warehouse exec dbt show --select assert_net_and_vat_make_gross`. Owner: Head of Finance "
+        "(financial.operations@worcestershire.example).\n  test gone failed\n  model dim_dates failed"
+    ]
+
+
 def test_every_system_has_a_schedule_and_every_raw_table_a_freshness_policy(graph: Graph) -> None:
     import dagster as dg
 

@@ -89,7 +89,9 @@ def test_bad_data_are_never_published_and_the_old_set_stays(county: Warehouse) -
     assert {name: now[name] for name in now if "raw_" not in name} == {
         name: before[name] for name in before if "raw_" not in name
     }
-    assert county.status["publish_sets"]["highways"]["last"] == "refuse"
+    highways = county.status["publish_sets"]["highways"]
+    assert highways["last"] == "refuse"
+    assert any("staging.stg_confirm__sites: " in problem for problem in highways["problems"]), highways
     county.sql(
         "delete from raw_confirm_store.site where ctid in (select max(ctid) from raw_confirm_store.site "
         "group by site_code having count(*) > 1)"
@@ -102,7 +104,9 @@ def test_a_refused_set_fails_dagsters_run_and_is_named_there(county: Warehouse) 
     county.sql("insert into raw_confirm.site select * from raw_confirm.site order by site_code limit 1")
     chosen = ("--select", '+key:"highways/dim_streets"', "--module-name", "orchestration.definitions")
     printed = county("exec", "--", "dagster", "asset", "materialize", *chosen, expect=1)
-    assert "highways is not published" in printed
+    described = re.search(r"highways is not published: test \w+ failed\. .*`warehouse exec (dbt show [^`]+)`", printed)
+    assert described, printed
+    assert re.search(r"\| +\d", county("exec", "--", *described[1].split())), "the failing rows are shown"
 
 
 def test_a_set_that_was_built_in_part_is_not_published(county: Warehouse) -> None:

@@ -22,11 +22,16 @@ def keep(manifest: Path, builds: dict[str, str]) -> None:
     copy = folder / f"{uuid4()}.json"  # dbt overwrites the file; the sets share one copy by hard links
     shutil.copyfile(manifest, copy)
     for name, build in builds.items():
-        kept = folder / name / build / "manifest.json"
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.unlink(missing_ok=True)
-        os.link(copy, kept)
+        target = kept(name, build)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        os.link(copy, target)
     copy.unlink()
+
+
+def kept(name: str, build: str | None) -> Path:
+    """The kept manifest of a build of a set by its invocation id; the file does not exist if none was kept."""
+    return home() / "published" / name / (build or "none") / "manifest.json"
 
 
 def finish(builds: dict[str, str]) -> None:
