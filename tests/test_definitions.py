@@ -122,15 +122,13 @@ def test_every_data_test_has_one_name_and_a_description_to_act_on(graph: Graph, 
 def test_a_refusal_describes_each_failed_test(graph: Graph) -> None:
     from orchestration.data_tests import DataTests
 
-    problems = ["test assert_net_and_vat_make_gross failed", "test gone failed", "model dim_dates failed"]
+    name = "not_null_finance__fct_supplier_payments_payment_date"
     published = {"publish_set": "customer", "problems": []}
-    refused = {"publish_set": "finance", "problems": problems}
+    refused = {"publish_set": "finance", "problems": [f"test {name} failed", "test gone failed", "model a failed"]}
     assert DataTests(graph.manifest).refusals([published, refused]) == [
-        "finance is not published: test assert_net_and_vat_make_gross failed. "
-        "finance.fct_supplier_payments: net and VAT make gross "
-        "(`net_amount_gbp + irrecoverable_vat_gbp = gross_amount_gbp` in every row). "
-        "Failing rows: `warehouse exec dbt show --select assert_net_and_vat_make_gross`. Owner: Head of Finance "
-        "(financial.operations@worcestershire.example).\n  test gone failed\n  model dim_dates failed"
+        f"finance is not published: test {name} failed. finance.fct_supplier_payments: payment_date is never empty. "
+        f"Failing rows: `warehouse exec dbt show --select {name}`. Owner: Head of Finance "
+        "(financial.operations@worcestershire.example).\n  test gone failed\n  model a failed"
     ]
 
 
