@@ -115,7 +115,7 @@ def test_rereferrals_and_assessments_in_time_are_those_of_the_case_system(
 def test_a_report_tells_no_count_under_five(warehouse: Warehouse) -> None:
     for report, counts in {
         "rpt_referrals_by_month": ["Referrals", "No further action", "Repeat referrals", "Assessed", "Late or overdue"],
-        "rpt_looked_after_by_month": ["Children looked after", "Of whom under 5", "Of whom 16 and 17"],
+        "rpt_looked_after_by_month": ["Children looked after", "Aged under 5", "Aged 16 and 17"],
     }.items():
         least = ", ".join(f'"{count}"' for count in counts)
         assert warehouse.sql(f"select count(*) from children.{report} where least({least}) < 5") == [(0,)]

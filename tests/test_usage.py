@@ -136,10 +136,10 @@ def test_the_register_goes_to_the_outbox_with_headings_and_readers_for_people(wa
                 system.data_owner,
             )
             assert row["Columns"] == str(len(table.columns))
-    kept = {name: rows[name]["Kept for"] for name in ("raw_dynamics.incidents", "raw_serverlog.entries")}
+    kept = {name: rows[name]["Retention period"] for name in ("raw_dynamics.incidents", "raw_serverlog.entries")}
     assert kept == {"raw_dynamics.incidents": "6 years", "raw_serverlog.entries": "90 days"}
     cases, requests = rows["raw_dynamics.incidents"], rows["raw_dynamics.foi_requests"]
     assert (cases["Classification"], requests["Classification"]) == ("Identifies people", "Not about people")
-    assert "Customer services managers" in cases["Readers of its reports"]
-    assert "The public, by the council's web site" in requests["Readers of its reports"]
-    assert "The public" not in cases["Readers of its reports"]
+    assert "Customer services managers" in cases["Report readers"]
+    assert "The public, on the council's website" in requests["Report readers"]
+    assert "The public" not in cases["Report readers"]

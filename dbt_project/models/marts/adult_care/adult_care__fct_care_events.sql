@@ -120,7 +120,7 @@ unioned as (
 
 ),
 
--- what a review says of its service is the service's; costs and units are told once, with the service
+-- a review takes its type of service from the service; costs and units are with the service only
 described as (
 
     select

@@ -33,7 +33,7 @@ final as (
         {{ unless_few('person_count') }} as "People",
         {{ unless_few('person_count', 'weekly_cost_gbp') }}::numeric(12, 2) as "Weekly cost in pounds",
         {{ unless_few('person_count', '(weekly_cost_gbp / person_count)') }}::numeric(12, 2)
-            as "Weekly cost of a person in pounds",
+            as "Weekly cost per person in pounds",
         {{ unless_few('person_count', '(service_count - costed_count)') }} as "Services without a cost"
     from counted
 

@@ -27,8 +27,8 @@ final as (
         month_end_date as "Month end",
         placement_group as "Placement",
         {{ unless_few('child_count') }} as "Children looked after",
-        {{ unless_few_or_few_others('under_5_count', '(child_count - over_15_count)') }} as "Of whom under 5",
-        {{ unless_few_or_few_others('over_15_count', '(child_count - under_5_count)') }} as "Of whom 16 and 17",
+        {{ unless_few_or_few_others('under_5_count', '(child_count - over_15_count)') }} as "Aged under 5",
+        {{ unless_few_or_few_others('over_15_count', '(child_count - under_5_count)') }} as "Aged 16 and 17",
         {{ unless_few('child_count', 'mean_days') }}::numeric(9, 1) as "Mean days looked after",
         as_at_date as "As at"
     from counted

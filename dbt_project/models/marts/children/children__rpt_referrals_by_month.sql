@@ -30,7 +30,7 @@ final as (
         {{ unless_few_or_few_others('no_further_action_count', 'referral_count') }} as "No further action",
         {{ unless_few_or_few_others('rereferral_count', 'referral_count') }} as "Repeat referrals",
         {{ unless_few_or_few_others('assessed_count', 'referral_count') }} as "Assessed",
-        -- one of the two beside what was assessed, or a share beside one of them, would give the other away
+        -- one of the two counts with the number assessed, or with the percentage, would reveal the other
         {{ unless_few('least(in_time_count, late_count)', 'in_time_count') }} as "Assessed in 45 working days",
         {{ unless_few('least(in_time_count, late_count)', 'late_count') }} as "Late or overdue",
         case

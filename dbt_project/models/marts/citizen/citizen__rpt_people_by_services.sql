@@ -32,8 +32,8 @@ counted as (
 final as (
 
     select
-        service_area_count::integer as "Services",
-        service_areas as "Together",
+        service_area_count::integer as "Number of services",
+        service_areas as "Combination of services",
         {{ unless_few('person_count') }} as "People"
     from counted
 

@@ -41,8 +41,8 @@ described as (
         services.lgsl_code,
         services.lgsl_name,
         coalesce(services.sercop_division_name, parents.sercop_division_name) as sercop_division_name,
-        -- whoever answers for a service answers for its parts, but for those that have an entry of their own
-        coalesce(services_with_an_entry.service_code, services.parent_service_code) as answered_as_code
+        -- a part of a service without an entry of its own has the entry of its parent
+        coalesce(services_with_an_entry.service_code, services.parent_service_code) as responsible_service_code
     from services
     left join services_with_an_entry
         on services.service_code = services_with_an_entry.service_code
@@ -51,18 +51,18 @@ described as (
 
 ),
 
-answered as (
+responsibilities as (
 
     select
         described.service_code,
         service_responsibilities.unit_code,
         service_responsibilities.paying_body_uri,
         service_responsibilities.cost_centre_code,
-        service_responsibilities.valid_from_date as answered_from_date,
-        service_responsibilities.valid_to_date as answered_to_date
+        service_responsibilities.valid_from_date as responsible_from_date,
+        service_responsibilities.valid_to_date as responsible_to_date
     from described
     inner join service_responsibilities
-        on described.answered_as_code = service_responsibilities.service_code
+        on described.responsible_service_code = service_responsibilities.service_code
 
 ),
 
@@ -83,47 +83,47 @@ unit_changes as (
 
 ),
 
--- a period begins where somebody else takes over, where the unit that answers changes, and where it is known no more
+-- a version begins with a new entry, with a change of the unit, and on the day after the last version of the unit
 beginnings as (
 
     select
         service_code,
-        answered_from_date,
-        answered_from_date as valid_from_date
-    from answered
+        responsible_from_date,
+        responsible_from_date as valid_from_date
+    from responsibilities
 
     union distinct
 
     select
-        answered.service_code,
-        answered.answered_from_date,
+        responsibilities.service_code,
+        responsibilities.responsible_from_date,
         unit_changes.change_date as valid_from_date
-    from answered
+    from responsibilities
     inner join unit_changes
         on
-            answered.unit_code = unit_changes.unit_code
-            and answered.answered_from_date < unit_changes.change_date
-            and unit_changes.change_date <= coalesce(answered.answered_to_date, 'infinity')
+            responsibilities.unit_code = unit_changes.unit_code
+            and responsibilities.responsible_from_date < unit_changes.change_date
+            and unit_changes.change_date <= coalesce(responsibilities.responsible_to_date, 'infinity')
 
 ),
 
 bounded as (
 
     select
-        answered.*,
+        responsibilities.*,
         beginnings.valid_from_date,
         coalesce(
             lead(beginnings.valid_from_date) over (
-                partition by beginnings.service_code, beginnings.answered_from_date
+                partition by beginnings.service_code, beginnings.responsible_from_date
                 order by beginnings.valid_from_date
             ) - 1,
-            answered.answered_to_date
+            responsibilities.responsible_to_date
         ) as valid_to_date
     from beginnings
-    inner join answered
+    inner join responsibilities
         on
-            beginnings.service_code = answered.service_code
-            and beginnings.answered_from_date = answered.answered_from_date
+            beginnings.service_code = responsibilities.service_code
+            and beginnings.responsible_from_date = responsibilities.responsible_from_date
 
 ),
 

@@ -20,7 +20,7 @@ working_days as (
 
 ),
 
--- the warehouse knows nothing later than the last change it was told of
+-- the data go up to the latest change in the source
 as_at as (
 
     select {{ local_date('max(updated_at)') }} as as_at_date
@@ -32,7 +32,7 @@ timed as (
 
     select
         foi_requests.*,
-        -- the Act counts from the day after receipt (section 10)
+        -- the first working day is the one after receipt (Freedom of Information Act 2000, section 10)
         due_on.date_day as due_date,
         coalesce(foi_requests.answered_date < foi_requests.received_date, false) as is_answered_before_received,
         as_at.as_at_date,

@@ -17,7 +17,7 @@ counted as (
     select
         customer__dim_dates.month_start_date,
         customer__fct_contacts.channel_name,
-        -- fewer than five are not shown
+        -- counts under five are suppressed
         {{ unless_few('count(*)') }} as contact_count
     from customer__fct_contacts
     inner join customer__dim_dates

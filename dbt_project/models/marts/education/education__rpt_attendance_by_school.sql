@@ -38,7 +38,7 @@ schools as (
         school_key,
         academic_year,
         count(*) as pupils,
-        -- whoever misses a tenth of the sessions is persistently absent (DfE)
+        -- persistent absence is missing 10% or more of possible sessions (DfE)
         count(*) filter (where sessions_attended <= 0.9 * sessions_possible) as persistent_absentees,
         sum(sessions_possible) as sessions_possible,
         sum(sessions_attended) as sessions_attended,

@@ -12,7 +12,7 @@ ledger_lines as (
 
 ),
 
--- what was posted to the month, whenever it was paid
+-- spend by month of posting, whatever the payment date
 actual as (
 
     select
@@ -47,7 +47,7 @@ unioned as (
 
 ),
 
--- the warehouse knows of no month later than that to which something was posted last
+-- the data go up to the latest month with a posting
 as_at as (
 
     select max(month_start_date) as last_month_start_date

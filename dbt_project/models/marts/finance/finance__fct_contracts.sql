@@ -18,7 +18,7 @@ invoices as (
 
 ),
 
--- the warehouse knows nothing later than the last change it was told of
+-- the data go up to the latest change to an invoice
 as_at as (
 
     select {{ local_date('max(updated_at)') }} as as_at_date
@@ -26,7 +26,7 @@ as_at as (
 
 ),
 
--- a supplier number belongs to one organisation, in whatever spellings
+-- a supplier number belongs to one organisation, whatever the spelling of its name
 suppliers as (
 
     select distinct
@@ -62,7 +62,7 @@ final as (
         contracts.cpv_code,
         contracts.procedure_name,
         contracts.annual_value_gbp,
-        -- a year has 365.25 days
+        -- a year has 365.25 days, on average
         round(
             contracts.annual_value_gbp * (contracts.end_date - contracts.start_date + 1) / 365.25, 2
         )::numeric(18, 2) as total_value_gbp,

@@ -36,7 +36,7 @@ bridge_organisations_suppliers as (
 
 ),
 
--- the warehouse knows nothing later than the last change it was told of
+-- the data go up to the latest change to an invoice
 as_at as (
 
     select {{ local_date('max(updated_at)') }} as as_at_date
@@ -78,17 +78,17 @@ counted as (
     select
         invoices.*,
         as_at.as_at_date,
-        -- no sum is due on a credit, nor while its justification is disputed
+        -- credits are not payable, and disputed invoices are not payable yet
         invoices.net_amount_gbp > 0 and not invoices.is_disputed as is_measured,
         coalesce(invoices.paid_date, as_at.as_at_date) - invoices.received_date as days_so_far,
-        -- at the latest 30 days after the invoice came, whatever was agreed (Procurement Act 2023, section 68)
+        -- payment is due within 30 days of receipt, whatever the agreed terms (Procurement Act 2023, section 68)
         invoices.received_date + 31 as first_late_date
     from invoices
     cross join as_at
 
 ),
 
--- the rate is that of 31 December or 30 June before the half-year in which the debt became late (SI 2002/1675)
+-- the base rate on the last day before the half-year in which the debt became late applies (SI 2002/1675)
 rated as (
 
     select
@@ -119,7 +119,7 @@ final as (
         rated.net_amount_gbp,
         ordered.ordered_gbp::numeric(18, 2) as ordered_gbp,
         case when rated.paid_date is not null then rated.days_so_far end as payment_days,
-        -- unpaid, it is late once its 30 days are up, and neither in time nor late before that
+        -- an unpaid invoice is late after 30 days, and neither in time nor late before
         case
             when rated.is_measured and (rated.paid_date is not null or rated.late_days > 0) then rated.late_days = 0
         end as is_paid_in_30_days,

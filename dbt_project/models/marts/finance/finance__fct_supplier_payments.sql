@@ -18,7 +18,7 @@ contracts as (
 
 ),
 
--- lines are many, suppliers and their days of payment few
+-- contracts are compared with distinct payment days, because there are many lines for each day
 days_paid as (
 
     select distinct
@@ -45,14 +45,14 @@ final as (
 
     select
         {{ surrogate_key(['ledger_lines.source_file', 'ledger_lines.source_row_number']) }} as payment_key,
-        -- redacted lines have no partner in the bridge, and so belong to no organisation
+        -- redacted lines have no row in the bridge, and so no supplier
         bridge_organisations_suppliers.organisation_key as supplier_key,
         {{ surrogate_key(['ledger_lines.paying_body_uri', 'ledger_lines.cost_centre_code']) }} as cost_centre_key,
         ledger_lines.transaction_number,
         ledger_lines.invoice_number,
         case when ledger_lines.is_redacted then 'Redacted' else ledger_lines.supplier_id end as payee_reference,
         case when ledger_lines.is_redacted then 'Redacted' else ledger_lines.supplier_name end as payee_name,
-        -- a VAT number would say who it was
+        -- a VAT number would identify a withheld payee
         case when not ledger_lines.is_redacted then ledger_lines.vat_number_raw end as payee_vat_number,
         ledger_lines.organisational_unit_name,
         ledger_lines.account_name,

@@ -50,7 +50,7 @@ final as (
         finance__dim_dates.financial_year as "Financial year",
         finance__dim_dates.financial_period as "Period",
         finance__dim_dates.month_start_date as "Month",
-        -- all lines whose supplier is withheld stand together, so that the report adds up to the ledger
+        -- lines with a withheld supplier share one row, so that the report adds up to the ledger
         coalesce(finance__dim_suppliers.supplier_name, 'Redacted') as "Supplier",
         count(*) as "Payment lines",
         sum(payments.invoice_amount_gbp)::numeric(18, 2) as "Paid by invoice net GBP",

@@ -28,7 +28,7 @@ defects as (
 
 ),
 
--- what each day adds and takes away
+-- additions to and removals from the backlog by day
 changes as (
 
     select
@@ -58,7 +58,7 @@ changes as (
 
     union all
 
-    -- at the end of the day on which it had to be complete, it is overdue
+    -- an open defect is overdue from the end of its required completion date
     select
         response_time_name,
         district_code,

@@ -60,7 +60,7 @@ dim_dates as (
 
 ),
 
--- the warehouse knows nothing later than the last change it was told of
+-- the data go up to the latest change in the source
 as_at as (
 
     select {{ local_date('max(updated_at)') }} as as_at_date
@@ -163,7 +163,7 @@ final as (
                 then as_at_on.working_day_number - logged_on.working_day_number
         end as age_working_days,
         conformed.is_open,
-        -- without a place nobody can say
+        -- a repeat is known only for enquiries with a grid reference
         case when conformed.easting is not null then conformed.earlier_enquiry_count > 0 end as is_repeat,
         conformed.is_responded_before_logged,
         conformed.is_closed_before_logged,

@@ -10,7 +10,7 @@ placed as (
 
     select
         report_key,
-        -- what was sent on from one way to another is no repeat of itself
+        -- a report forwarded to another reporting service is not a repeat of itself
         source_name,
         category_name,
         reported_at,

@@ -48,9 +48,9 @@ final as (
         coalesce(current_wards.district_name, 'Not located') as "District",
         coalesce(current_wards.ward_name, 'Not known') as "Ward",
         current_wards.ward_code as "Ward code",
-        current_wards.valid_from_date as "Ward since",
+        current_wards.valid_from_date as "Ward valid from",
         coalesce(counted.year_count, 0) as "Enquiries in the last year",
-        coalesce(counted.moved_count, 0) as "Of these logged in a former ward",
+        coalesce(counted.moved_count, 0) as "Logged in a former ward",
         coalesce(counted.open_count, 0) as "Open enquiries",
         coalesce(counted.as_at_date, current_wards.as_at_date) as "As at"
     from current_wards

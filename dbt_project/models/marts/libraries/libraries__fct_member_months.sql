@@ -18,7 +18,7 @@ borrowed as (
 
 ),
 
--- who borrowed in a month is active in it and in the eleven after it
+-- a member who borrowed in a month is active in that month and the 11 months after
 active as (
 
     select
@@ -30,7 +30,7 @@ active as (
 
 ),
 
-told as (
+known_months as (
 
     select
         date_trunc('month', min(event_date) + interval '11 months')::date as first_month,
@@ -46,8 +46,8 @@ final as (
         active.month_start_date,
         count(distinct active.person_key) as active_members
     from active
-    cross join told
-    where active.month_start_date between told.first_month and told.last_month
+    cross join known_months
+    where active.month_start_date between known_months.first_month and known_months.last_month
     group by
         active.branch_key,
         active.month_start_date

@@ -75,7 +75,7 @@ measured as (
 final as (
 
     select
-        month_start_date as "First of month",
+        month_start_date as "Month",
         branch_name as "Library",
         loans as "Loans",
         visits as "Visits",

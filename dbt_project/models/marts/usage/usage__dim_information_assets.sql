@@ -1,6 +1,6 @@
 with
 
--- what stands at the sources, and nothing beside it
+-- the register has no content of its own: all values come from the source contracts
 contracted_tables as (
 
     {{ contracted_tables() }}

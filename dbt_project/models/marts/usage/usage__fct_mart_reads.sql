@@ -19,7 +19,7 @@ reads as (
 
 final as (
 
-    -- pgaudit names a table as often as a statement does
+    -- pgaudit logs a table each time that the statement names it
     select distinct on (session_id, statement_number, publish_set, table_name)
         {{ surrogate_key(['session_id', 'statement_number', 'publish_set', 'table_name']) }} as mart_read_key,
         login_name,

@@ -11,14 +11,14 @@ final as (
     select
         asset_name as "Asset",
         system_name as "System",
-        system_description as "About the system",
-        asset_description as "What it holds",
+        system_description as "System description",
+        asset_description as "Description",
         case location_kind
             when 'database' then 'Database'
             when 'files' then 'Files'
             when 'api' then 'Web service'
             when 'warehouse' then 'This warehouse'
-        end as "Kept in",
+        end as "Location",
         information_asset_owner as "Information asset owner",
         data_owner as "Data owner",
         case classification
@@ -32,17 +32,17 @@ final as (
         ) as "Columns",
         personal_column_count as "Personal columns",
         special_category_column_count as "Special category columns",
-        identifier_column_count as "Identifying columns",
+        identifier_column_count as "Identifier columns",
         purpose as "Purpose",
         lawful_basis as "Lawful basis",
         special_category_basis as "Special category basis",
-        retention::interval::text as "Kept for",
-        retained_from_column as "Counted from",
+        retention::interval::text as "Retention period",
+        retained_from_column as "Retention counted from",
         sharing as "Shared with",
-        report_readers as "Readers of its reports",
+        report_readers as "Report readers",
         publish_sets as "Publish sets",
         load_mode as "Load mode",
-        schedule as "Loaded at"
+        schedule as "Load schedule"
     from usage__dim_information_assets
 
 )

@@ -20,7 +20,7 @@ pupil_ethnicities as (
 
 months as (
 
-    -- of several posts in a month, what any of them tells of the person
+    -- for an employee with several posts in a month, the details of any of them
     select
         stg_itrent__employees.employee_token,
         stg_itrent__employees.month_end_date,

@@ -44,7 +44,7 @@ years as (
 
 final as (
 
-    -- of fewer than five people nothing is shown
+    -- figures for fewer than five people are suppressed
     select
         month_end_date as "Month end",
         directorate_name as "Directorate",

@@ -45,7 +45,7 @@ years as (
 
 final as (
 
-    -- fewer than five people are not shown
+    -- counts under five are suppressed
     select
         month_end_date as "Month end",
         directorate_name as "Directorate",
