@@ -33,7 +33,7 @@ MODELS = (
     "education__fct_attendance_weeks",
     "highways__fct_enquiries",
 )
-PROJECT = ("dbt_project", "ingestion", "orchestration", "warehouse", "demo", "seeds", ".dlt")
+PROJECT = ("commands", "dbt_project", "ingestion", "orchestration", "warehouse", "demo", "seeds", ".dlt")
 FILES = ("access.yml", "dbt_project.yml", "profiles.yml", "workspace.yaml", "pyproject.toml")
 DONE = re.compile(r"── \d\d:\d\d:\d\d, [\d.]+ s")
 

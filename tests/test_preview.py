@@ -178,7 +178,7 @@ def test_a_key_that_repeats_is_said_and_rows_are_compared_whole(project: Project
         by_another = project("stg_confirm__sites", key=("street_name", "town_name"))
     assert "the key (usrn_raw) is not unique in the preview (3 values repeat): whole rows are compared" in printed
     assert counts(printed) == (3, 0)
-    assert "the key (street_name, town_name) does not hold" in by_another
+    assert "the key (street_name, town_name) is not unique" in by_another
 
 
 def test_a_contract_that_the_sql_breaks_is_said_beside_the_rows(project: Project) -> None:

@@ -397,7 +397,7 @@ def test_what_is_loaded_from_mariadb_is_what_it_holds(trial: Trial, mariadb: str
 def copy(tmp_path: Path) -> Path:
     """A copy of what dbt and the checks read."""
     root = tmp_path / "copy"
-    for folder in ("dbt_project", "ingestion", "orchestration", "warehouse", "demo", "seeds", ".dlt"):
+    for folder in ("commands", "dbt_project", "ingestion", "orchestration", "warehouse", "demo", "seeds", ".dlt"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("access.yml", "dbt_project.yml", "profiles.yml", "workspace.yaml", "pyproject.toml"):
         shutil.copy(ROOT / file, root)
