@@ -1,1 +1,1 @@
-"""The suite: see tests/README.md."""
+"""The test suite; see tests/README.md."""

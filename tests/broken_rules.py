@@ -1,6 +1,6 @@
-"""Breaks each rule of broken_rules.yml in a copy of the code, and reports the test that fails then.
+"""Break each rule of broken_rules.yml in a copy of the code, and report the test that fails.
 
-Run `python -m tests.broken_rules [NUMBER …]`; README.md beside this file has the result.
+Run `python -m tests.broken_rules [NUMBER …]`. The results are in README.md in this folder.
 """
 
 import os
@@ -25,7 +25,7 @@ HEAD = "| | Rule | Broken in | Test that fails |\n|---|---|---|---|\n"
 
 
 class Rule(NamedTuple):
-    """A rule, the edit that breaks it (`old` becomes `new` in `file`), and pytest ids of which one must fail."""
+    """A rule, the edit that breaks it (`old` becomes `new` in `file`), and pytest ids: at least one test must fail."""
 
     rule: str
     file: str
@@ -35,12 +35,12 @@ class Rule(NamedTuple):
 
 
 def read_rules() -> dict[int, Rule]:
-    """The rules by their numbers, from 1."""
+    """The rules by number, from 1."""
     return dict(enumerate((Rule(**entry) for entry in yaml.safe_load(RULES.read_text(encoding="utf-8"))), 1))
 
 
 def failing_test(rule: Rule) -> str | None:
-    """The test that fails where the rule is broken; None where none does. A test that cannot run has not failed."""
+    """Return the test that fails when the rule is broken, or None. A test that cannot run does not count as failed."""
     with tempfile.TemporaryDirectory(prefix="broken-rule-", ignore_cleanup_errors=True) as folder:
         copy = Path(folder)
         files = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -57,7 +57,7 @@ def failing_test(rule: Rule) -> str | None:
         command = [sys.executable, *PYTEST, *rule.tests]
         done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     found = FAILED.search(done.stdout)
-    click.echo(found[0] if found else f"{done.stdout[-3000:]}{done.stderr[-1000:]}", err=True)  # shows for which reason
+    click.echo(found[0] if found else f"{done.stdout[-3000:]}{done.stderr[-1000:]}", err=True)  # prints the reason
     return found and found[1]
 
 
@@ -68,7 +68,7 @@ def table_row(number: int, rule: Rule, test: str | None) -> str:
 
 
 def write(rows: dict[int, str]) -> None:
-    """Renews these rows of the table in README.md; the others stay."""
+    """Update these rows of the table in README.md; other rows stay."""
     page = PAGE.read_text(encoding="utf-8")
     kept = {int(row[1]): row[0] for row in ROW.finditer(page) if int(row[1]) in read_rules()}
     before, after = ROW.sub("", page).split(HEAD)
@@ -79,7 +79,7 @@ def write(rows: dict[int, str]) -> None:
 @click.argument("numbers", nargs=-1, type=int)
 @click.option("--write", "renew", is_flag=True, help="Renew the table in tests/README.md.")
 def main(numbers: tuple[int, ...], renew: bool) -> None:
-    """Break the rules with these NUMBERS, or every rule; exit status 1 where no test notices."""
+    """Break the rules with these NUMBERS, or every rule. The exit status is 1 if no test fails for a rule."""
     rules = read_rules()
     found = {}
     click.echo(HEAD, nl=False)

@@ -1,4 +1,4 @@
-"""Fixtures, and the tiers of the suite: what a test needs decides when it runs (tests/README.md)."""
+"""Fixtures, and the tiers of the suite: the fixtures of a test decide when it runs (tests/README.md)."""
 
 import importlib
 import os
@@ -37,11 +37,11 @@ from tests.support import (
     manifest_folder,
 )
 
-TIERS = ("unit", "database", "whole_run", "county")  # in the order in which they begin
+TIERS = ("unit", "database", "whole_run", "county")  # in the order in which they run
 COUNTY = {"built", "warehouse", "county"}  # fixtures that need the built demo county
-SERVER = {"trial", "old", "published", "loads", "mariadb", "folder", "any_folder", "served"}  # a server, and no county
-SHARED = {"published", "loads", "mariadb", "served", "other", "compiled", "recipes", "definitions", "project"}  # dear
-FOLDER = "TEST_FOLDER"  # names the folder of one run of pytest, which its workers share
+SERVER = {"trial", "old", "published", "loads", "mariadb", "folder", "any_folder", "served"}  # server, no county
+SHARED = {"published", "loads", "mariadb", "served", "other", "compiled", "recipes", "definitions", "project"}  # slow
+FOLDER = "TEST_FOLDER"  # names the folder of one pytest run, which its workers share
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """With --no-skips: a missing package fails the run; only the published data may be absent."""
+    """With --no-skips, fail the run if a package is missing; only the published data may be absent."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter and session.config.option.no_skips and session.exitstatus == pytest.ExitCode.OK:
         reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", [])}
@@ -62,14 +62,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="warehouse-test-", dir=_fast_folder())
-        Path(folder).chmod(0o755)  # other accounts may pass through, as a repository's usually is
+        Path(folder).chmod(0o755)  # other accounts may enter, as is usual for a repository
         os.environ[FOLDER] = folder
 
 
 def _fast_folder() -> Path | None:
-    """Memory, where there is plenty: copies of the county, written and read back, keep a disk busy."""
-    memory = Path("/dev/shm")  # noqa: S108  the folder made there is this account's own
-    if not memory.is_dir() or os.statvfs(memory).f_flag & os.ST_NOEXEC:  # a server's programs may be copied there
+    """Return a folder in memory if there is enough: copies of the county keep a disk busy."""
+    memory = Path("/dev/shm")  # noqa: S108  the folder made there belongs to this account
+    if not memory.is_dir() or os.statvfs(memory).f_flag & os.ST_NOEXEC:  # the programs of a server may be copied there
         return None
     return memory if shutil.disk_usage(memory).free > 8e9 else None
 
@@ -79,29 +79,29 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         folder = Path(os.environ.pop(FOLDER))
         with suppress(FileNotFoundError, psutil.NoSuchProcess):
             builder = psutil.Process(int((folder / "builder.pid").read_text()))
-            if str(folder) in builder.cmdline():  # it works still: the tests were stopped
+            if str(folder) in builder.cmdline():  # still building: the tests were interrupted
                 os.killpg(builder.pid, signal.SIGKILL)
                 Warehouse(folder / "county").remove()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Marks a test with its tier, and keeps tests that share a dear fixture on one worker."""
+    """Mark a test with its tier, and keep tests that share a slow fixture on one worker."""
     fixtures = set(item.fixturenames)
     tier = "county" if fixtures & COUNTY else "database" if fixtures & SERVER else "unit"
     item.add_marker(tier)
-    for shared in sorted(fixtures & SHARED):  # a test of the county must not hold up others of its group
+    for shared in sorted(fixtures & SHARED):  # a test of the county must not delay the other tests of its group
         item.add_marker(pytest.mark.xdist_group(f"{shared}-{tier}"))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begins with the cheap tiers, whatever the order within them: the county is being built meanwhile."""
+    """Run the cheap tiers first, in any order within a tier: the county is built at the same time."""
     items.sort(key=lambda item: [item.get_closest_marker(tier) is None for tier in TIERS])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Starts to build the county, in a process of its own, if a test needs it and no other worker has started to."""
+    """Start to build the county in its own process if a test needs it and no other worker has started."""
     needed = any(item.get_closest_marker("county") for item in session.items)
     folder = _county_folder()
     if session.config.option.collectonly or not needed or (folder / "printed.txt").exists():
@@ -119,7 +119,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _county_folder() -> Path:
-    """Where the built county is: TEST_COUNTY keeps it from one run of pytest to the next."""
+    """Return the folder of the built county; TEST_COUNTY keeps it from one pytest run to the next."""
     folder = Path(os.environ.get("TEST_COUNTY") or os.environ[FOLDER]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -127,7 +127,7 @@ def _county_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def home() -> Iterator[Path]:
-    """A folder of this worker's that other accounts may pass through."""
+    """A folder for this worker that other accounts may enter."""
     folder = Path(os.environ[FOLDER]) / os.environ.get("PYTEST_XDIST_WORKER", "main")
     folder.mkdir()
     yield folder
@@ -136,7 +136,7 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def definitions() -> ModuleType:
-    """Dagster's definitions, made from the manifest that the tests of all workers share."""
+    """The Dagster definitions, from the manifest that the tests of all workers share."""
     manifest()
     with environment_of(bare_environment(DBT_TARGET_PATH=str(manifest_folder()))):
         return importlib.import_module("orchestration.definitions")
@@ -144,7 +144,7 @@ def definitions() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def built() -> Path:
-    """The folder of the demo county after its first run, stopped, and of what that run printed; nobody changes it."""
+    """The folder of the demo county, stopped after its first run, and the output of that run; no test changes it."""
     folder, give_up = _county_folder(), time.monotonic() + PATIENCE
     while not (folder / "printed.txt").exists():
         if (failed := folder / "failed.txt").exists():
@@ -156,7 +156,7 @@ def built() -> Path:
 
 @pytest.fixture(scope="session")
 def warehouse(built: Path, home: Path) -> Iterator[Warehouse]:
-    """A copy of the built county, which the tests of a worker share and none changes."""
+    """A copy of the built county that the tests of a worker share; no test changes it."""
     shared = copy_county(built, home / "shared", SharedWarehouse)
     yield shared
     shared.remove()
@@ -164,7 +164,7 @@ def warehouse(built: Path, home: Path) -> Iterator[Warehouse]:
 
 @pytest.fixture
 def county(built: Path, home: Path) -> Iterator[Warehouse]:
-    """A copy of the built county for one test, which may do with it what it likes."""
+    """A copy of the built county for one test, which may change it."""
     with tempfile.TemporaryDirectory(prefix="county-", dir=home) as folder:
         Path(folder).chmod(0o755)
         copy = copy_county(built, Path(folder) / "warehouse")
@@ -201,8 +201,8 @@ def published(trial_server: TrialServer) -> Iterator[Published]:
 
 @pytest.fixture(scope="session")
 def mariadb(home: Path) -> Iterator[str]:
-    """A private MariaDB server with a database `source`; its SQLAlchemy URL."""
-    password = "gosling%/@"  # noqa: S105  with characters that a URL has to escape
+    """A MariaDB server with a database `source`; yields its SQLAlchemy URL."""
+    password = "gosling%/@"  # noqa: S105  with characters that must be escaped in a URL
     folder, port = home / "mariadb", free_port()
     folder.mkdir(mode=0o755)
     account = ["--user=root"] if os.geteuid() == 0 else []

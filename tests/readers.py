@@ -1,4 +1,4 @@
-"""What readers do and may do: what access.yml gives each login, reading as one, and what the usage mart says of it."""
+"""What readers do and may do: their rights in access.yml, queries as a reader, and their reads in the usage mart."""
 
 from contextlib import closing
 
@@ -14,11 +14,11 @@ ACCESS = read_access(SETS)
 CASEWORKERS = read_reidentification().logins
 LOGINS = sorted({grant["login"] for name, access in ACCESS.items() for grant in access.grants(name)} | {*CASEWORKERS})
 REDDITCH = "pbi_highways_redditch"
-SOUGHT = "999 123 4567"  # what a statement may look for: an NHS number, of those that are never given to anybody
+SOUGHT = "999 123 4567"  # a search value for statements: an NHS number from the range that is never issued
 
 
 def may_read(login: str, schema: str, table: str, columns: list[str], kind: str) -> tuple[bool, dict[str, list[str]]]:
-    """Whether a login reads a table, and {column: values} where it reads some rows only, as access.yml has it."""
+    """Return whether a login reads a table, and {column: values} if it reads only some rows, as access.yml states."""
     access = ACCESS.get(schema)
     if access and login in access.readers:
         return True, {}
@@ -31,7 +31,7 @@ def may_read(login: str, schema: str, table: str, columns: list[str], kind: str)
 
 
 def ask(warehouse: Warehouse, application: str, login: str, *statements: str) -> None:
-    """Runs statements with a reader's login; those to which the right is lacking are refused."""
+    """Run statements with the login of a reader; statements without the right to run are refused."""
     with closing(psycopg2.connect(warehouse.reader_url(login), application_name=application)) as connection:
         connection.autocommit = True
         for statement in statements:
@@ -42,13 +42,13 @@ def ask(warehouse: Warehouse, application: str, login: str, *statements: str) ->
 
 
 def read_log(warehouse: Warehouse) -> None:
-    """Loads the server's log and publishes the set that is made from it."""
+    """Load the server log and publish the set that is built from it."""
     warehouse.load("serverlog")
     warehouse.build("usage")
 
 
 def reads(warehouse: Warehouse, application: str) -> list[tuple]:
-    """The mart's reads by one application, in their order, as information governance sees them."""
+    """The reads of one application in the mart, in order, as information governance sees them."""
     return warehouse.sql(
         "select login_name, publish_set, table_name, is_refused from usage.fct_mart_reads "
         "where application_name = %s order by read_at, table_name",
@@ -58,7 +58,7 @@ def reads(warehouse: Warehouse, application: str) -> list[tuple]:
 
 
 def holding(warehouse: Warehouse, words: str) -> set[str]:
-    """The schemas in which any row of any table holds the words."""
+    """The schemas with a table that has the words in any row."""
     tables = warehouse.sql(
         "select table_schema, table_name from information_schema.tables "
         "where table_schema not in ('pg_catalog', 'information_schema')"

@@ -1,4 +1,4 @@
-"""What the tests share: the demo county, built once and copied; empty warehouses; and ways to look at both."""
+"""Helpers of the tests: the demo county, built once and copied; empty warehouses; and ways to inspect both."""
 
 import csv
 import json
@@ -42,12 +42,12 @@ CONFIGURED = {
     *("LOADER_URL", "VAULT_URL", "OUTBOX", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL"),
     *("OPEN311_TOKEN_URL", "OPEN311_CLIENT_ID", "OPEN311_CLIENT_SECRET"),
 }
-OWN_PROCESS = {"run", "exec", "dev", "docs", "erase", "rotate"}  # what runs Dagster or becomes another program
-PATIENCE = 900  # seconds for one command, on a machine that does other work too
+OWN_PROCESS = {"run", "exec", "dev", "docs", "erase", "rotate"}  # run Dagster or become another program
+PATIENCE = 900  # seconds for one command, also on a busy machine
 
 
 def bare_environment(**variables: str) -> dict[str, str]:
-    """The environment without anything that says where a warehouse or a source is, and these variables."""
+    """Return the environment with these variables and without the address of any warehouse or source."""
     prefixes = ("DBT_", "WAREHOUSE_")
     kept = {k: v for k, v in os.environ.items() if k not in CONFIGURED and not k.startswith(prefixes)}
     return kept | {"COLUMNS": "200"} | variables
@@ -55,7 +55,7 @@ def bare_environment(**variables: str) -> dict[str, str]:
 
 @contextmanager
 def environment_of(variables: dict[str, str]) -> Iterator[None]:
-    """These variables, and no others, as the environment of this process while the block lasts."""
+    """Replace the environment of this process by these variables within the block."""
     kept = dict(os.environ)
     try:
         os.environ.clear()
@@ -67,14 +67,14 @@ def environment_of(variables: dict[str, str]) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on now."""
+    """Return a port of 127.0.0.1 that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def rows(url: str, query: str, values: tuple = (), role: str | None = None, **options: str) -> list[tuple]:
-    """The answer to a query, as the URL's login or with another role's rights; what the query did is committed."""
+    """Run a query with the login of the URL or the rights of another role, commit, and return the rows."""
     with closing(psycopg2.connect(url, **options)) as connection, connection, connection.cursor() as cursor:
         if role:
             cursor.execute(f'set role "{role}"')
@@ -87,7 +87,7 @@ def manifest_folder() -> Path:
 
 
 def change(url: str, *queries: str) -> None:
-    """Runs queries on a source by its SQLAlchemy URL, all or none."""
+    """Run queries on a source, given by its SQLAlchemy URL, in one transaction."""
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         for query in queries:
@@ -96,7 +96,7 @@ def change(url: str, *queries: str) -> None:
 
 
 def files_holding(folders: Iterable[Path], *values: bytes) -> set[Path]:
-    """The files below the folders that hold any of the values; a server may remove some of its own meanwhile."""
+    """Return the files below the folders that hold any of the values. A server may remove its own files meanwhile."""
     found = set()
     for path in (path for folder in folders for path in folder.rglob("*")):
         with suppress(FileNotFoundError, IsADirectoryError):
@@ -108,7 +108,7 @@ def files_holding(folders: Iterable[Path], *values: bytes) -> set[Path]:
 
 @cache
 def manifest():
-    """dbt's manifest of the checkout, as dbt keeps it: what runs with it need not parse the project again."""
+    """Return the dbt manifest of the checkout as dbt caches it, so that dbt need not parse the project again."""
     from dbt.cli.main import dbtRunner
 
     folder = manifest_folder()
@@ -121,7 +121,7 @@ def manifest():
 
 
 class Warehouse:
-    """A warehouse in a folder of its own, driven by its commands as a person would."""
+    """A warehouse in its own folder, driven by its commands as a person would drive it."""
 
     def __init__(self, home: Path, root: Path = ROOT, **variables: str):
         self.home, self.root, self.places = home, root, {}
@@ -132,9 +132,10 @@ class Warehouse:
         return [sys.executable, "-c", "from commands.main import main; main()", *words]
 
     def __call__(self, *words: str, expect: int = 0, typed: str = "", **variables: str) -> str:
-        """Runs `warehouse <words>`; returns what it printed, and fails where its exit status is not `expect`.
+        """Run `warehouse <words>` and return its output; fail if the exit status is not `expect`.
 
-        In this process, but for commands that start Dagster or another program, and those of a copied repository.
+        The command runs in this process, except commands that start Dagster or another program and those of a copied
+        repository.
         """
         if self.root != ROOT or OWN_PROCESS & {*words}:
             return self.process(*words, expect=expect, typed=typed, **variables)
@@ -148,7 +149,7 @@ class Warehouse:
         return done.output
 
     def process(self, *words: str, expect: int = 0, typed: str = "", **variables: str) -> str:
-        """The same in a process of its own."""
+        """Run the command in its own process."""
         done = subprocess.run(
             self.command(*words),
             cwd=self.root,
@@ -164,15 +165,15 @@ class Warehouse:
 
     @contextmanager
     def entered(self, **variables: str) -> Iterator[None]:
-        """This process in the environment of `warehouse exec`, while the block lasts; the server has to run."""
+        """Give this process the environment of `warehouse exec` within the block; the server must run."""
         with environment_of(self.environment | variables):
             environment.prepare(start=False)
             yield
 
     def dbt(self, *words: str, expect: int = 0) -> str:
-        """Runs dbt in this process; returns what it printed.
+        """Run dbt in this process and return its output.
 
-        The kept manifest serves where its relations are right: no `--vars`, and a database that is named `warehouse`.
+        The kept manifest is used if its relations are right: no `--vars`, and a database with the name `warehouse`.
         """
         from dbt.cli.main import dbtRunner
 
@@ -187,20 +188,20 @@ class Warehouse:
         return said
 
     def build(self, *publish_sets: str, upstream: bool = True, expect: int = 0) -> str:
-        """Builds and tests publish sets, with what they are made from, and publishes them."""
+        """Build, test and publish sets, with everything upstream."""
         chosen = [f"{'+' * upstream}path:dbt_project/models/marts/{name}" for name in publish_sets]
         words = ("build", "--exclude-resource-type", "unit_test", "--select", *chosen)
         return self.dbt(*words, expect=expect)
 
     def load(self, system: str, **variables: str) -> dict[str, int]:
-        """Loads a system; returns {table: rows landed}. Raises SourceError."""
+        """Load a system and return {table: rows loaded}. Raises SourceError."""
         from ingestion.pipeline import load_system
 
         with self.entered(**self.places | variables):
             return {result.table: result.rows for result in load_system(read_contracts()[system])}
 
     def start(self) -> None:
-        """Starts its servers where they do not run, and notes where its systems are now."""
+        """Start the servers that do not run, and record the addresses of the systems."""
         with environment_of(self.environment):
             environment.prepare()
             self.places = {name: os.environ[name] for name in CONFIGURED & os.environ.keys()}
@@ -219,15 +220,15 @@ class Warehouse:
         return json.loads(self("status", "--json"))
 
     def sql(self, query: str, values: tuple = (), role: str | None = None, url: str | None = None) -> list[tuple]:
-        """Runs a query as the administrator, or with another role's rights; returns its rows."""
+        """Run a query as the administrator, or with the rights of another role; return its rows."""
         return rows(url or self.url, query, values, role)
 
     def source(self, database: str) -> str:
-        """The administrator's URL of a source's database of the demo county."""
+        """Return the administrator's URL of a source database of the demo county."""
         return f"{self.url.rsplit('/', 1)[0]}/{database}"
 
     def findings(self, system: str) -> list[tuple[str, str, str, str]]:
-        """What the data-quality steward sees of a system: raw table, key of the record, column and code of the rule."""
+        """Return the findings of a system for the data-quality steward: raw table, record key, column and rule code."""
         return self.sql(
             "select raw_table, record_key, column_name, rule_code from quality.fct_findings where raw_table like %s",
             (f"raw_{system}.%",),
@@ -235,19 +236,19 @@ class Warehouse:
         )
 
     def faults(self, system: str) -> list[tuple[str, str, str, str]]:
-        """The same of the faults that the demo county has put there on purpose."""
+        """Return the faults that the demo county injected into a system, in the same form as its findings."""
         rows = self.rows(f"truth/{system}.faults.csv")
         return [(row["raw_table"], row["record_key"], row["column_name"], row["rule_code"]) for row in rows]
 
     def rows(self, pattern: str) -> list[dict[str, str]]:
-        """The rows of the CSVs below the working folder that the pattern names, file by file."""
+        """Return the rows of the CSV files below the working folder that match the pattern, file by file."""
         files = sorted(self.home.glob(pattern))
         return [row for file in files for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines(True))]
 
     def figures(self) -> dict[str, tuple]:
-        """Rows and a hash of the content of every table that readers see, and of every raw table.
+        """Return the row count and a content hash of every table that readers see, and of every raw table.
 
-        The server's own log, and what is made from it, are left out: looking changes them.
+        The server log and the tables built from it are excluded: a query changes them.
         """
         tables = self.sql(
             "select table_schema, table_name from information_schema.tables "
@@ -263,10 +264,10 @@ class Warehouse:
         return {name: (count, content) for name, count, content in self.sql(" union all ".join(counts))}
 
     def remove(self) -> None:
-        """Ends its servers at once, and removes its folder."""
+        """Stop the servers immediately and remove the folder."""
         systems.stop(self.home)
         if running := postgres.status(self.home):
-            os.kill(running["pid"], signal.SIGQUIT)  # nobody needs what it has not yet written
+            os.kill(running["pid"], signal.SIGQUIT)  # data that are not yet written are not needed
             psutil.wait_procs([psutil.Process(running["pid"])], timeout=60)
         state = self.home / "postgres.json"
         if state.exists() and (elsewhere := json.loads(state.read_text()).get("home")):
@@ -275,7 +276,7 @@ class Warehouse:
 
 
 class SharedWarehouse(Warehouse):
-    """The county that many tests read and none may change: the administrator's queries are read-only."""
+    """The county that many tests read and no test changes: the queries of the administrator are read-only."""
 
     def sql(self, query: str, values: tuple = (), role: str | None = None, url: str | None = None) -> list[tuple]:
         options = {} if url else {"options": "-c default_transaction_read_only=on"}
@@ -283,9 +284,9 @@ class SharedWarehouse(Warehouse):
 
 
 def build_county(folder: Path) -> None:
-    """The demo county's first run, in `folder`/county, stopped; `folder`/printed.txt is what the run printed.
+    """Run the demo county for the first time in `folder`/county, and stop it; its output is in `folder`/printed.txt.
 
-    `folder`/failed.txt is there instead where it failed.
+    If the run fails, its output is in `folder`/failed.txt instead.
     """
     county = Warehouse(folder / "county")
     try:
@@ -299,7 +300,7 @@ def build_county(folder: Path) -> None:
         systems.stop(county.home)
         postgres.stop(county.home)
     data = county.home / "postgres"
-    reset = postgres._run(postgres._binaries(county.home) / "pg_resetwal", "-D", data)  # half of the data otherwise
+    reset = postgres._run(postgres._binaries(county.home) / "pg_resetwal", "-D", data)  # or half of the data is lost
     assert reset.returncode == 0, reset.stderr
     for scraps in ("target/compiled", "target/run"):
         shutil.rmtree(county.home / scraps, ignore_errors=True)
@@ -307,7 +308,7 @@ def build_county(folder: Path) -> None:
 
 
 def copy_county(built: Path, home: Path, kind: type[Warehouse] = Warehouse) -> Warehouse:
-    """A copy of the built county that runs on ports of its own; the copy's `remove` ends it."""
+    """Return a copy of the built county that runs on its own ports; the `remove` of the copy stops it."""
     subprocess.run(["cp", "-a", built / "county", home], check=True)
     (home / "postgres.lock").unlink(missing_ok=True)
     county = kind(home)
@@ -319,7 +320,7 @@ TRIALS = ("raw_trial", "raw_twin")
 
 
 def trial_system(*tables: dict, **changes: object) -> System:
-    """The contract of a system `raw_trial`, with `tables` ({name, columns: {name: type}, identifiers, load, …})."""
+    """Return the contract of system `raw_trial` with `tables` ({name, columns: {name: type}, identifiers, load, …})."""
     declared = []
     for table in tables:
         described = {"description": "A column.", "privacy": "none"}
@@ -353,7 +354,7 @@ def trial_system(*tables: dict, **changes: object) -> System:
 
 
 class Trial:
-    """An empty warehouse with systems, `raw_trial` and `raw_twin`, whose source a test fills; loads in this process."""
+    """An empty warehouse with systems `raw_trial` and `raw_twin` and a source that a test fills; loads in process."""
 
     def __init__(self, url: str, home: Path, variables: dict[str, str]):
         self.url, self.place, self.home = url, f"{url}_source", home
@@ -361,21 +362,21 @@ class Trial:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """This process in the environment of the warehouse, while the block lasts."""
+        """Give this process the environment of the warehouse within the block."""
         with environment_of(self.environment):
             environment.prepare(start=False)
             yield
 
     def sql(self, query: str, values: tuple = (), url: str | None = None, role: str | None = None) -> list[tuple]:
-        """Runs a query on the warehouse as the administrator, or with another role's rights; returns its rows."""
+        """Run a query on the warehouse as the administrator, or with the rights of another role; return its rows."""
         return rows(url or self.url, query, values, role)
 
     def source(self, query: str, values: tuple = ()) -> list[tuple]:
-        """Runs a query on the source database."""
+        """Run a query on the source database."""
         return self.sql(query, values, url=self.place)
 
     def load(self, *tables: dict, at: str | None = None, redrive: bool = False, **changes: object) -> list:
-        """Loads the system; its source is the source database, or what is `at`."""
+        """Load the system from the source database, or from `at`."""
         from ingestion.pipeline import load_system
 
         os.environ["TRIAL_AT"] = at or self.place.replace("postgresql://", "postgresql+psycopg2://")
@@ -383,7 +384,7 @@ class Trial:
 
 
 class TrialServer:
-    """A server without the demo county; each trial has databases of its own there, copied from an empty warehouse."""
+    """A server without the demo county; each trial has its own databases, copied from an empty warehouse."""
 
     def __init__(self, folder: Path):
         from warehouse import vault
@@ -409,7 +410,7 @@ class TrialServer:
             connection.autocommit = True
             cursor.execute(f"create database {name} template warehouse")
             cursor.execute(f"create database {name}_source template template0")
-            cursor.execute(  # rights on a database are not copied with it
+            cursor.execute(  # the rights on a database are not copied
                 "update pg_database set datacl = (select datacl from pg_database where datname = 'warehouse') "
                 "where datname = %s",
                 [name],
@@ -423,7 +424,7 @@ class TrialServer:
 
 
 class Published:
-    """Files that others have published, loaded through the contracts as they are, and what the rules find in them."""
+    """Files published by other organisations, loaded through the demo contracts, and the findings in them."""
 
     SYSTEMS = ("ssda903", "regulatory", "fixmystreet")
 
@@ -440,15 +441,15 @@ class Published:
         warehouse = Warehouse(trial.home, WAREHOUSE_URL=trial.url)
         warehouse.dbt("build", "--select", *models, "--exclude-resource-type", "unit_test")
 
-    def told(self, section: str) -> str:
-        """What docs/reference/published-data-findings.md says under that heading."""
+    def documented(self, section: str) -> str:
+        """Return the text of docs/reference/published-data-findings.md below that heading."""
         text = (ROOT / "docs/reference/published-data-findings.md").read_text(encoding="utf-8")
         return text.split(f"\n## {section}\n")[1].split("\n## ")[0]
 
     def findings(self, system: str, section: str) -> Counter[tuple[str, str, str]]:
-        """How many values break a rule, by table, column and rule; these figures are in the documents.
+        """Return the number of rule violations by table, column and rule, and check that the document states them.
 
-        The table in that section names everything that was found, and may name what was not (0).
+        The table in that section names every rule violation found; it may also name rules with none (0).
         """
         values, broken = Counter(), Counter()
         for table, column, rule, number in self.trial.sql(
@@ -458,11 +459,11 @@ class Published:
             values[table, column] += number
             if rule:
                 broken[table, column, rule] += number
-        told = {
+        documented = {
             (table, heading.lower().replace("_", ""), rule): tuple(int(figure.replace(",", "")) for figure in figures)
             for table, heading, rule, *figures in re.findall(
-                r"^\| (\w+) \| (\w+) \| (\w{3}\d\d) [^|]+ \| ([\d,]+) \| ([\d,]+) \|$", self.told(section), re.M
+                r"^\| (\w+) \| (\w+) \| (\w{3}\d\d) [^|]+ \| ([\d,]+) \| ([\d,]+) \|$", self.documented(section), re.M
             )
         }
-        assert told == {key: (values[key[:2]], broken[key]) for key in {*told, *broken}}
+        assert documented == {key: (values[key[:2]], broken[key]) for key in {*documented, *broken}}
         return broken

@@ -1,4 +1,4 @@
-"""Who may read what: tried as each login, on every table and column."""
+"""Read rights, tried as each login on every table and column."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ from warehouse.access import FILE, read_access
 
 @pytest.fixture
 def logins(warehouse: Warehouse) -> Iterator[dict[str, psycopg2.extensions.connection]]:
-    """A connection of each reader, with its own password."""
+    """A connection of each reader, with the password of that reader."""
     connections = {login: psycopg2.connect(warehouse.reader_url(login)) for login in LOGINS}
     yield connections
     for connection in connections.values():
@@ -26,7 +26,7 @@ def logins(warehouse: Warehouse) -> Iterator[dict[str, psycopg2.extensions.conne
 
 
 def attempt(connection: psycopg2.extensions.connection, statement: sql.Composed | str) -> list[tuple] | None:
-    """What a statement answers, None where the right to it is lacking; nothing that it did stays."""
+    """Return the answer to a statement, or None without the right to run it; roll back its changes."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(statement)
@@ -37,7 +37,7 @@ def attempt(connection: psycopg2.extensions.connection, statement: sql.Composed 
         connection.rollback()
 
 
-def test_every_login_on_every_table_and_column_may_what_the_file_says(warehouse: Warehouse, logins: dict) -> None:
+def test_every_login_has_the_rights_of_access_yml_on_every_table_and_column(warehouse: Warehouse, logins: dict) -> None:
     relations = warehouse.sql(
         "select n.nspname, c.relname, c.relkind, array_agg(a.attname::text order by a.attnum) from pg_class as c "
         "inner join pg_namespace as n on c.relnamespace = n.oid "
@@ -74,7 +74,7 @@ def test_every_login_on_every_table_and_column_may_what_the_file_says(warehouse:
                 tried += 1
                 try:
                     refused = attempt(connection, statement) is None
-                except psycopg2.Error:  # a view that nobody could change
+                except psycopg2.Error:  # a view that nobody may change
                     refused = kind == "v"
                 if not refused:
                     wrong.append((login, words, schema, table))
@@ -90,7 +90,7 @@ def test_every_login_on_every_table_and_column_may_what_the_file_says(warehouse:
     assert tried > 1000 * len(LOGINS)
 
 
-def test_no_reader_may_make_publish_or_change_anything(warehouse: Warehouse, logins: dict) -> None:
+def test_readers_cannot_create_publish_or_change_anything(warehouse: Warehouse, logins: dict) -> None:
     schemas = [row[0] for row in warehouse.sql("select nspname from pg_namespace where nspname !~ '^pg_'")]
     statements = [
         *(sql.SQL("create table {} ()").format(sql.Identifier(schema, "x")) for schema in schemas),
@@ -113,7 +113,7 @@ def test_no_reader_may_make_publish_or_change_anything(warehouse: Warehouse, log
         assert (attempt(connection, reidentify) is not None) == (login in CASEWORKERS), login
 
 
-def test_what_was_changed_by_hand_is_found_and_mended(county: Warehouse) -> None:
+def test_rights_changed_by_hand_are_found_and_corrected(county: Warehouse) -> None:
     assert "matches access.yml" in county("access", "check")
     county.sql("create role visitor login password 'x' in role read_finance")
     county.sql("grant select on highways.fct_defects to public; grant usage on schema raw_confirm to pbi_finance")
@@ -135,7 +135,7 @@ def test_what_was_changed_by_hand_is_found_and_mended(county: Warehouse) -> None
     assert "matches access.yml" in county("access", "check")
 
 
-def test_a_line_that_goes_revokes_what_it_gave(county: Warehouse, tmp_path: Path) -> None:
+def test_removing_a_line_revokes_its_rights(county: Warehouse, tmp_path: Path) -> None:
     copy = tmp_path / "warehouse"
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "tests", "benchmarks"))
     file, edited = copy / "access.yml", Warehouse(county.home, copy)
@@ -145,7 +145,7 @@ def test_a_line_that_goes_revokes_what_it_gave(county: Warehouse, tmp_path: Path
     with closing(psycopg2.connect(url)) as connected:
         assert attempt(connected, query)[0][0] > 0
         edited("access", "apply")
-        assert attempt(connected, query) is None, "a session that was open loses the right too"
+        assert attempt(connected, query) is None, "an open session loses the right too"
         with pytest.raises(psycopg2.OperationalError, match="not permitted to log in"):
             psycopg2.connect(url)
         county("access", "apply")
@@ -162,7 +162,7 @@ def test_a_line_that_goes_revokes_what_it_gave(county: Warehouse, tmp_path: Path
         ("highways:", "roads:", "add owner, purpose and readers of the publish set highways"),
     ],
 )
-def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path, old: str, new: str, words: str) -> None:
+def test_a_mistake_in_access_yml_is_reported_with_its_line(tmp_path: Path, old: str, new: str, words: str) -> None:
     text = "".join(line for line in FILE.read_text(encoding="utf-8").splitlines(True) if line[0] != "#")
     file = tmp_path / "access.yml"
     file.write_text(text.replace(old, new, 1), encoding="utf-8")

@@ -1,11 +1,11 @@
-"""Spellings of addresses: what is one home, and what is another."""
+"""Forms of addresses: which are the same home, and which are not."""
 
 import pyarrow as pa
 import pytest
 
 from ingestion.addresses import canonical_forms
 
-HOMES = [  # each line one home, as it may be written
+HOMES = [  # each line is one home in its possible forms
     ["12 Wren Lane, Malvern, WR14 1AA", "12, WREN LN. MALVERN WR141AA", " 12 wren la  malvern Worcestershire wr14 1aa",
      "012 Wren Lane, Elderford, Malvern, Worcs, WR14 1AA", "The Wrens, 12 Wren Lane, Malvern WR14 1AA",
      "Plot 7, 12 Wren Lane, Malvern, WR14 1AA"],
@@ -26,13 +26,13 @@ def spelt(text: str) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("home", HOMES, ids=lambda home: home[0])
-def test_a_home_is_one_however_it_is_written_and_no_other(home: list[str]) -> None:
+def test_every_form_of_an_address_gives_the_same_home(home: list[str]) -> None:
     ours = {spelt(text)[""] for text in home}
     assert len(ours) == 1
     assert not ours & {spelt(text)[""] for other in HOMES if other is not home for text in other}
 
 
-def test_a_home_is_known_without_its_street_or_its_postcode() -> None:
+def test_an_address_matches_without_its_street_or_its_postcode() -> None:
     whole = spelt("Flat 3, Damson House, 12 Wren Lane, Malvern, WR14 1AA")
     no_street = spelt("Flat 3, Damson House, 12, Malvern, WR14 1AA")
     no_postcode = spelt("Flat 3, 12 Wren Lane, Malvern")
@@ -42,7 +42,7 @@ def test_a_home_is_known_without_its_street_or_its_postcode() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  ", "Opposite the church", "£", "WR14 1AA", "No fixed abode"])
-def test_what_is_no_address_is_itself(text: str) -> None:
+def test_text_that_is_not_an_address_is_kept(text: str) -> None:
     found = spelt(text)
     assert found["street"] is None
     assert found[""] is not None

@@ -1,4 +1,4 @@
-"""Adult social care from Mosaic to the marts: what was spoilt is found, and figures are those of the county."""
+"""Adult social care from Mosaic to the marts: findings are the injected faults, and figures equal the source."""
 
 from collections import defaultdict
 from datetime import date
@@ -13,8 +13,8 @@ A_YEAR_END = date(2026, 3, 31)
 A_WEEK = {"Weekly": 1, "Four-Weekly": 13 / 52, "Monthly": 12 / 52, "Annually": 1 / 52}
 
 
-def told(county: County) -> dict[str, dict[int, tuple]]:
-    """{table: {key: row}} of what Mosaic holds; empty text is what a database has for it, null."""
+def rows_held(county: County) -> dict[str, dict[int, tuple]]:
+    """Return the rows of Mosaic as {table: {key: row}}; empty text is null, as in a database."""
     found = defaultdict(dict)
     for table, row in mosaic.rows(county, Truth(county, "mosaic")):
         assert row[0] not in found[table], "keys are unique"
@@ -24,12 +24,12 @@ def told(county: County) -> dict[str, dict[int, tuple]]:
 
 @pytest.fixture(scope="module")
 def held() -> dict[str, dict[int, tuple]]:
-    """What Mosaic holds of the county that the warehouse was filled from."""
-    return told(County(people=1_000))
+    """The rows of Mosaic in the county that the warehouse was filled from."""
+    return rows_held(County(people=1_000))
 
 
-def test_a_later_day_tells_the_same_and_what_has_happened_since() -> None:
-    then, now = told(County(people=5_000, day=date(2025, 3, 31))), told(County(people=5_000))
+def test_a_later_day_of_mosaic_keeps_earlier_rows_and_adds_new_ones() -> None:
+    then, now = rows_held(County(people=5_000, day=date(2025, 3, 31))), rows_held(County(people=5_000))
     changed = 0
     for table in mosaic.TABLES:
         for key, row in then[table].items():
@@ -43,13 +43,13 @@ def test_a_later_day_tells_the_same_and_what_has_happened_since() -> None:
     assert changed > 20
 
 
-def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehouse) -> None:
+def test_adult_care_findings_are_exactly_the_injected_faults(warehouse: Warehouse) -> None:
     named = dict(
         warehouse.sql(
             "select ref_addresses_people_id / 10, finding_record_key from raw_mosaic.dm_addresses "
             "inner join conformed.int_care_people_conformed on person_id = person_token"
         )
-    )  # a finding names a person by a key that nobody else has
+    )  # findings identify a person by a key that no other table has
     truth = [
         (table, named[int(key)] if table.endswith("dm_persons") else key, *rest)
         for table, key, *rest in warehouse.faults("mosaic")
@@ -58,7 +58,7 @@ def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehous
     assert len({rule for *_, rule in truth if rule.startswith("ASC")}) > 3
 
 
-def test_events_in_are_events_out(warehouse: Warehouse, held: dict) -> None:
+def test_every_care_event_reaches_the_mart(warehouse: Warehouse, held: dict) -> None:
     published = warehouse.sql("select event_type, count(*)::int from adult_care.fct_care_events group by event_type")
     tables = {
         "Request": "dm_requests",
@@ -71,7 +71,7 @@ def test_events_in_are_events_out(warehouse: Warehouse, held: dict) -> None:
     assert warehouse.sql("select sum(planned_units_per_week)::float from adult_care.fct_care_events") == [(units,)]
 
 
-def test_long_term_support_at_a_year_end_is_what_the_county_gives(warehouse: Warehouse, held: dict) -> None:
+def test_long_term_support_at_year_end_equals_the_source(warehouse: Warehouse, held: dict) -> None:
     people, cost = defaultdict(set), defaultdict(float)
     for service in held["dm_services"].values():
         person = held["dm_persons"][service.person_id]
@@ -99,19 +99,19 @@ def test_long_term_support_at_a_year_end_is_what_the_county_gives(warehouse: War
         assert pounds == pytest.approx(cost[group], abs=0.05)
 
 
-def test_days_to_assessment_are_what_the_county_waited(warehouse: Warehouse, held: dict) -> None:
+def test_days_to_assessment_equal_the_source(warehouse: Warehouse, held: dict) -> None:
     requests = held["dm_requests"]
     waits = [
         (assessment.start_date - requests[assessment.request_id].request_date).days
         for assessment in held["dm_assessments"].values()
-        if not isinstance(assessment.start_date, str)  # spoilt: before its request
+        if not isinstance(assessment.start_date, str)  # an injected fault: before its request
     ]
     assert warehouse.sql(
         "select count(assessment_days)::int, sum(assessment_days)::int from adult_care.fct_request_outcomes"
     ) == [(len(waits), sum(waits))]
 
 
-def test_restricted_people_are_for_the_named_group_alone(warehouse: Warehouse, held: dict) -> None:
+def test_only_the_named_group_reads_restricted_people(warehouse: Warehouse, held: dict) -> None:
     restricted = {key for key, person in held["dm_persons"].items() if person.restricted == "Y"}
     theirs = sum(row.person_id in restricted for row in held["dm_requests"].values())
     whole, some = (warehouse("url", "--reader", login).strip() for login in ("pbi_adult_care", "pbi_adult_care_open"))
@@ -123,16 +123,16 @@ def test_restricted_people_are_for_the_named_group_alone(warehouse: Warehouse, h
         assert warehouse.sql(f"select distinct restriction from adult_care.{mart}", url=some) == [("open",)]
 
 
-def test_fewer_than_five_people_are_not_told(warehouse: Warehouse) -> None:
+def test_adult_care_counts_under_five_are_suppressed(warehouse: Warehouse) -> None:
     for report in ("rpt_long_term_support_by_month", "rpt_requests_by_outcome"):
-        few, told_of = warehouse.sql(
+        few, smallest = warehouse.sql(
             f'select count(*) filter (where "People" is null), min("People") from adult_care.{report}'
         )[0]
         assert few > 0
-        assert (told_of or 5) >= 5
+        assert (smallest or 5) >= 5
 
 
-def test_a_request_is_told_of_the_district_where_its_person_lived_that_day(
+def test_a_request_has_the_district_of_the_persons_home_on_that_day(
     warehouse: Warehouse, held: dict[str, dict[int, tuple]]
 ) -> None:
     districts = {

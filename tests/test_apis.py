@@ -1,4 +1,4 @@
-"""HTTP APIs that change while they are read, refuse, break off, lie and answer nonsense: nothing is lost in silence."""
+"""HTTP APIs that change during a read, refuse, disconnect or answer with errors: no row is lost without a message."""
 
 import json
 import random
@@ -24,10 +24,10 @@ from ingestion.tables import conform
 PERSONAL, SECRET, TOKEN, PASSWORD = "Mrs Marigold", "s3cret-of-client", "t0ken", "passw0rd"
 
 
-class Door(ThreadingHTTPServer):
-    """Reports in the order of their last change, at most `cap` on a page.
+class Api(ThreadingHTTPServer):
+    """A server of reports in the order of their last change, at most `cap` on a page.
 
-    `faults` are done instead of answering, one for each request; `meanwhile` happens after each answer is made up.
+    `faults` replace answers, one for each request; `meanwhile` runs after each answer is made.
     """
 
     daemon_threads = True
@@ -41,9 +41,9 @@ class Door(ThreadingHTTPServer):
         self.faults: list[Callable[[Handler], None]] = []
         self.forever: Callable[[Handler], None] | None = None
         self.meanwhile: Callable[[], object] = lambda: None
-        self.at_the_end: dict[str, str] = {}  # names and times when the last empty page was given
+        self.at_the_end: dict[str, str] = {}  # names and times when the last empty page was served
         self.ended = threading.Event()
-        self.lifetime: int | None = None  # requests for which a token is good; None: no token is asked for
+        self.lifetime: int | None = None  # number of requests that a token is valid for; None: no token is needed
         self.says_expiry: int = 3600
         self.tokens = self.left = 0
 
@@ -52,7 +52,7 @@ class Door(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def change(self, *names: str, **fields: object) -> None:
-        """Adds or changes reports, all at one new time."""
+        """Add or change reports, all at one new time."""
         self.now += timedelta(seconds=1)
         for name in names:
             fixed = {"service_request_id": name, "description": PERSONAL, "lat": 52.19, "long": -2.22}
@@ -72,39 +72,39 @@ class Door(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
-    server: Door
+    server: Api
 
     def do_GET(self) -> None:
-        door, asked = self.server, dict(parse_qsl(urlsplit(self.path).query))
-        door.asked.append((time.monotonic(), asked, self.headers.get("Authorization")))
-        if door.faults:
-            door.faults.pop(0)(self)
-        elif door.forever:
-            door.forever(self)
-        elif door.lifetime is not None and (
-            self.headers.get("Authorization") != f"Bearer {TOKEN}{door.tokens}" or not door.left
+        api, asked = self.server, dict(parse_qsl(urlsplit(self.path).query))
+        api.asked.append((time.monotonic(), asked, self.headers.get("Authorization")))
+        if api.faults:
+            api.faults.pop(0)(self)
+        elif api.forever:
+            api.forever(self)
+        elif api.lifetime is not None and (
+            self.headers.get("Authorization") != f"Bearer {TOKEN}{api.tokens}" or not api.left
         ):
             self.send(401, b"{}")
         else:
-            door.left -= 1
-            body = json.dumps(door.answer(asked)).encode()
-            door.meanwhile()
+            api.left -= 1
+            body = json.dumps(api.answer(asked)).encode()
+            api.meanwhile()
             self.send(200, body)
 
     def do_POST(self) -> None:
         given = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
-        door = self.server
-        if door.faults:
-            door.faults.pop(0)(self)
+        api = self.server
+        if api.faults:
+            api.faults.pop(0)(self)
         elif (given["client_id"], given["client_secret"]) != ("county", SECRET):
             self.send(401, json.dumps({"error": "invalid_client", "secret": given["client_secret"]}).encode())
         else:
-            door.tokens, door.left = door.tokens + 1, door.lifetime
-            said = {"access_token": f"{TOKEN}{door.tokens}", "expires_in": door.says_expiry}
+            api.tokens, api.left = api.tokens + 1, api.lifetime
+            said = {"access_token": f"{TOKEN}{api.tokens}", "expires_in": api.says_expiry}
             self.send(200, json.dumps(said).encode())
 
     def send(self, status: int, body: bytes, length: int | None = None, **headers: str) -> None:
-        """Answers; with a `length` that is not the body's, or -1 for none, the connection ends after the body."""
+        """Send an answer; if `length` is wrong, or -1 for none, close the connection after the body."""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
@@ -116,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *words: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 def answers(status: int, body: bytes = b"{}", length: int | None = None, **headers: str) -> Callable[[Handler], None]:
@@ -147,34 +147,34 @@ TRUNCATED = answers(200, f'{{"requests": [{{"description": "{PERSONAL}'.encode()
 
 
 @pytest.fixture
-def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     for name in ("TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET"):
         monkeypatch.delenv(f"OPEN311_{name}", raising=False)
     for name, value in {"MAX_ATTEMPTS": "3", "BACKOFF_FACTOR": "0.01", "TIMEOUT": "0.3"}.items():
         monkeypatch.setenv(f"RUNTIME__REQUEST_{name}", value)
-    with Door() as door:
-        thread = threading.Thread(target=partial(door.serve_forever, 0.02))
+    with Api() as api:
+        thread = threading.Thread(target=partial(api.serve_forever, 0.02))
         thread.start()
         for number in range(10):
-            door.change(f"r{number}")
-        yield door
-        door.ended.set()
-        door.shutdown()
+            api.change(f"r{number}")
+        yield api
+        api.ended.set()
+        api.shutdown()
         thread.join()
 
 
 @pytest.fixture
-def login(door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
-    """The door, which wants a token."""
-    door.lifetime = 1000
-    monkeypatch.setenv("OPEN311_TOKEN_URL", f"{door.url}/token")
+def login(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """The server, with tokens required."""
+    api.lifetime = 1000
+    monkeypatch.setenv("OPEN311_TOKEN_URL", f"{api.url}/token")
     monkeypatch.setenv("OPEN311_CLIENT_ID", "county")
     monkeypatch.setenv("OPEN311_CLIENT_SECRET", SECRET)
-    return door
+    return api
 
 
-def read(door: Door, since: datetime | None = None) -> list[dict]:
-    return [row for page in open311.service_requests(door.url, since) for row in page]
+def read(api: Api, since: datetime | None = None) -> list[dict]:
+    return [row for page in open311.service_requests(api.url, since) for row in page]
 
 
 def names(rows: list[dict]) -> list[str]:
@@ -182,7 +182,7 @@ def names(rows: list[dict]) -> list[str]:
 
 
 def refusal(call: Callable[[], object]) -> str:
-    """What the refusal says: one line, of the system, without anything that nobody may read."""
+    """Return the message of the refusal: one line that names the system and holds no secret or value."""
     with pytest.raises(SourceError) as refused:
         call()
     printed = "".join(traceback.format_exception(refused.value))
@@ -194,18 +194,18 @@ def refusal(call: Callable[[], object]) -> str:
     return words.split(": ", 2)[2]
 
 
-def read_by_page_numbers(door: Door) -> list[dict]:
-    """What is usually done."""
+def read_by_page_numbers(api: Api) -> list[dict]:
+    """Read pages by number, as is usual."""
     rows, number, pages = [], 1, 1
     while number <= pages:
         path = {"page": number, "page_size": 500}
-        answer = _http.HttpApi("open311", door.url).get("requests.json", path)
+        answer = _http.HttpApi("open311", api.url).get("requests.json", path)
         rows, number, pages = rows + answer["requests"], number + 1, int(answer["pages"])
     return rows
 
 
 def once(change: Callable[[], object], after: int = 1) -> Callable[[], None]:
-    """Does the change after so many answers."""
+    """Return a function that makes the change after so many answers."""
     left = [after]
 
     def meanwhile() -> None:
@@ -216,70 +216,72 @@ def once(change: Callable[[], object], after: int = 1) -> Callable[[], None]:
     return meanwhile
 
 
-def update_insert_delete(door: Door) -> None:
-    door.change("r0", status="closed")
-    door.change("r98")
-    del door.reports["r1"], door.reports["r2"]
+def update_insert_delete(api: Api) -> None:
+    api.change("r0", status="closed")
+    api.change("r98")
+    del api.reports["r1"], api.reports["r2"]
 
 
 @pytest.mark.parametrize("cap", [1, 2, 3, 7, 500])
-def test_no_row_is_lost_when_rows_change_come_and_go_between_two_pages(door: Door, cap: int) -> None:
-    door.cap = cap
-    door.meanwhile = once(lambda: update_insert_delete(door))
-    rows = read(door)
-    assert set(door.reports) <= set(names(rows))
-    assert len({json.dumps(row) for row in rows}) == len(rows), "a row comes twice only as it has become"
+def test_no_row_is_lost_when_rows_change_between_two_pages(api: Api, cap: int) -> None:
+    api.cap = cap
+    api.meanwhile = once(lambda: update_insert_delete(api))
+    rows = read(api)
+    assert set(api.reports) <= set(names(rows))
+    assert len({json.dumps(row) for row in rows}) == len(rows), "a row is read twice only if it has changed"
     latest = {row["service_request_id"]: row for row in rows}
-    assert latest["r0"]["updated_datetime"] == door.reports["r0"]["updated_datetime"]
+    assert latest["r0"]["updated_datetime"] == api.reports["r0"]["updated_datetime"]
 
 
-def test_page_numbers_would_lose_a_row(door: Door) -> None:
-    door.meanwhile = once(lambda: update_insert_delete(door))
-    assert {"r3", "r4", "r5"} & (set(door.reports) - set(names(read_by_page_numbers(door)))), "else this proves nothing"
+def test_page_numbers_would_lose_a_row(api: Api) -> None:
+    api.meanwhile = once(lambda: update_insert_delete(api))
+    assert {"r3", "r4", "r5"} & (set(api.reports) - set(names(read_by_page_numbers(api)))), (
+        "or the other tests prove nothing"
+    )
 
 
 @pytest.mark.parametrize("after", range(1, 7))
-def test_rows_of_one_time_on_many_pages_are_not_lost_when_one_leaves(door: Door, after: int) -> None:
+def test_rows_with_one_timestamp_are_not_lost_when_another_row_leaves_a_page(api: Api, after: int) -> None:
     everything = [f"r{number}" for number in range(10)]
-    door.change(*everything)  # as a bulk update does
-    door.meanwhile = once(lambda: door.reports.pop("r0"), after)
-    assert set(names(read(door))) >= set(everything[1:])
+    api.change(*everything)  # as a bulk update does
+    api.meanwhile = once(lambda: api.reports.pop("r0"), after)
+    assert set(names(read(api))) >= set(everything[1:])
 
 
-def test_nothing_is_lost_whatever_happens_between_pages(door: Door) -> None:
+def test_no_row_is_lost_after_random_changes_between_pages(api: Api) -> None:
     for seed in range(40):
         chance = random.Random(seed)
-        door.reports.clear()
-        door.cap = chance.choice([1, 2, 3, 5])
+        api.reports.clear()
+        api.cap = chance.choice([1, 2, 3, 5])
         for number in range(chance.randrange(12)):
-            door.change(*(f"r{number}-{twin}" for twin in range(chance.choice([1, 1, 2, 6]))))
+            api.change(*(f"r{number}-{twin}" for twin in range(chance.choice([1, 1, 2, 6]))))
         left = [8]
 
         def meanwhile(chance: random.Random = chance, left: list[int] = left) -> None:
             left[0] -= 1
-            some = chance.sample(sorted(door.reports), min(len(door.reports), chance.randrange(4)))
+            some = chance.sample(sorted(api.reports), min(len(api.reports), chance.randrange(4)))
             if left[0] >= 0 and some:
-                door.change(*some[1:], f"new-{left[0]}", status=str(left[0]))
-                del door.reports[some[0]]
+                api.change(*some[1:], f"new-{left[0]}", status=str(left[0]))
+                del api.reports[some[0]]
 
-        door.meanwhile = meanwhile
-        rows = read(door)
+        api.meanwhile = meanwhile
+        rows = read(api)
         held = {row["service_request_id"]: row["updated_datetime"] for row in rows}  # as an upsert leaves it
-        now = {name: row["updated_datetime"] for name, row in door.reports.items()}
-        assert now.items() & door.at_the_end.items() <= held.items(), seed
+        now = {name: row["updated_datetime"] for name, row in api.reports.items()}
+        assert now.items() & api.at_the_end.items() <= held.items(), seed
         assert len({json.dumps(row) for row in rows}) == len(rows), seed
 
 
-def test_only_what_changed_at_or_after_since_is_read(door: Door) -> None:
-    since = datetime.fromisoformat(door.reports["r6"]["updated_datetime"])
-    assert names(read(door, since)) == ["r6", "r7", "r8", "r9"]
-    assert names(read(door, since - timedelta(microseconds=1))) == ["r6", "r7", "r8", "r9"]
-    assert read(door, door.now + timedelta(seconds=1)) == []
+def test_only_rows_changed_since_the_cursor_are_read(api: Api) -> None:
+    since = datetime.fromisoformat(api.reports["r6"]["updated_datetime"])
+    assert names(read(api, since)) == ["r6", "r7", "r8", "r9"]
+    assert names(read(api, since - timedelta(microseconds=1))) == ["r6", "r7", "r8", "r9"]
+    assert read(api, api.now + timedelta(seconds=1)) == []
 
 
-def test_the_demo_front_door_is_read_whole(door: Door, tmp_path: Path) -> None:
-    door.change(*(f"bulk-{number}" for number in range(1200)))
-    requests = [door.reports[name] for name in sorted(door.reports, key=lambda name: (len(name), name))]
+def test_the_demo_api_server_is_read_completely(api: Api, tmp_path: Path) -> None:
+    api.change(*(f"bulk-{number}" for number in range(1200)))
+    requests = [api.reports[name] for name in sorted(api.reports, key=lambda name: (len(name), name))]
     file = tmp_path / "apis.sqlite"
     api_server.fill(file, "open311", highways.RESOURCES, (("requests.json", request) for request in requests))
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(api_server.ApiHandler, file)) as server:
@@ -288,22 +290,22 @@ def test_the_demo_front_door_is_read_whole(door: Door, tmp_path: Path) -> None:
         rows = [row for page in open311.service_requests(location, None) for row in page]
         assert open311.count("service_requests", location) == 1210
         server.shutdown()
-    assert names(rows) == sorted(door.reports)
+    assert names(rows) == sorted(api.reports)
 
 
-def test_wrong_pages_and_total_lead_nobody_astray(door: Door) -> None:
+def test_wrong_page_counts_and_totals_are_ignored(api: Api) -> None:
     for pages, total in ((1, 0), (0, -3), (10**9, 10**9), ("?", None)):
-        right = door.answer
-        door.answer = lambda asked, right=right, lie=(pages, total): (
+        right = api.answer
+        api.answer = lambda asked, right=right, lie=(pages, total): (
             right(asked) | dict(zip(("pages", "total"), lie, strict=True))
         )
-        assert len(read(door)) == 10
+        assert len(read(api)) == 10
 
 
-def test_the_source_says_how_many_rows_it_has(door: Door) -> None:
-    assert open311.count("service_requests", door.url) == 10
-    del door.reports["r3"]
-    assert open311.count("service_requests", door.url) == 9
+def test_the_source_reports_its_row_count(api: Api) -> None:
+    assert open311.count("service_requests", api.url) == 10
+    del api.reports["r3"]
+    assert open311.count("service_requests", api.url) == 9
     for lie in (
         b"{}",
         b"[]",
@@ -313,25 +315,25 @@ def test_the_source_says_how_many_rows_it_has(door: Door) -> None:
         b'{"total": true}',
         b'{"total": ' + b"9" * 5000 + b"}",
     ):
-        door.faults = [answers(200, lie)]
-        assert "no whole number `total`" in refusal(lambda: open311.count("service_requests", door.url))
+        api.faults = [answers(200, lie)]
+        assert "no whole number `total`" in refusal(lambda: open311.count("service_requests", api.url))
 
 
-def test_retry_after_is_honoured(door: Door) -> None:
-    door.faults = [answers(429, Retry_After="1")]
-    assert len(read(door)) == 10
-    assert 1 <= door.asked[1][0] - door.asked[0][0] < 2
+def test_retry_after_is_respected(api: Api) -> None:
+    api.faults = [answers(429, Retry_After="1")]
+    assert len(read(api)) == 10
+    assert 1 <= api.asked[1][0] - api.asked[0][0] < 2
 
 
 @pytest.mark.parametrize(
     "fault", [answers(500), answers(503), answers(429), DROPPED, TRUNCATED, HTML, silence, dripping]
 )
-def test_what_is_mended_in_time_costs_nothing(door: Door, fault: Callable[[Handler], None]) -> None:
+def test_a_temporary_api_error_loses_no_row(api: Api, fault: Callable[[Handler], None]) -> None:
     def meanwhile() -> None:
-        door.faults = [fault] if len(door.asked) == 3 else []
+        api.faults = [fault] if len(api.asked) == 3 else []
 
-    door.faults, door.meanwhile = [fault, fault], meanwhile
-    assert names(read(door)) == sorted(door.reports)
+    api.faults, api.meanwhile = [fault, fault], meanwhile
+    assert names(read(api)) == sorted(api.reports)
 
 
 @pytest.mark.parametrize(
@@ -367,35 +369,35 @@ def test_what_is_mended_in_time_costs_nothing(door: Door, fault: Callable[[Handl
         ),
     ],
 )
-def test_what_is_not_mended_is_one_clear_line(
-    door: Door, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Handler], None], says: str
+def test_a_permanent_api_error_is_reported_in_one_line(
+    api: Api, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Handler], None], says: str
 ) -> None:
     monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "2")
-    door.meanwhile = lambda: setattr(door, "forever", fault)
-    assert says in refusal(lambda: read(door))
+    api.meanwhile = lambda: setattr(api, "forever", fault)
+    assert says in refusal(lambda: read(api))
 
 
-def test_rows_out_of_order_are_refused(door: Door) -> None:
-    right = door.answer
-    door.answer = lambda asked: {"requests": right(asked)["requests"][::-1]}
-    assert "requests.json is not in the order of `updated_datetime`" in refusal(lambda: read(door))
+def test_rows_out_of_order_are_refused(api: Api) -> None:
+    right = api.answer
+    api.answer = lambda asked: {"requests": right(asked)["requests"][::-1]}
+    assert "requests.json is not in the order of `updated_datetime`" in refusal(lambda: read(api))
 
 
-def test_one_report_without_a_time_does_not_stop_the_others(door: Door) -> None:
-    right, broken = door.answer, {"service_request_id": "broken", "updated_datetime": "yesterday"}
-    door.answer = lambda asked: {"requests": [broken, *right(asked)["requests"]]}
-    right_then_nothing = door.answer
+def test_one_report_without_a_time_does_not_stop_the_others(api: Api) -> None:
+    right, broken = api.answer, {"service_request_id": "broken", "updated_datetime": "yesterday"}
+    api.answer = lambda asked: {"requests": [broken, *right(asked)["requests"]]}
+    right_then_nothing = api.answer
 
     def answer(asked: dict) -> dict:
         found = right_then_nothing(asked)["requests"]
         return {"requests": found if len(found) > 1 else []}
 
-    door.answer = answer
-    assert set(names(read(door))) == {*door.reports, "broken"}
+    api.answer = answer
+    assert set(names(read(api))) == {*api.reports, "broken"}
 
 
-def test_no_connection_and_no_address_are_one_clear_line(door: Door) -> None:
-    closed = door.url.replace(str(door.server_port), "9")
+def test_an_unreachable_api_or_missing_address_is_reported_in_one_line(api: Api) -> None:
+    closed = api.url.replace(str(api.server_port), "9")
     for location, says in (
         (closed, "ConnectionError"),
         (f"http://user:{PASSWORD}@127.0.0.1:9", "ConnectionError"),
@@ -406,35 +408,35 @@ def test_no_connection_and_no_address_are_one_clear_line(door: Door) -> None:
         assert said == f"requests.json: {says}"
 
 
-def test_an_answer_without_end_is_refused(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_response_is_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_http, "MAX_RESPONSE_BYTES", 1000)
-    door.faults = [answers(200, b" " * 2000)]
-    assert refusal(lambda: read(door)) == "requests.json: ResponseTooLargeError"
+    api.faults = [answers(200, b" " * 2000)]
+    assert refusal(lambda: read(api)) == "requests.json: ResponseTooLargeError"
 
 
 @pytest.mark.parametrize("always_new", [False, True])
-def test_a_server_that_gives_the_same_page_for_ever_is_refused(door: Door, always_new: bool) -> None:
-    door.answer = lambda _: {"requests": list(door.reports.values())[:3]}
+def test_a_server_that_repeats_one_page_forever_is_refused(api: Api, always_new: bool) -> None:
+    api.answer = lambda _: {"requests": list(api.reports.values())[:3]}
     if always_new:
-        door.meanwhile = lambda: door.change("r0", "r1", "r2")
-    assert "requests.json returned the same rows 10 times in a row" in refusal(lambda: read(door))
-    assert len(door.asked) <= 12
+        api.meanwhile = lambda: api.change("r0", "r1", "r2")
+    assert "requests.json returned the same rows 10 times in a row" in refusal(lambda: read(api))
+    assert len(api.asked) <= 12
 
 
-def test_without_its_variables_there_is_no_token(door: Door) -> None:
-    read(door)
-    assert {authorization for _, _, authorization in door.asked} == {None}
+def test_no_token_is_requested_without_its_variables(api: Api) -> None:
+    read(api)
+    assert {authorization for _, _, authorization in api.asked} == {None}
 
 
 @pytest.mark.parametrize(("lifetime", "says_expiry"), [(2, 3600), (1, 3600), (1000, 0)])
-def test_a_token_that_expires_between_pages_is_renewed(login: Door, lifetime: int, says_expiry: int) -> None:
+def test_a_token_that_expires_between_pages_is_renewed(login: Api, lifetime: int, says_expiry: int) -> None:
     login.lifetime, login.says_expiry = lifetime, says_expiry
-    assert names(read(login)) == sorted(login.reports), "nothing lost, nothing doubled"
+    assert names(read(login)) == sorted(login.reports), "no row lost, no row duplicated"
     assert login.tokens > 2
     assert open311.count("service_requests", login.url) == 10
 
 
-def test_one_token_serves_many_pages_and_its_server_may_falter(login: Door) -> None:
+def test_one_token_is_used_for_many_pages_and_its_request_is_retried(login: Api) -> None:
     login.faults = [answers(503), HTML]
     assert len(read(login)) == 10
     assert login.tokens == 1
@@ -457,18 +459,20 @@ def test_one_token_serves_many_pages_and_its_server_may_falter(login: Door) -> N
         (DROPPED, "OPEN311_TOKEN_URL gave no token: ChunkedEncodingError"),
     ],
 )
-def test_a_refused_token_is_one_clear_line(login: Door, fault: Callable[[Handler], None], says: str) -> None:
+def test_a_refused_token_is_reported_in_one_line(login: Api, fault: Callable[[Handler], None], says: str) -> None:
     login.faults = [fault] * 3
     assert says in refusal(lambda: read(login))
 
 
-def test_a_token_that_cannot_be_renewed_is_one_clear_line(login: Door) -> None:
+def test_a_token_that_cannot_be_renewed_is_reported_in_one_line(login: Api) -> None:
     login.says_expiry = 0
     login.meanwhile = lambda: login.faults.extend([answers(403)])
     assert "OPEN311_TOKEN_URL answered 403" in refusal(lambda: read(login))
 
 
-def test_a_wrong_secret_or_half_a_login_is_one_clear_line(login: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_secret_or_missing_variable_is_reported_in_one_line(
+    login: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     login.lifetime = 0
     assert refusal(lambda: read(login)) == "requests.json answered 401", "a new token did not help"
     monkeypatch.setenv("OPEN311_CLIENT_SECRET", f"{SECRET}-of-last-year")
@@ -505,8 +509,8 @@ def table(**columns: str) -> Table:
     return system.tables[0]
 
 
-def test_values_of_every_shape_become_text_that_the_contract_can_cast(door: Door) -> None:
-    door.faults = [
+def test_json_values_become_text_that_the_contract_can_cast(api: Api) -> None:
+    api.faults = [
         answers(
             200,
             b"""{"requests": [
@@ -521,7 +525,7 @@ def test_values_of_every_shape_become_text_that_the_contract_can_cast(door: Door
             ]}""",
         )
     ]
-    page = _http.HttpApi("open311", door.url).rows("requests.json", "requests", {})
+    page = _http.HttpApi("open311", api.url).rows("requests.json", "requests", {})
     batch = rows_to_arrow(page)
     assert set(batch.schema.types) == {pa.string()}
     assert batch["lat"].to_pylist() == ["52.19", "0.1234567890123456789", "NaN", "-Infinity", None]
@@ -555,13 +559,13 @@ def test_values_of_every_shape_become_text_that_the_contract_can_cast(door: Door
         assert (len(none), reject.reason.split(": ")[1]) == (0, "not numeric(12,9)")
 
 
-def test_digits_reach_a_numeric_column_as_they_were_sent() -> None:
+def test_digits_of_a_numeric_column_stay_as_sent() -> None:
     for digits in ("52.19", "-2.2", "0.1", "1e-7", "999.123456789", "100"):
         batch = rows_to_arrow([{"lat": parse_json(digits.encode())}])
         assert conform(table(lat="numeric(12,9)"), batch, "x")[0]["lat"][0].as_py() == Decimal(digits)
 
 
-def test_nothing_stops_rows_to_arrow() -> None:
+def test_rows_to_arrow_accepts_any_json_value() -> None:
     deep: list = []
     for _ in range(5000):
         deep = [deep]
@@ -640,7 +644,7 @@ def tables(folder: Path, text: str = CONTRACT) -> list[Table]:
     return read_contracts(folder)["desk"].tables
 
 
-def test_the_items_of_a_list_are_rows_with_their_parents_key(tmp_path: Path) -> None:
+def test_list_items_become_rows_with_the_key_of_their_parent(tmp_path: Path) -> None:
     tickets, notes = tables(tmp_path)
     page = [
         {"ticket_id": 1, "Notes": [{"words": "a", "ticket_id": "own"}, {"words": "b", "item_position": 9}]},
@@ -665,7 +669,7 @@ def test_the_items_of_a_list_are_rows_with_their_parents_key(tmp_path: Path) -> 
     ]
 
 
-def test_a_list_that_no_row_has_is_refused_and_not_taken_for_empty(tmp_path: Path) -> None:
+def test_a_list_that_no_row_has_is_refused(tmp_path: Path) -> None:
     tickets, notes = tables(tmp_path)
     with pytest.raises(SourceError, match=r"raw_desk.notes: no list Notes in raw_desk.tickets. Was it renamed"):
         child_rows(tickets, notes, [{"ticket_id": 1, "Remarks": []}])
@@ -694,7 +698,7 @@ def test_a_list_that_no_row_has_is_refused_and_not_taken_for_empty(tmp_path: Pat
         ),
     ],
 )
-def test_a_wrong_parent_is_refused(tmp_path: Path, was: str, becomes: str, says: str) -> None:
+def test_a_wrong_parent_in_a_contract_is_refused(tmp_path: Path, was: str, becomes: str, says: str) -> None:
     assert was in CONTRACT
     with pytest.raises(ContractError) as refused:
         tables(tmp_path, CONTRACT.replace(was, becomes, 1))

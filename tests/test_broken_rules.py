@@ -1,4 +1,4 @@
-"""The list of broken rules fits the code and the tests as they are now; tests/broken_rules.py tries the list."""
+"""The list of broken rules matches the code and the tests; `tests/broken_rules.py` runs the list."""
 
 import ast
 
@@ -24,6 +24,6 @@ def test_the_tests_of_a_rule_exist(rule: Rule) -> None:
         assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
-def test_the_page_has_every_rule() -> None:
+def test_the_table_of_rules_is_complete() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert [number for number, rule in RULES.items() if f"| {number} | {rule.rule} | `{rule.file}` |" not in page] == []

@@ -1,4 +1,4 @@
-"""`warehouse build --changed`: what it builds, tests and publishes, and how it knows what is published."""
+"""`warehouse build --changed`: the models that it builds, tests and publishes, and how it knows the published state."""
 
 import subprocess
 from contextlib import closing
@@ -18,23 +18,23 @@ VAT_NUMBERS = "dbt_project/models/conformed/bridge_organisations_vat_numbers.sql
 
 @pytest.fixture
 def project(county: Warehouse, tmp_path: Path) -> Warehouse:
-    """The built county, driven from a copy of the repository that the test may edit."""
+    """The built county, with a copy of the repository that the test may edit."""
     copy_project(tmp_path / "copy")
     return Warehouse(county.home, tmp_path / "copy", **county.places)
 
 
 def publications(project: Warehouse) -> list[tuple[str, str]]:
-    """What became of each build of a set, in order."""
+    """Return the results of the builds of a set, in order."""
     return project.sql("select publish_set, action from governance.publications order by publication_id")
 
 
 def add(project: Warehouse, file: str, text: str) -> None:
-    """Appends a line to a file of the project."""
+    """Append a line to a file of the project."""
     path = project.root / file
     path.write_text(path.read_text(encoding="utf-8") + text + "\n", encoding="utf-8")
 
 
-def test_only_what_differs_is_built_and_its_whole_set_is_published(project: Warehouse) -> None:
+def test_only_changed_models_are_built_and_their_publish_set_is_published(project: Warehouse) -> None:
     before = len(publications(project))
     assert NOTHING in project("build", "--changed")
     add(project, BRANCHES, "-- changed")
@@ -44,7 +44,7 @@ def test_only_what_differs_is_built_and_its_whole_set_is_published(project: Ware
     assert "table model conformed." not in printed
 
 
-def test_a_set_that_failed_still_counts_as_changed_when_another_was_published(project: Warehouse) -> None:
+def test_a_failed_set_stays_changed_after_another_set_is_published(project: Warehouse) -> None:
     before = len(publications(project))
     original = (project.root / BRANCHES).read_text(encoding="utf-8")
     add(project, VAT_NUMBERS, "-- changed")
@@ -61,7 +61,7 @@ def test_a_set_that_failed_still_counts_as_changed_when_another_was_published(pr
     assert NOTHING in project("build", "--changed")
 
 
-def test_what_was_published_by_another_way_is_built_whole_with_all_upstream(project: Warehouse) -> None:
+def test_a_set_published_by_another_command_is_rebuilt_with_all_upstream(project: Warehouse) -> None:
     project.build("libraries", upstream=False)
     printed = project("build", "--changed")
     assert "libraries: no manifest of the publication is kept: the whole set is built" in printed
@@ -70,10 +70,10 @@ def test_what_was_published_by_another_way_is_built_whole_with_all_upstream(proj
     project("undo", "libraries")
     with project.entered(), closing(psycopg2.connect(project.url)) as connection, connection.cursor() as cursor:
         states = published.states(cursor)
-    assert [name for name, known in states.items() if not known] == ["libraries"], "an undo is another way too"
+    assert [name for name, known in states.items() if not known] == ["libraries"], "an undo is another command too"
 
 
-def test_a_build_that_was_killed_counts_as_changed_when_its_edit_is_taken_back(project: Warehouse) -> None:
+def test_an_interrupted_build_stays_changed_after_its_edit_is_reverted(project: Warehouse) -> None:
     original = (project.root / VAT_NUMBERS).read_text(encoding="utf-8")
     add(project, VAT_NUMBERS, "-- changed")
     command = project.command("build", "--changed")
@@ -87,7 +87,7 @@ def test_a_build_that_was_killed_counts_as_changed_when_its_edit_is_taken_back(p
     assert "finance: differs by bridge_organisations_vat_numbers" in project("build", "--changed")
 
 
-def test_a_set_that_a_model_was_removed_from_is_published_without_its_table(project: Warehouse) -> None:
+def test_a_set_is_published_without_the_table_of_a_removed_model(project: Warehouse) -> None:
     mart = project.root / "dbt_project/models/marts/libraries/libraries__rpt_libraries_by_month"
     exposures = project.root / "dbt_project/models/marts/libraries/_libraries__exposures.yml"
     exposures.unlink()
@@ -98,7 +98,7 @@ def test_a_set_that_a_model_was_removed_from_is_published_without_its_table(proj
     assert "--approve rpt_libraries_by_month" in printed
 
 
-def test_proposed_declassifications_are_refused_until_somebody_accepts_them(project: Warehouse) -> None:
+def test_proposed_declassifications_are_refused_until_accepted(project: Warehouse) -> None:
     before = len(publications(project))
     project.sql("delete from governance.accepted_proposals")
     for printed in (project("build", expect=1), project.build("libraries", upstream=False, expect=2)):

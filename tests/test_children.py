@@ -1,4 +1,4 @@
-"""Children's social care: what is found of what was spoilt, what the marts tell, and the published return."""
+"""Children's social care: findings, the figures of the marts, and the published return."""
 
 import csv
 from collections import defaultdict
@@ -14,8 +14,8 @@ from tests.support import REAL_DATA, Published, Warehouse
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, list[tuple]]:
-    """Liquidlogic's rows of the county that the shared warehouse has loaded."""
+def held() -> dict[str, list[tuple]]:
+    """The Liquidlogic rows of the county that the shared warehouse has loaded."""
     return rows_of(County(people=1_000))
 
 
@@ -27,20 +27,20 @@ def rows_of(county: County) -> dict[str, list[tuple]]:
 
 
 def day_of(value: datetime | str | None) -> date | None:
-    """The day of a time, or of a text that stands there for one because it was spoilt."""
+    """Return the day of a time, or of a text in its place (an injected fault)."""
     return value and (date.fromisoformat(value[:10]) if isinstance(value, str) else value.date())
 
 
 def number_of(row: tuple) -> int | None:
-    """The number of the child that a row is about, None where it names nobody."""
+    """Return the number of the child that a row is about, or None."""
     number = int(row.dim_person_id)
     return None if number < 0 else number % 500_000 if number < 5_000_000 else number - 5_000_000
 
 
 @pytest.mark.parametrize("system", ["liquidlogic", "ssda903"])
-def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehouse, system: str) -> None:
+def test_childrens_findings_are_exactly_the_injected_faults(warehouse: Warehouse, system: str) -> None:
     truth, findings = set(warehouse.faults(system)), warehouse.findings(system)
-    known_as = dict(  # a person's record goes by another key there than by its number
+    known_as = dict(  # findings identify a person record by a key instead of its number
         warehouse.sql(
             "select distinct keys.finding_record_key, (500000 + stays.dim_person_address_id / 100)::text "
             "from raw_liquidlogic.dim_person_address as stays "
@@ -52,7 +52,7 @@ def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehous
     assert len(truth) > {"liquidlogic": 20, "ssda903": 0}[system]
 
 
-def test_every_record_is_in_its_mart(warehouse: Warehouse, told: dict[str, list[tuple]]) -> None:
+def test_every_childrens_record_is_in_its_mart(warehouse: Warehouse, held: dict[str, list[tuple]]) -> None:
     marts = {
         "fact_referrals": "fct_referral_journeys",
         "fact_care_episodes": "fct_care_episodes",
@@ -60,16 +60,16 @@ def test_every_record_is_in_its_mart(warehouse: Warehouse, told: dict[str, list[
     }
     for table, mart in marts.items():
         landed = warehouse.sql(f"select count(*) from raw_liquidlogic.{table}")
-        assert landed == warehouse.sql(f"select count(*) from children.{mart}") == [(len(told[table]),)]
-    surviving = [row for row in told["dim_person"] if not row.duplicated_dttm]
-    merged = len(told["dim_person"]) - len(surviving)
+        assert landed == warehouse.sql(f"select count(*) from children.{mart}") == [(len(held[table]),)]
+    surviving = [row for row in held["dim_person"] if not row.duplicated_dttm]
+    merged = len(held["dim_person"]) - len(surviving)
     children = warehouse.sql("select count(*) from children.dim_children")[0][0]
     assert merged > 0
-    assert len(surviving) <= children <= len(surviving) + merged, "whose names were spoilt is not found again"
+    assert len(surviving) <= children <= len(surviving) + merged, "faulty names do not match"
 
 
-def test_children_in_care_at_month_ends_are_those_of_the_times_in_care(
-    warehouse: Warehouse, told: dict[str, list[tuple]]
+def test_children_in_care_at_month_end_equal_the_care_periods(
+    warehouse: Warehouse, held: dict[str, list[tuple]]
 ) -> None:
     counted = dict(
         warehouse.sql("select month_end_date, count(*) from children.fct_looked_after_months group by month_end_date")
@@ -78,17 +78,17 @@ def test_children_in_care_at_month_ends_are_those_of_the_times_in_care(
     first_of_month = [date(year, month, 1) for year in range(2018, 2027) for month in range(1, 13)]
     expected = {}
     for day in (first - timedelta(1) for first in first_of_month if first - timedelta(1) <= last):
-        spans = ((number_of(row), day_of(row.start_dttm), day_of(row.end_dttm)) for row in told["fact_cla"])
+        spans = ((number_of(row), day_of(row.start_dttm), day_of(row.end_dttm)) for row in held["fact_cla"])
         expected[day] = len({child for child, start, end in spans if start <= day and (end is None or end > day)})
     assert counted == {day: number for day, number in expected.items() if number}
     assert max(counted.values()) > 1
 
 
-def test_rereferrals_and_assessments_in_time_are_those_of_the_case_system(
-    warehouse: Warehouse, told: dict[str, list[tuple]]
+def test_rereferrals_and_timely_assessments_equal_the_case_system(
+    warehouse: Warehouse, held: dict[str, list[tuple]]
 ) -> None:
     opened, completed = defaultdict(list), {}
-    for row in told["fact_referrals"]:
+    for row in held["fact_referrals"]:
         if (child := number_of(row)) is not None:
             opened[child].append(day_of(row.refrl_start_dttm))
     again = sum(
@@ -96,10 +96,10 @@ def test_rereferrals_and_assessments_in_time_are_those_of_the_case_system(
         for days in map(sorted, opened.values())
         for n, later in enumerate(days)
     )
-    for row in told["fact_single_assessment"]:
+    for row in held["fact_single_assessment"]:
         completed[row.fact_referral_id] = day_of(row.completed_dttm)
     calendar, in_time = BankHolidays(use_cached_holidays=True), 0
-    for row in told["fact_referrals"]:
+    for row in held["fact_referrals"]:
         if done := completed.get(row.fact_referral_id):
             days = (day_of(row.refrl_start_dttm) + timedelta(n) for n in range(1, 200))
             worked = [day for day in days if calendar.is_work_day(day, division=BankHolidays.ENGLAND_AND_WALES)]
@@ -112,7 +112,7 @@ def test_rereferrals_and_assessments_in_time_are_those_of_the_case_system(
     assert in_time > 10
 
 
-def test_a_report_tells_no_count_under_five(warehouse: Warehouse) -> None:
+def test_childrens_counts_under_five_are_suppressed(warehouse: Warehouse) -> None:
     for report, counts in {
         "rpt_referrals_by_month": ["Referrals", "No further action", "Repeat referrals", "Assessed", "Late or overdue"],
         "rpt_looked_after_by_month": ["Children looked after", "Aged under 5", "Aged 16 and 17"],
@@ -121,7 +121,7 @@ def test_a_report_tells_no_count_under_five(warehouse: Warehouse) -> None:
         assert warehouse.sql(f"select count(*) from children.{report} where least({least}) < 5") == [(0,)]
 
 
-def test_a_later_day_tells_the_same_and_more() -> None:
+def test_a_later_day_of_liquidlogic_keeps_earlier_rows_and_adds_new_ones() -> None:
     before, after = (rows_of(County(people=2_000, day=day)) for day in (date(2026, 3, 31), date(2026, 10, 31)))
     for table in liquidlogic.TABLES:
         keys = [{row[0] for row in found[table]} for found in (before, after)]
@@ -130,7 +130,7 @@ def test_a_later_day_tells_the_same_and_more() -> None:
     assert all(row.updated_dttm.date() <= date(2026, 3, 31) for found in before.values() for row in found)
 
 
-def test_the_published_return_loads_through_the_same_contract(published: Published) -> None:
+def test_the_published_ssda903_return_loads_through_the_demo_contract(published: Published) -> None:
     results = {result.table: result for result in published.results["ssda903"]}
     assert {table: result.rows for table, result in results.items()} == {
         "header": 2_675, "episodes": 5_050, "reviews": 12_582, "missing": 43, "oc2": 2_675,
@@ -139,7 +139,7 @@ def test_the_published_return_loads_through_the_same_contract(published: Publish
     assert published.trial.sql("select count(distinct child) from raw_ssda903.header") == [(2_675,)]
 
 
-def test_what_is_found_in_the_published_return_is_what_is_told_of_it(published: Published) -> None:
+def test_findings_of_the_published_ssda903_return_are_documented(published: Published) -> None:
     episodes = defaultdict(list)
     with (REAL_DATA / "children/episodes.csv").open(encoding="utf-8-sig", newline="") as file:
         for row in csv.DictReader(file):
@@ -147,8 +147,8 @@ def test_what_is_found_in_the_published_return_is_what_is_told_of_it(published: 
             episodes[row["CHILD"]].append((began, ended))
     late = sum(
         ended > following and ended.year < 9999
-        for told in map(sorted, episodes.values())
-        for (_, ended), (following, _) in pairwise(told)
+        for held in map(sorted, episodes.values())
+        for (_, ended), (following, _) in pairwise(held)
     )
     findings = published.findings("ssda903", "SSDA903")
     assert findings["episodes", "dec", "SSD02"] == late > 0

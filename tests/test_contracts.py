@@ -1,4 +1,4 @@
-"""Source contracts: what is refused, and that the refusal names file, line and remedy."""
+"""Source contracts: which are refused, and that the message names file, line and correction."""
 
 import json
 import re
@@ -52,13 +52,13 @@ def contract(folder: Path, text: str) -> Path:
     return folder
 
 
-def test_a_good_contract_is_read(tmp_path: Path) -> None:
+def test_a_valid_contract_is_read(tmp_path: Path) -> None:
     system = read_contracts(contract(tmp_path, GOOD))["tolls"]
     assert (system.name, system.location, system.tables[0].label) == ("raw_tolls", "LANDING", "raw_tolls.crossings")
     assert str(system.tables[0].columns[1].arrow_type) == "decimal128(18, 2)"
 
 
-MISTAKES = [  # text of a good contract, what it becomes, the line that is refused, the words
+MISTAKES = [  # text of a valid contract, its replacement, the refused line, the message
     ("        lawful_basis: Article 6(1)(e)\n", "", 3, "raw_tolls.lawful_basis: Field required"),
     ("kind: files", "kind: fax", 8, "raw_tolls.kind: Input should be 'files', 'database' or 'api'"),
     ("retention: P7Y", "retention: seven years", 16, "raw_tolls.retention"),
@@ -102,7 +102,7 @@ ONLY_THE_READER = ("IANA", "declared twice", "not a declared column", "`files` i
 
 
 @pytest.mark.parametrize(("was", "becomes", "line", "says"), MISTAKES)
-def test_a_bad_contract_is_refused_by_file_and_line(
+def test_an_invalid_contract_is_refused_with_file_and_line(
     tmp_path: Path, was: str, becomes: str, line: int, says: str
 ) -> None:
     assert was in GOOD
@@ -135,7 +135,7 @@ def test_a_bad_contract_is_refused_by_file_and_line(
         ("special_category", "None", "Article 9(2)(f)", "lawful_basis needs a condition"),
     ],
 )
-def test_what_is_about_people_does_not_load_without_its_lawful_basis(
+def test_personal_data_does_not_load_without_a_lawful_basis(
     tmp_path: Path, privacy: str, basis: str, special: str | None, says: str | None
 ) -> None:
     lines = f"lawful_basis: {basis}" + (f'\n        special_category_basis: "{special}"' if special else "")
@@ -156,13 +156,13 @@ CONTRACTS = sorted(
 )
 
 
-def test_the_json_schema_is_that_of_the_contract_model() -> None:
+def test_the_json_schema_matches_the_contract_model() -> None:
     assert schema.FILE.read_text(encoding="utf-8") == schema.text(), "run `make schema`"
     Draft202012Validator.check_schema(SCHEMA)
 
 
 @pytest.mark.parametrize("file", CONTRACTS, ids=lambda file: file.parent.name)
-def test_every_contract_names_the_schema_and_is_valid_by_it(file: Path) -> None:
+def test_every_contract_names_the_schema_and_is_valid(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", text)
     assert named, "the first line names the schema"
@@ -173,9 +173,7 @@ def test_every_contract_names_the_schema_and_is_valid_by_it(file: Path) -> None:
 @pytest.mark.parametrize(
     ("was", "becomes", "line", "says"), [m for m in MISTAKES if not any(words in m[3] for words in ONLY_THE_READER)]
 )
-def test_the_schema_refuses_the_field_that_the_contract_reader_refuses(
-    was: str, becomes: str, line: int, says: str
-) -> None:
+def test_the_schema_refuses_the_same_field_as_the_contract_reader(was: str, becomes: str, line: int, says: str) -> None:
     validator = Draft202012Validator(SCHEMA)
     assert validator.is_valid(yaml.safe_load(GOOD))
     assert was in GOOD
@@ -185,7 +183,7 @@ def test_the_schema_refuses_the_field_that_the_contract_reader_refuses(
     assert field in f"{error.json_path} {error.message} {error.schema}"
 
 
-def test_the_schema_explains_every_field() -> None:
+def test_the_schema_describes_every_field() -> None:
     fields = [
         (name, field, rules)
         for name, part in SCHEMA["$defs"].items()
@@ -199,12 +197,12 @@ def test_the_schema_explains_every_field() -> None:
     assert [(name, field) for name, field, rules in fields if not rules.get("description")] == []
 
 
-def test_without_a_contract_the_folder_is_named(tmp_path: Path) -> None:
+def test_a_missing_contract_is_reported_with_its_folder(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match=str(tmp_path)):
         read_contracts(tmp_path)
 
 
-def test_the_example_environment_names_every_location() -> None:
+def test_the_example_environment_has_every_location() -> None:
     example = (Path(__file__).parents[1] / ".env.example").read_text(encoding="utf-8")
     assert {f"{system.location}=" for system in read_contracts().values() if system.location} <= {
         line.lstrip("# ").split("=")[0] + "=" for line in example.splitlines()

@@ -1,5 +1,6 @@
-"""The contact centre, regulatory services and street reports from source to mart: findings are the faults, and figures
-are those counted beside dbt, in the invented county and in what others have published."""
+"""The contact centre, regulatory services and street reports from source to mart: findings are the injected faults, and
+figures equal counts made without dbt, in the demo county and in published data.
+"""
 
 import csv
 import re
@@ -15,20 +16,20 @@ from demo.county import County, Truth
 from tests.support import HOLIDAYS, REAL_DATA, Published, Warehouse
 
 LONDON = ZoneInfo("Europe/London")
-SERVICES = {  # {subject: (service, the unit that answers for it, and since the restructure if that is another)}
+SERVICES = {  # {subject: (service, the responsible unit, and the unit since the restructure if it changed)}
     "Adult social care": ("ASC", "AD01"),
     "Countryside": ("CSD", "EN03", "EN04"),
     "Highways": ("HWY", "EN01"),
     "Libraries": ("LIB", "AD03"),
     "Registration": ("REG", "CE02"),
-    "Schools": ("EDU", None),  # the council's company answers for them
+    "Schools": ("EDU", None),  # the council's company is responsible
     "Waste": ("WST", "EN02"),
 }
 
 
 @pytest.fixture(scope="module")
 def made() -> tuple[dict[str, dict[str, dict]], list[dict]]:
-    """{path: {key: row}} of what the API serves, and its faults."""
+    """{path: {key: row}} of the API's data, and the injected faults."""
     county = County(people=1_000)
     truth, found = Truth(county, "dynamics"), {path: {} for path in dynamics.RESOURCES}
     for path, row in dynamics.requests(county, truth):
@@ -41,7 +42,7 @@ def is_worked(day: date) -> bool:
 
 
 def hours_worked(begin: datetime, end: datetime) -> float:
-    """Hours between two moments, counted day by day from 9 to 17 o'clock."""
+    """Return the hours between two times, counted day by day from 09:00 to 17:00."""
     hours, day = 0.0, begin.date()
     while day <= end.date():
         opens, closes = (datetime.combine(day, time(hour), LONDON) for hour in (9, 17))
@@ -51,7 +52,7 @@ def hours_worked(begin: datetime, end: datetime) -> float:
     return hours
 
 
-def test_the_same_county_on_a_later_day_has_the_same_and_more(made) -> None:
+def test_a_later_day_of_the_contact_centre_keeps_earlier_rows_and_adds_new_ones(made) -> None:
     now, before = made[0], {path: {} for path in dynamics.RESOURCES}
     county = County(people=1_000, day=date(2026, 9, 30))
     for path, row in dynamics.requests(county, Truth(county, "dynamics")):
@@ -63,9 +64,9 @@ def test_the_same_county_on_a_later_day_has_the_same_and_more(made) -> None:
         assert max(row["modifiedon"] for row in rows.values()) < "2026-10"
 
 
-def test_findings_are_the_faults(warehouse: Warehouse, made) -> None:
+def test_contact_centre_findings_are_exactly_the_injected_faults(warehouse: Warehouse, made) -> None:
     def shown(rows: list[tuple]) -> set[tuple]:
-        """A contact goes by another key in findings than by its number."""
+        """Replace the number of a contact by the key that findings use."""
         return {(table, None if table.endswith("contacts") else key, *rest) for table, key, *rest in rows}
 
     faults, findings = warehouse.faults("dynamics"), warehouse.findings("dynamics")
@@ -74,7 +75,7 @@ def test_findings_are_the_faults(warehouse: Warehouse, made) -> None:
     assert {row[-1] for row in faults} > {"CRM01", "CRM02", "CRM03", "CRM04", "FOI01", "FOI02"}
 
 
-def test_the_marts_hold_everything_but_tests(warehouse: Warehouse, made) -> None:
+def test_customer_marts_hold_every_record_except_test_records(warehouse: Warehouse, made) -> None:
     incidents, interactions = made[0]["incidents"], made[0]["interactions"]
     tests = {key for key, row in incidents.items() if row["title"].startswith("TEST")}
     assert tests
@@ -88,7 +89,7 @@ def test_the_marts_hold_everything_but_tests(warehouse: Warehouse, made) -> None
     assert warehouse.sql("select count(*) from customer.fct_foi_requests") == [(len(made[0]["foi_requests"]),)]
 
 
-def test_cases_took_the_working_time_that_they_took(warehouse: Warehouse, made) -> None:
+def test_working_hours_of_cases_equal_the_calendar(warehouse: Warehouse, made) -> None:
     expected = {}
     for key, row in made[0]["incidents"].items():
         if row["statecode"] == 1 and row["resolvedon"] and row["resolvedon"] >= row["createdon"]:
@@ -104,7 +105,7 @@ def test_cases_took_the_working_time_that_they_took(warehouse: Warehouse, made) 
         assert is_within == (round(expected[key], 2) <= limit), key
 
 
-def test_requests_for_information_are_in_time_by_the_calendar(warehouse: Warehouse, made) -> None:
+def test_information_requests_are_in_time_by_the_working_calendar(warehouse: Warehouse, made) -> None:
     expected = Counter()
     for row in made[0]["foi_requests"].values():
         received, answered = (date.fromisoformat(row[name] or "1900-01-01") for name in ("receivedon", "answeredon"))
@@ -117,7 +118,7 @@ def test_requests_for_information_are_in_time_by_the_calendar(warehouse: Warehou
     assert expected[False] > 5
 
 
-def test_cases_and_contacts_are_of_the_service_as_it_was_when_the_case_was_opened(warehouse: Warehouse, made) -> None:
+def test_cases_and_contacts_have_the_service_version_of_the_opening_day(warehouse: Warehouse, made) -> None:
     expected = {}
     for key, row in made[0]["incidents"].items():
         if not row["title"].startswith("TEST"):
@@ -145,7 +146,7 @@ def test_cases_and_contacts_are_of_the_service_as_it_was_when_the_case_was_opene
     assert warehouse.sql(differing) == []
 
 
-def test_a_service_is_answered_for_without_gaps_and_by_one_team_on_a_day(warehouse: Warehouse) -> None:
+def test_each_service_has_one_responsible_team_on_every_day(warehouse: Warehouse) -> None:
     found = warehouse.sql(
         "select unit_code, unit_name, directorate_name, valid_from_date, valid_to_date, is_current "
         "from customer.dim_services where service_code in ('REG-CI', 'CSD') order by service_code, valid_from_date"
@@ -167,10 +168,10 @@ def test_a_service_is_answered_for_without_gaps_and_by_one_team_on_a_day(warehou
     )
     assert warehouse.sql(days) == []
     missing = "select 1 from customer.dim_services where cost_centre_code is not null and cost_centre_name is null"
-    assert warehouse.sql(missing) == [], "the invented ledger has every cost centre that the list names"
+    assert warehouse.sql(missing) == [], "the demo ledger has every cost centre in the list"
 
 
-def test_requests_to_regulatory_services_are_of_a_service(warehouse: Warehouse) -> None:
+def test_regulatory_service_requests_have_a_service(warehouse: Warehouse) -> None:
     expected = Counter(
         {"Noise complaint": "Noise", "Rat Complaint": "Pest control"}.get(
             row["Type"], "Noise" if row["Kind"] == "Noise Request" else "Environmental protection"
@@ -185,7 +186,7 @@ def test_requests_to_regulatory_services_are_of_a_service(warehouse: Warehouse) 
     assert len(expected) == 3
 
 
-def test_no_token_reaches_a_mart_and_a_persons_key_is_this_sets_alone(warehouse: Warehouse) -> None:
+def test_no_token_reaches_a_mart_and_person_keys_differ_by_set(warehouse: Warehouse) -> None:
     for (table,) in warehouse.sql("select table_name from information_schema.tables where table_schema = 'customer'"):
         assert warehouse.sql(f"select 1 from customer.{table} as t where t::text ~ 'k\\d_[0-9a-f]{{32}}' limit 1") == []
     joined = "select count(*) from customer.fct_cases as c inner join quality.fct_findings as f "
@@ -193,14 +194,16 @@ def test_no_token_reaches_a_mart_and_a_persons_key_is_this_sets_alone(warehouse:
 
 
 @pytest.mark.parametrize(("system", "prefix", "rules"), [("regulatory", "REG", 8), ("fixmystreet", "FMS", 5)])
-def test_findings_in_a_file_are_its_faults(warehouse: Warehouse, system: str, prefix: str, rules: int) -> None:
+def test_findings_in_files_are_exactly_the_injected_faults(
+    warehouse: Warehouse, system: str, prefix: str, rules: int
+) -> None:
     faults, findings = warehouse.faults(system), warehouse.findings(system)
     assert sorted(findings) == sorted(faults)
     assert {rule for *_, rule in faults} == {f"{prefix}{number:02}" for number in range(1, rules + 1)}
 
 
 def made_requests(day: date) -> dict[str, dict[str, str]]:
-    """{reference: row} of the files of the county's regulatory service."""
+    """Return {reference: row} from the files of the county's regulatory service."""
     county = County(people=1_000, day=day)
     files = regulatory.files(county, Truth(county, "regulatory"))
     rows = [row for _, content in files for row in csv.DictReader(content.decode().splitlines(True))]
@@ -208,12 +211,12 @@ def made_requests(day: date) -> dict[str, dict[str, str]]:
     return {row["Ref"]: row for row in rows}
 
 
-def test_service_requests_of_a_later_day_are_the_same_and_more() -> None:
+def test_a_later_day_of_service_requests_keeps_earlier_rows_and_adds_new_ones() -> None:
     before, after = made_requests(date(2026, 3, 31)), made_requests(date(2026, 10, 31))
     assert before.keys() < after.keys()
     assert all(row == after[ref] for ref, row in before.items() if row["Status"] == "Closed")
-    told = [row[name] for row in before.values() for name in ("ReceivedDate", "ClosedDate") if row[name]]
-    assert max(map(moment, told)).date() <= date(2026, 3, 31)
+    stated = [row[name] for row in before.values() for name in ("ReceivedDate", "ClosedDate") if row[name]]
+    assert max(map(moment, stated)).date() <= date(2026, 3, 31)
 
 
 def moment(text: str) -> datetime:
@@ -221,7 +224,7 @@ def moment(text: str) -> datetime:
 
 
 def working_days(rows: list[dict[str, str]]) -> dict[str, int]:
-    """{reference: working days to closing, from the day after receipt} of what was closed after it was received."""
+    """Return {reference: working days from the day after receipt to closing} of requests closed after receipt."""
     found = {}
     for row in rows:
         if row["Status"] == "Closed" and row["ClosedDate"]:
@@ -232,7 +235,7 @@ def working_days(rows: list[dict[str, str]]) -> dict[str, int]:
     return found
 
 
-def test_service_requests_took_the_working_days_that_they_took(warehouse: Warehouse) -> None:
+def test_working_days_of_service_requests_equal_the_calendar(warehouse: Warehouse) -> None:
     requests = made_requests(date(2026, 10, 31))
     mart = warehouse.sql("select service_request_reference, close_working_days from customer.fct_service_requests")
     assert dict(mart).keys() == requests.keys()
@@ -244,7 +247,7 @@ def test_service_requests_took_the_working_days_that_they_took(warehouse: Wareho
     assert len(shown) < len(months)
 
 
-def test_what_is_found_in_published_service_requests_is_what_is_told_of_them(published: Published) -> None:
+def test_findings_of_published_service_requests_are_documented(published: Published) -> None:
     (result,) = published.results["regulatory"]
     assert (result.rows, result.quarantined, result.new_columns) == (5_000, 0, [])
     file = REAL_DATA / "customer/BANES_Environmental_Protection_Service_Requests.csv"
@@ -269,7 +272,7 @@ def test_what_is_found_in_published_service_requests_is_what_is_told_of_them(pub
     assert published.findings("regulatory", "Service requests") == +expected
     closed = [(moment(row["ReceivedDate"]), moment(row["ClosedDate"])) for row in rows if row["ClosedDate"]]
     words, places = (Counter(map(itemgetter(*names), rows)) for names in (["ReceivedHow"], ["Latitude", "Longitude"]))
-    told = " ".join(published.told("Service requests").split())
+    stated = " ".join(published.documented("Service requests").split())
     for figure in (
         f"{sum(end.time() == time() for _, end in closed):,} are midnight",
         f"{sum(end < begin for begin, end in closed)} requests would be closed before",
@@ -280,7 +283,7 @@ def test_what_is_found_in_published_service_requests_is_what_is_told_of_them(pub
         f"{words['Emergency/Out of Hours']} are Emergency",
         "{} have the same one and {} another".format(*(number for _, number in places.most_common(2))),
     ):
-        assert figure in told
+        assert figure in stated
     conformed = published.trial.sql(
         "select service_request_reference, close_working_days, type_name from conformed.int_service_requests_conformed"
     )
@@ -290,7 +293,7 @@ def test_what_is_found_in_published_service_requests_is_what_is_told_of_them(pub
     assert sum(name == "Accumulations (including refuse & litter)" for _, _, name in conformed) == cut > 0
 
 
-def test_what_is_found_in_published_street_reports_is_what_is_told_of_them(published: Published) -> None:
+def test_findings_of_published_street_reports_are_documented(published: Published) -> None:
     (result,) = published.results["fixmystreet"]
     assert (result.rows, result.quarantined, result.new_columns) == (1_576, 0, [])
     file = REAL_DATA / "highways/Fix_My_Street_Sample_Dataset.csv"

@@ -1,4 +1,4 @@
-"""Source databases other than Postgres: MariaDB with a real server, SQL Server and Oracle as far as queries go."""
+"""Source databases other than Postgres: MariaDB with a real server; the queries alone for SQL Server and Oracle."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -23,7 +23,7 @@ CASES = {"name": "cases", "columns": COLUMNS, "load": "merge", "key": ["id"], "c
 @needs_mariadb
 @pytest.mark.parametrize("changed", [{}, {"PAGE_ROWS": 2}, {"MAX_UNPAGED_ROWS": 0, "_page_key": lambda *_: {}}],
                          ids=["at once", "in pieces", "row by row"])  # fmt: skip
-def test_mariadb_lands_exactly_and_keeps_up(
+def test_mariadb_rows_load_exactly_and_incrementally(
     trial: Trial, mariadb: str, changed: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in changed.items():
@@ -69,7 +69,7 @@ def test_mariadb_lands_exactly_and_keeps_up(
 
 @needs_mariadb
 @pytest.mark.parametrize(("key", "pieces"), [("no", 7), ("code", 7), ("kind, code", 0), ("code, no", 20)])
-def test_the_pieces_of_a_table_are_all_of_it_whatever_its_key(
+def test_chunks_of_a_table_cover_every_row_for_every_type_of_key(
     trial: Trial, mariadb: str, key: str, pieces: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes = ["a", "B", "Ö", "é'", 'x"\\', "x y", "10", "9", "%s", ":b", "漢😀", "\\'; --", "%%"]
@@ -101,7 +101,7 @@ NUMBERS = {"name": "numbers", "columns": {"id": "bigint", "changed_no": "bigint"
 
 
 @needs_mariadb
-def test_what_changes_while_mariadb_is_read_is_explained_and_comes_next(
+def test_mariadb_rows_changed_during_a_load_are_reported_and_load_next_time(
     trial: Trial, mariadb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change(
@@ -114,7 +114,7 @@ def test_what_changes_while_mariadb_is_read_is_explained_and_comes_next(
     def read_sql(url: str, query: str, **how: object) -> Iterator[pa.RecordBatch]:
         asked.append(query)
         yield from read(url, query, **how)
-        if len(asked) == 2:  # row 2 has been read, row 99 is still to be
+        if len(asked) == 2:  # row 2 has been read; row 99 has not
             change(
                 mariadb,
                 "update numbers set changed_no = 101, amount = 0 where id = 2",
@@ -155,7 +155,7 @@ SOURCE = sa.Table(
     ],
     ids=["SQL Server", "Oracle", "MariaDB", "Postgres"],
 )
-def test_the_query_is_the_dialects_own_and_asks_by_the_sources_clock(dialect, amount, since) -> None:
+def test_queries_use_the_dialect_and_the_clock_of_the_source(dialect, amount, since) -> None:
     table = trial_system(
         {
             "name": "cases",

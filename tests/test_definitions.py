@@ -1,4 +1,4 @@
-"""The asset graph as Dagster sees it: it loads anywhere, all of it is owned and read, and it knows when to run."""
+"""The asset graph in Dagster: it loads anywhere, every asset is owned and read, and it knows when to run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MATCHED = ("matching", "person_records")
 
 
 class Graph:
-    """What Dagster and dbt make of the checkout. Dagster is imported by the tests that run, not at collection."""
+    """The definitions of Dagster and the manifest of dbt. Tests import Dagster when they run, not at collection."""
 
     def __init__(self, definitions: ModuleType):
         from orchestration.models import node_key, publish_set_of, sets_and_inputs
@@ -39,7 +39,7 @@ def graph(definitions: ModuleType) -> Graph:
     return Graph(definitions)
 
 
-def test_definitions_load_without_a_variable_a_server_or_a_network() -> None:
+def test_definitions_load_without_variables_servers_or_a_network() -> None:
     load = "import orchestration.definitions as d; d.defs.resolve_asset_graph()"
     bare = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", load], cwd=ROOT, env=bare, capture_output=True, text=True)
@@ -47,7 +47,7 @@ def test_definitions_load_without_a_variable_a_server_or_a_network() -> None:
     assert "DBT_" not in (ROOT / "workspace.yaml").read_text()
 
 
-def test_every_raw_table_is_read_by_a_staging_model_and_is_one_asset(graph: Graph) -> None:
+def test_every_raw_table_is_one_asset_and_has_a_staging_model(graph: Graph) -> None:
     import dagster as dg
 
     read = {source for node in graph.models for source in node["depends_on"]["nodes"] if node["fqn"][1] == "staging"}
@@ -59,7 +59,7 @@ def test_every_raw_table_is_read_by_a_staging_model_and_is_one_asset(graph: Grap
     assert all(graph.assets.get(graph.key(source)).is_executable for source in graph.manifest["sources"].values())
 
 
-def test_every_asset_that_is_made_has_an_owner_and_a_group(graph: Graph) -> None:
+def test_every_materialisable_asset_has_an_owner_and_a_group(graph: Graph) -> None:
     for key in graph.assets.executable_asset_keys:
         node = graph.assets.get(key)
         assert node.group_name != "default", key
@@ -75,7 +75,7 @@ def test_every_exposure_has_a_reader_and_an_owner(graph: Graph) -> None:
         assert exposure["owner"]["email"], exposure["name"]
 
 
-def test_no_mart_reads_another_sets_marts(graph: Graph) -> None:
+def test_no_mart_reads_a_mart_of_another_set(graph: Graph) -> None:
     for mart in graph.marts:
         for parent in mart["depends_on"]["nodes"]:
             assert graph.set_of(graph.manifest["nodes"][parent]) in (None, graph.set_of(mart)), mart["name"]
@@ -87,10 +87,10 @@ def test_every_test_of_one_model_is_an_asset_check(graph: Graph) -> None:
     assert len(checks) >= len(singles) > 100
 
 
-def test_every_data_test_that_fails_stops_the_publication(graph: Graph) -> None:
+def test_every_failed_data_test_stops_the_publication(graph: Graph) -> None:
     tests = [node for node in graph.nodes if node["resource_type"] == "test"]
     tolerated = {(n["attached_node"], n["column_name"]) for n in tests if n["config"]["severity"].lower() != "error"}
-    marts = ("customer__fct_cases", "customer__fct_service_requests")  # a word that the list of services lacks yet
+    marts = ("customer__fct_cases", "customer__fct_service_requests")  # a word that is not yet in the list of services
     assert tolerated == {(f"model.worcestershire.{mart}", "service_key") for mart in marts}
 
 
@@ -144,7 +144,7 @@ def test_every_system_has_a_schedule_and_every_raw_table_a_freshness_policy(grap
             assert graph.assets.get(dg.AssetKey([system.name, table.name])).freshness_policy
 
 
-def test_a_failed_run_is_tried_again_from_what_failed(graph: Graph) -> None:
+def test_a_failed_run_is_retried_from_the_failed_step(graph: Graph) -> None:
     for name in ("match_people", "build_models", "write_feeds", *(f"load_{system}" for system in read_contracts())):
         assert graph.defs.resolve_job_def(name).tags["dagster/retry_strategy"] == "FROM_ASSET_FAILURE"
     settings = yaml.safe_load((ROOT / "warehouse/dagster.yaml").read_text(encoding="utf-8"))
@@ -172,8 +172,8 @@ def _asked(graph: Graph, result: dg.EvaluateAutomationConditionsResult) -> set[d
     return {key for key in graph.assets.get_all_asset_keys() if result.get_requested_partitions(key)}
 
 
-def test_whole_sets_are_rebuilt_when_what_they_read_has_changed(graph: Graph, instance: dg.DagsterInstance) -> None:
-    """Evaluated for all that finance and libraries are made of, and the first mart of each other set: it is slow."""
+def test_publish_sets_are_rebuilt_when_their_raw_data_changes(graph: Graph, instance: dg.DagsterInstance) -> None:
+    """Evaluate all assets upstream of finance and libraries, and the first mart of each other set: it is slow."""
     import dagster as dg
 
     inputs, nodes = graph.sets_and_inputs(graph.manifest), graph.manifest["nodes"]
@@ -185,7 +185,7 @@ def test_whole_sets_are_rebuilt_when_what_they_read_has_changed(graph: Graph, in
         return dg.evaluate_automation_conditions(graph.defs, instance, asset_selection=selection, cursor=cursor)
 
     first = evaluate()
-    assert not _asked(graph, first), "nothing has landed"
+    assert not _asked(graph, first), "nothing has loaded"
     _land(instance, "1", *read_contracts())
     matched = dg.AssetMaterialization(dg.AssetKey(MATCHED), tags={"dagster/data_version": "1"})
     instance.report_runless_asset_event(matched)
@@ -197,10 +197,10 @@ def test_whole_sets_are_rebuilt_when_what_they_read_has_changed(graph: Graph, in
     quiet = evaluate(everything.cursor)
     _land(instance, "1", "erp")
     unchanged = evaluate(quiet.cursor)
-    assert not _asked(graph, unchanged), "the same content landed again"
+    assert not _asked(graph, unchanged), "the same content loaded again"
     _land(instance, "2", "erp")
     changed = evaluate(unchanged.cursor)
-    reached = inputs["finance"] | inputs["quality"] | inputs["customer"]  # whose services have cost centres
+    reached = inputs["finance"] | inputs["quality"] | inputs["customer"]  # its services have cost centres
     assert _asked(graph, changed) == {graph.key(nodes[unique_id]) for unique_id in chosen & reached}
     assert dg.AssetKey(["highways", "fct_enquiries"]) not in _asked(graph, changed)
 

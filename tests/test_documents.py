@@ -1,4 +1,4 @@
-"""The documents: links, commands, variables, files and tables that they name exist."""
+"""The documents name only links, commands, variables, files and tables that exist."""
 
 import importlib.util
 import re
@@ -20,7 +20,7 @@ FILE = re.compile(r"(?:\.?[\w-]+/)*[\w.-]+")
 
 @cache
 def tracked() -> list[str]:
-    """The files that git tracks, or would."""
+    """Return the files that git tracks or would track."""
     names = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(names, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     return [name for name in listed if (ROOT / name).is_file()]
@@ -33,7 +33,7 @@ def text_of(name: str) -> str:
 
 @cache
 def code() -> str:
-    """Everything in which a variable can be defined or read, the documents excluded."""
+    """Return all text that can define or read a variable, except the documents."""
     suffixes = (".py", ".sql", ".yml", ".yaml", ".toml", ".csv", ".example", "Makefile")
     return "\n".join(text_of(name) for name in tracked() if name.endswith(suffixes))
 
@@ -42,7 +42,7 @@ DOCUMENTS = [name for name in tracked() if name.endswith(".md") and not name.sta
 
 
 def snippets(name: str) -> Iterator[str]:
-    """Each line of code in a document: lines of code blocks, with continued lines joined, and code spans."""
+    """Return each line of code in a document: lines of code blocks, with continued lines joined, and code spans."""
     prose = []
     for number, part in enumerate(re.split(r"^```.*$", text_of(name), flags=re.M)):
         if number % 2:
@@ -53,14 +53,14 @@ def snippets(name: str) -> Iterator[str]:
 
 
 def anchors(name: str) -> set[str]:
-    """The anchors that GitHub makes of a document's headings."""
+    """Return the anchors that GitHub makes for the headings of a document."""
     headings = re.findall(r"^#+ +(.+?)\s*$", text_of(name), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @cache
 def main() -> click.Command:
-    """The command `warehouse`, as pyproject.toml declares it."""
+    """Return the command `warehouse` as pyproject.toml declares it."""
     module, name = tomllib.loads(text_of("pyproject.toml"))["project"]["scripts"]["warehouse"].split(":")
     return getattr(importlib.import_module(module), name)
 
@@ -71,7 +71,7 @@ def commands(group: click.Group) -> dict[str, click.Command]:
 
 
 def command_error(words: list[str]) -> str | None:
-    """What is wrong with the words after `warehouse`; None if the command and its options exist."""
+    """Return the error in the words after `warehouse`, or None if the command and its options exist."""
     command = main()
     rest = list(words)
     while isinstance(command, click.Group) and rest:

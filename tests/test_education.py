@@ -1,4 +1,4 @@
-"""Education: what is wrong is found and nothing else, and the marts count what schools sent."""
+"""Education: findings are exactly the injected faults, and the marts count the records that schools sent."""
 
 import csv
 from collections import Counter
@@ -10,17 +10,17 @@ from tests.support import Warehouse
 
 
 def extract(warehouse: Warehouse, name: str) -> list[dict]:
-    """The rows of the extracts of that name in the landing folder."""
+    """Return the rows of the extracts with that name in the landing folder."""
     return warehouse.rows(f"landing/education/{name}*.csv")
 
 
-def test_findings_are_the_faults_that_were_made(warehouse: Warehouse) -> None:
+def test_education_findings_are_exactly_the_injected_faults(warehouse: Warehouse) -> None:
     truth, findings = set(warehouse.faults("capita")), warehouse.findings("capita")
     assert len(findings) == len(truth) > 20
     assert set(findings) == truth
 
 
-def test_attendance_is_what_schools_sent_under_any_number(warehouse: Warehouse) -> None:
+def test_attendance_counts_pupils_under_any_form_of_their_number(warehouse: Warehouse) -> None:
     present = {row["former_upn"]: row["upn"] for row in extract(warehouse, "pupils") if row["former_upn"]}
     weeks: dict[tuple, Counter] = {}
     school = {row["urn"]: row["predecessor_urn"] or row["urn"] for row in extract(warehouse, "schools")}
@@ -35,8 +35,8 @@ def test_attendance_is_what_schools_sent_under_any_number(warehouse: Warehouse) 
     assert Counter(found) == expected
 
 
-def test_plans_in_20_weeks_are_those_of_the_extract(warehouse: Warehouse) -> None:
-    """The county has few plans; of a bigger one the share is near half, and four pupils in a hundred have one."""
+def test_plans_issued_within_20_weeks_equal_the_extract(warehouse: Warehouse) -> None:
+    """The demo county has few plans. In a larger county the share is nearly half, and 4% of pupils have a plan."""
     issued = [row for row in extract(warehouse, "ehcps") if row["issued_date"]]
     found = warehouse.sql("select count(issued_date), count(*) from education.fct_ehcps")
     assert found == [(len(issued), len(extract(warehouse, "ehcps")))]
@@ -49,7 +49,7 @@ def test_plans_in_20_weeks_are_those_of_the_extract(warehouse: Warehouse) -> Non
     assert 0.03 < len(plans) / len(rows["pupils"]) < 0.05
 
 
-def test_a_later_day_tells_the_same_and_what_has_happened_since() -> None:
+def test_a_later_day_of_education_keeps_earlier_rows_and_adds_new_ones() -> None:
     early, late = (
         dict(capita.files(county, Truth(county, "capita")))
         for county in (County(people=1000), County(people=1000, day=date(2026, 11, 30)))
@@ -60,7 +60,7 @@ def test_a_later_day_tells_the_same_and_what_has_happened_since() -> None:
     assert len(late["education/attendance_2026_001.csv"]) > len(early["education/attendance_2026_001.csv"])
 
 
-def test_readers_see_no_token_and_no_number_of_a_pupil(warehouse: Warehouse) -> None:
+def test_education_readers_see_no_token_and_no_pupil_number(warehouse: Warehouse) -> None:
     columns = warehouse.sql(
         "select column_name from information_schema.columns where table_schema = 'education' "
         "and (column_name ~ 'upn|token|name_fault' or column_name in ('surname', 'forename', 'postcode'))"

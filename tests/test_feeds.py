@@ -1,4 +1,4 @@
-"""Report feeds as files: whole or not written, and as text what is text."""
+"""Report feeds as files: complete or not written, and text stays text."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from tests.support import Trial
 
 @pytest.fixture
 def report(trial: Trial) -> str:
-    """The name of a table of schema `conformed`, with a text that a spreadsheet could take for a formula."""
+    """The name of a table in schema `conformed` with a text that a spreadsheet could read as a formula."""
     trial.sql("create table conformed.rpt_trial as select '=1+1' as words, 2.50 as pounds")
     trial.sql("grant select on conformed.rpt_trial to svc_dbt")
     return "rpt_trial"
 
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
-def test_a_feed_that_fails_leaves_the_last_file_and_no_draft(report: str, tmp_path: Path, form: str) -> None:
+def test_a_failed_feed_keeps_the_last_file_and_leaves_no_draft(report: str, tmp_path: Path, form: str) -> None:
     from orchestration.feeds import write_report
 
     file = tmp_path / f"report.{form}"
@@ -30,7 +30,7 @@ def test_a_feed_that_fails_leaves_the_last_file_and_no_draft(report: str, tmp_pa
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_text_of_a_workbook_is_no_formula(report: str, tmp_path: Path) -> None:
+def test_text_in_a_workbook_does_not_become_a_formula(report: str, tmp_path: Path) -> None:
     from orchestration.feeds import write_report
 
     write_report("conformed", report, tmp_path / "report.xlsx", "xlsx")

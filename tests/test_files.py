@@ -1,4 +1,4 @@
-"""Files on their way in: every form of a file lands the same rows, and one that is not as declared is refused whole."""
+"""File sources: every form of a file gives the same rows, and a file that breaks its contract is refused completely."""
 
 import csv
 import gzip
@@ -78,7 +78,7 @@ def zipped(folder: Path, members: dict[str, bytes]) -> bytes:
 
 
 def workbook(path: Path, rows: list[list], sheet: str = "Data", merged: tuple = ()) -> Path:
-    """A workbook of one sheet; `merged` are (first row, first column, last row, last column, value)."""
+    """Write a workbook with one sheet; `merged` are (first row, first column, last row, last column, value)."""
     with xlsxwriter.Workbook(path, {"default_date_format": "dd/mm/yyyy"}) as book:
         page = book.add_worksheet(sheet)
         for number, row in enumerate(rows):
@@ -97,12 +97,12 @@ def conformed(table: Table, path: Path) -> Iterator[pa.Table]:
 
 
 def rows(table: Table, path: Path) -> list[dict]:
-    """The file's rows with the contract's types, as the warehouse will have them."""
+    """Return the rows of the file with the types of the contract, as the warehouse has them."""
     return [row for batch in conformed(table, path) for row in batch.to_pylist()]
 
 
 def read(table: Table, path: Path) -> list[dict]:
-    """The file's rows as `read_file` gives them, less the name of the file."""
+    """Return the rows of the file from `read_file`, without the file name."""
     return [row for batch in read_file(table, path) for row in batch.drop_columns("_source_file").to_pylist()]
 
 
@@ -113,7 +113,7 @@ def refusal(table: Table, path: Path) -> str:
     return str(refused.value)
 
 
-def test_values_land_with_their_types_and_their_place(tmp_path: Path) -> None:
+def test_values_have_their_types_and_their_source_position(tmp_path: Path) -> None:
     path = write(tmp_path, "july.csv", HEADER + ROWS)
     assert rows(declare(), path) == [
         {
@@ -174,7 +174,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_form_of_a_file_changes_nothing(tmp_path: Path, form: str) -> None:
+def test_every_form_of_a_file_gives_the_same_rows(tmp_path: Path, form: str) -> None:
     name, content, layout = FORMS[form]
     expected = read(declare(), write(tmp_path, "plain.csv", PLAIN))
     found = read(declare(**layout), write(tmp_path, name, content))
@@ -182,7 +182,7 @@ def test_the_form_of_a_file_changes_nothing(tmp_path: Path, form: str) -> None:
     assert [row["crossing_id"] for row in found[2:]] == ["9"] * (form == "no last line end")
 
 
-def test_a_zip_a_workbook_and_parquet_land_the_same_rows(tmp_path: Path) -> None:
+def test_a_zip_file_a_workbook_and_a_parquet_file_give_the_same_rows(tmp_path: Path) -> None:
     expected = rows(declare(), write(tmp_path, "july.csv", PLAIN))
     members = {"july.csv": PLAIN, "__MACOSX/._july.csv": b"", "readme.txt": b""}
     assert rows(declare(), write(tmp_path, "july.zip", zipped(tmp_path, members))) == expected
@@ -205,7 +205,7 @@ def test_a_zip_a_workbook_and_parquet_land_the_same_rows(tmp_path: Path) -> None
     assert rows(declare(), workbook(tmp_path / "july.xlsx", cells)) == expected
 
 
-def test_blocks_of_a_file_follow_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_of_a_file_are_continuous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "BLOCK_BYTES", 1000)
     content = "No,Text\r\n" + "".join(f'{number},"£{"é" * (number % 300)}\r\n,"\r\n' for number in range(1, 2001))
     for encoding in ("utf-8", "cp1252", "utf-16"):
@@ -216,28 +216,28 @@ def test_blocks_of_a_file_follow_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ]
 
 
-def test_new_columns_land_as_text_and_those_left_out_do_not(tmp_path: Path) -> None:
+def test_new_columns_load_as_text_and_excluded_columns_do_not_load(tmp_path: Path) -> None:
     content = "Added On,Ward,UPN,Note,ward\n1,A,2,n,b\n,,,,\n3,A,4,n,\n"
     table = declare(texts("note", "ward"), left_out=["UPN", "Ward"])
     assert read(table, write(tmp_path, "july.csv", content)) == [
         {"added_on": "1", "note": "n", "ward": "b", "_source_row": 1},
-        {"added_on": "3", "note": "n", "ward": None, "_source_row": 3},  # an empty row is none, and is counted
+        {"added_on": "3", "note": "n", "ward": None, "_source_row": 3},  # an empty row is skipped but counted
     ]
-    table = declare(texts("note"), left_out=["added_on", "W*", "w*", "*P*", "*ote"])  # a form spares what is declared
+    table = declare(texts("note"), left_out=["added_on", "W*", "w*", "*P*", "*ote"])  # declared columns stay
     assert [*read(table, tmp_path / "july.csv")[0]] == ["note", "_source_row"]
 
 
-def test_a_header_without_rows_is_an_empty_delivery(tmp_path: Path) -> None:
+def test_a_file_with_a_header_and_no_rows_is_an_empty_extract(tmp_path: Path) -> None:
     assert list(read_file(declare(), write(tmp_path, "july.csv", HEADER))) == []
 
 
-def test_a_row_that_repeats_the_heading_is_a_row(tmp_path: Path) -> None:
+def test_a_row_that_repeats_the_header_is_a_row(tmp_path: Path) -> None:
     assert read(declare(texts("ward")), write(tmp_path, "july.csv", "ward\nWard\n")) == [
         {"ward": "Ward", "_source_row": 1}
     ]
 
 
-def test_a_nul_is_passed_on(tmp_path: Path) -> None:
+def test_a_nul_character_is_kept(tmp_path: Path) -> None:
     assert read(declare(texts("a", "b")), write(tmp_path, "july.csv", "a,b\nx\0y,2\n"))[0]["a"] == "x\0y"
 
 
@@ -251,12 +251,12 @@ def test_a_nul_is_passed_on(tmp_path: Path) -> None:
         ("9,2026-01-01,01/01/2026,1,x\0y", ("note: a NUL character", "july.csv", 3)),
     ],
 )
-def test_a_row_that_does_not_fit_is_parted_with_its_place(tmp_path: Path, row: str, place: tuple) -> None:
+def test_a_malformed_row_is_rejected_with_its_position(tmp_path: Path, row: str, place: tuple) -> None:
     (batch,) = read_file(declare(), write(tmp_path, "july.csv", HEADER + ROWS + row + "\r\n"))
     fit, (reject,) = conform(declare(), batch, "july.csv")
     assert (reject.reason, reject.file, reject.row) == place
     assert len(fit) == 2
-    assert PERSON not in repr(reject), "it may be logged"
+    assert PERSON not in repr(reject), "a rejected row may be logged"
     assert json.loads(reject.content)["crossing_id"] == "9"
 
 
@@ -287,7 +287,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("content", REFUSED, ids=REFUSED.values())
-def test_a_file_that_is_not_as_declared_is_refused_without_its_values(tmp_path: Path, content: bytes | str) -> None:
+def test_a_file_that_breaks_its_contract_is_refused_without_its_values(tmp_path: Path, content: bytes | str) -> None:
     assert REFUSED[content] in refusal(declare(), write(tmp_path, "july.csv", content))
 
 
@@ -308,7 +308,7 @@ OTHERWISE = {
 
 @pytest.mark.parametrize("case", OTHERWISE)
 @pytest.mark.parametrize("layout", [{}, {"footer": ["Total"]}], ids=["plain", "footer"])
-def test_no_file_is_read_in_an_encoding_that_is_not_its_own(tmp_path: Path, case: str, layout: dict) -> None:
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path, case: str, layout: dict) -> None:
     written, declared, says = OTHERWISE[case]
     path = write(tmp_path, "july.csv", f"Name,City\n{PERSON} Ñuñez £À,Ñ\nTotal,\n".encode(written))
     refused = refusal(declare(texts("name", "city"), encoding=declared, **layout), path)
@@ -316,16 +316,16 @@ def test_no_file_is_read_in_an_encoding_that_is_not_its_own(tmp_path: Path, case
     assert says in refused
 
 
-def test_bytes_that_windows_1252_lacks_and_late_ones_are_refused_by_their_line(tmp_path: Path) -> None:
+def test_bytes_that_are_not_windows_1252_are_refused_with_their_line(tmp_path: Path) -> None:
     lines = f"Name,City\r{PERSON},a\r".encode() * 60_000
     table = declare(texts("name", "city"), encoding="windows-1252")
     assert "line 120001 has invalid bytes" in refusal(table, write(tmp_path, "july.csv", lines + b"\x81,b\r"))
     assert "it is UTF-8" in refusal(table, write(tmp_path, "july.csv", lines + "Ñ,b\r".encode()))
     assert len(read(table, write(tmp_path, "july.csv", lines + "Ñ,£\r".encode("cp1252")))) == 120_000
-    assert len(read(table, write(tmp_path, "july.csv", lines))) == 119_999  # ASCII is both
+    assert len(read(table, write(tmp_path, "july.csv", lines))) == 119_999  # ASCII text is valid in both encodings
 
 
-def test_a_packed_file_is_whole_and_holds_one_csv(tmp_path: Path) -> None:
+def test_a_compressed_file_must_be_complete_and_hold_one_csv(tmp_path: Path) -> None:
     many = (HEADER + ROWS * 500).encode()
     whole, packed = zipped(tmp_path, {"july.csv": many}), gzip.compress(many)
     broken = bytearray(whole)
@@ -355,14 +355,14 @@ def test_a_packed_file_is_whole_and_holds_one_csv(tmp_path: Path) -> None:
         assert says in refusal(declare(), write(tmp_path, name, content))
 
 
-def test_headings_that_give_one_name_are_told_apart_by_the_contract(tmp_path: Path) -> None:
+def test_headings_that_give_the_same_name_are_distinguished_by_the_contract(tmp_path: Path) -> None:
     path = write(tmp_path, "july.csv", "Case No,case_no,CaseNo\n1,2,3\n")
     assert "'Case No' and 'case_no' and 'CaseNo' both give case_no" in refusal(declare(texts("case_no")), path)
     columns = {"case_no": {"data_type": "text"}, "old_case": {"data_type": "text", "header": "CaseNo"}}
-    told = declare(columns, left_out=["Case No"])
-    assert read(told, path) == [{"case_no": "2", "old_case": "3", "_source_row": 1}]
+    excluding = declare(columns, left_out=["Case No"])
+    assert read(excluding, path) == [{"case_no": "2", "old_case": "3", "_source_row": 1}]
     swapped = write(tmp_path, "july.csv", "CaseNo,Case No,case_no\n3,1,2\n")
-    assert read(told, swapped)[0]["old_case"] == "3"
+    assert read(excluding, swapped)[0]["old_case"] == "3"
 
 
 FOOTED = {
@@ -386,7 +386,7 @@ FOOTED = {
 
 
 @pytest.mark.parametrize("case", FOOTED)
-def test_a_footer_proves_that_the_file_is_whole(tmp_path: Path, case: str) -> None:
+def test_a_footer_proves_that_the_file_is_complete(tmp_path: Path, case: str) -> None:
     content, says = FOOTED[case]
     columns = {"no": {"data_type": "text"}, "fee": {"data_type": "numeric(18,2)"}}
     table = declare(columns, footer=["Total", "End"], control_totals=["fee"], row_count_at=3)
@@ -398,7 +398,7 @@ def test_a_footer_proves_that_the_file_is_whole(tmp_path: Path, case: str) -> No
         assert sum(row["fee"] for row in rows(table, path)) == total
 
 
-def test_a_sheet_with_titles_merged_headers_footnotes_and_months_across(tmp_path: Path) -> None:
+def test_a_sheet_with_titles_merged_headers_footnotes_and_month_columns_is_read(tmp_path: Path) -> None:
     cells = [
         ["Loans by library"],
         [],
@@ -432,13 +432,13 @@ def test_a_sheet_with_titles_merged_headers_footnotes_and_months_across(tmp_path
     }
     assert {(row["branch"], row["_source_row"], row["name"]) for row in read(table, path)} == {
         ("007", 1, "Bath"),
-        ("8", 3, "Bath"),  # a merged text counts for each row that it spans
+        ("8", 3, "Bath"),  # a merged text applies to each row that it spans
     }
     assert "expected one sheet, 0 match Visits" in refusal(declare(columns, sheet="Visits"), path)
     assert "no footer" in refusal(table.model_copy(update={"footer": ["Source"]}), path)
 
 
-def test_cells_of_a_sheet_are_text_as_a_csv_of_it_would_have(tmp_path: Path) -> None:
+def test_cells_of_a_sheet_give_the_text_of_the_same_csv(tmp_path: Path) -> None:
     with xlsxwriter.Workbook(tmp_path / "cells.xlsx") as book:
         page = book.add_worksheet()
         for position, heading in enumerate(["A", "B", "C", "D", "E"]):
@@ -455,7 +455,7 @@ def test_cells_of_a_sheet_are_text_as_a_csv_of_it_would_have(tmp_path: Path) -> 
     assert "expected one sheet, 2 in the workbook" in refusal(declare(), tmp_path / "cells.xlsx")
 
 
-def test_a_csv_has_header_rows_and_months_across_too(tmp_path: Path) -> None:
+def test_a_csv_with_several_header_rows_and_month_columns_is_read(tmp_path: Path) -> None:
     content = ";Visits;\nLibrary;2026;\n;Jan;Feb\nBath ;1;\nPaulton;2;3\n\nTotal;3;{}\n"
     columns = texts("library") | {"month": {"data_type": "date", "format": "%Y %b"}, "visits": {"data_type": "bigint"}}
     table = declare(
@@ -496,16 +496,16 @@ def test_a_csv_has_header_rows_and_months_across_too(tmp_path: Path) -> None:
         ({"files": None, "footer": ["Total"]}, "only for tables of `files`: footer"),
     ],
 )
-def test_a_layout_that_cannot_be_is_refused_in_the_contract(layout: dict, says: str) -> None:
+def test_an_impossible_layout_is_refused_in_the_contract(layout: dict, says: str) -> None:
     with pytest.raises(ValidationError, match=says.replace("(", r"\(")):
         declare(**layout)
 
 
-def test_a_missing_folder_or_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_or_file_is_reported_by_name(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=f"folder {tmp_path}/none .*LANDING"):
         matching_files(declare(), str(tmp_path / "none"))
     (tmp_path / "tolls").mkdir()
-    for name in ("~$july.xlsx", ".july.csv"):  # what an open workbook and a copy under way leave
+    for name in ("~$july.xlsx", ".july.csv"):  # left by an open workbook and an unfinished copy
         write(tmp_path / "tolls", name, "")
     with pytest.raises(SourceError, match=r"raw_tolls.crossings: no file tolls/\* in .*LANDING"):
         matching_files(declare(), str(tmp_path))
@@ -513,7 +513,7 @@ def test_a_missing_folder_or_file_is_named(tmp_path: Path) -> None:
     assert matching_files(declare(), str(tmp_path)) == [july]
 
 
-def test_the_fingerprint_is_the_contents(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_content_alone(tmp_path: Path) -> None:
     path = write(tmp_path, "july.csv", "a")
     first = fingerprint(path)
     path = path.rename(tmp_path / "august.csv")
@@ -578,7 +578,7 @@ def test_the_arts_council_workbook_gives_a_row_per_authority_measure_and_month()
 
 
 @needs_data
-def test_visits_and_loans_of_libraries() -> None:
+def test_published_library_visits_and_loans_are_read() -> None:
     visits, wide = landed("libraries", "visits"), by_hand("libraries/Library_Visitors_All_Libraries_2013_14.csv")
     cells = [value for row in wide for heading, value in row.items() if heading != "Library" and value]
     assert (len(visits), sum(row["visits"] for row in visits)) == (len(cells), sum(map(int, cells)))
@@ -590,7 +590,7 @@ def test_visits_and_loans_of_libraries() -> None:
 
 
 @needs_data
-def test_requests_and_contacts_of_customers() -> None:
+def test_published_customer_requests_and_contacts_are_read() -> None:
     requests = landed("customer", "requests")
     sent = {row["Ref"]: row for row in by_hand("customer/BANES_Environmental_Protection_Service_Requests.csv")}
     assert len(requests) == 5000
@@ -603,7 +603,7 @@ def test_requests_and_contacts_of_customers() -> None:
 
 
 @needs_data
-def test_the_ssda903_return_lands_without_its_identifiers() -> None:
+def test_the_published_ssda903_return_loads_without_its_identifiers() -> None:
     for table in read_contracts(CONTRACTS)["children"].tables:
         found, sent = landed("children", table.name), by_hand(f"children/{table.name}.csv")
         assert len(found) == len(sent)
@@ -615,7 +615,7 @@ def test_the_ssda903_return_lands_without_its_identifiers() -> None:
                 assert {f"{row[column.name]:%d/%m/%Y}" for row in found if row[column.name]} == set(values)
 
 
-def test_of_a_file_that_is_being_written_whole_rows_are_read_wherever_it_ends(tmp_path: Path) -> None:
+def test_complete_rows_of_a_growing_file_are_read_at_any_size(tmp_path: Path) -> None:
     log = declare(texts("a", "b"), headings=["A", "B"], files="*", load="append", corrections=True, growing=True)
     whole = 'x,"y, ""z"""\n"o\nü",p\n'.encode()
     ends = [whole.index(b"\n") + 1, len(whole)]
@@ -628,6 +628,6 @@ def test_of_a_file_that_is_being_written_whole_rows_are_read_wherever_it_ends(tm
 @pytest.mark.parametrize(
     "layout", [{}, {"corrections": True, "footer": ["Total"]}, {"corrections": True, "encoding": "utf-16"}]
 )
-def test_only_a_plain_csv_grows(layout: dict) -> None:
+def test_only_a_plain_csv_may_grow(layout: dict) -> None:
     with pytest.raises(ValidationError, match="growing needs"):
         declare(load="append", growing=True, **layout)

@@ -1,4 +1,4 @@
-"""What the console script imports."""
+"""The imports of the console script."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The repository's texts and names use the glossary's words; docs/glossary.md lists the retired words."""
+"""The texts and names of the repository use the words of the glossary; docs/glossary.md lists the retired words."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from tests.test_documents import text_of, tracked
 GLOSSARY = "docs/glossary.md"
 HERE = "tests/test_language.py"
 TEXTS = (".md", ".py", ".sql", ".yml", ".yaml", ".toml", ".example", "Makefile", ".ci/run", "CODEOWNERS")
-# A word in another sense: path pattern, word, reason
+# a word in another sense: path pattern, word, reason
 EXCUSES = (
     ("CHANGELOG.md", "*", "names that a release changed"),
     ("demo/systems.py", "invented", "the mark of demo databases, also of release 0.1"),
@@ -22,7 +22,7 @@ BETWEEN = r"(?:_|\s+(?:(?:--|#)\s+)?)"  # words in prose, also across the lines 
 
 
 def table(heading: str) -> list[list[str]]:
-    """The rows of the glossary's table below a heading."""
+    """Return the rows of the glossary's table below a heading."""
     section = text_of(GLOSSARY).split(f"\n## {heading}\n")[1].split("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip("|"))] for row in rows[2:]]
@@ -35,7 +35,7 @@ FOUND = re.compile(
 
 
 def findings(name: str, text: str) -> Iterator[str]:
-    """`file:line: word` for each retired word that is not excused."""
+    """Yield `file:line: word` for each retired word that is not excused."""
     for match in FOUND.finditer(text):
         words = " ".join(re.split(BETWEEN, match[0]))
         if not any(fnmatch(name, path) and fnmatch(words.lower(), word) for path, word, _ in EXCUSES):
@@ -58,7 +58,7 @@ def test_a_retired_word_is_found_in_prose_and_names() -> None:
     assert list(findings("demo/liquidlogic.py", "front door")) == []
 
 
-def test_documents_that_texts_name_exist() -> None:
+def test_documents_named_in_texts_exist() -> None:
     named = [
         (name, path)
         for name in tracked()
@@ -68,7 +68,7 @@ def test_documents_that_texts_name_exist() -> None:
     assert [f"{name}: {path}" for name, path in named if path not in tracked()] == []
 
 
-def test_the_glossary_is_regular() -> None:
+def test_glossary_tables_are_sorted_and_complete() -> None:
     for heading, columns in (("Business words", 3), ("Terms of the warehouse", 3), ("Retired words", 2)):
         rows = table(heading)
         words = [row[0].strip("`").lower() for row in rows]

@@ -1,4 +1,4 @@
-"""Libraries: what is wrong is found and nothing else, and the marts count what Koha and the workbook hold."""
+"""Libraries: findings are exactly the injected faults, and the marts count the data of Koha and the workbook."""
 
 from collections import Counter
 from datetime import date, timedelta
@@ -11,18 +11,18 @@ from tests.support import Warehouse
 
 
 def extract(warehouse: Warehouse, name: str) -> list[dict]:
-    """The rows of the extracts of that name in the landing folder."""
+    """Return the rows of the extracts with that name in the landing folder."""
     return warehouse.rows(f"landing/libraries/koha_{name}*.csv")
 
 
-def test_findings_are_the_faults_that_were_made(warehouse: Warehouse) -> None:
+def test_library_findings_are_exactly_the_injected_faults(warehouse: Warehouse) -> None:
     truth, findings = set(warehouse.faults("koha")), warehouse.findings("koha")
     assert len(findings) == len(truth) > 8
     assert {"LIB01", "LIB03", "LIB04", "LIB05"} <= {code for *_, code in truth}
     assert set(findings) == truth
 
 
-def test_loans_are_those_of_members(warehouse: Warehouse) -> None:
+def test_library_loans_belong_to_members(warehouse: Warehouse) -> None:
     staff = {row["borrowernumber"] for row in extract(warehouse, "borrowers") if not row["dateofbirth"]}
     expected: Counter = Counter()
     for row in extract(warehouse, "statistics"):
@@ -35,7 +35,7 @@ def test_loans_are_those_of_members(warehouse: Warehouse) -> None:
     assert {(branch, day): loans for branch, day, loans in found} == dict(expected)
 
 
-def test_active_members_are_those_who_borrowed_in_the_last_year(warehouse: Warehouse) -> None:
+def test_active_members_borrowed_in_the_last_year(warehouse: Warehouse) -> None:
     events = [row for row in extract(warehouse, "statistics") if row["type"] != "return"]
     last = max(date.fromisoformat(row["datetime"][:10]) for row in extract(warehouse, "statistics"))
     members = {
@@ -43,13 +43,13 @@ def test_active_members_are_those_who_borrowed_in_the_last_year(warehouse: Wareh
         for row in extract(warehouse, "borrowers")
         if row["dateofbirth"] and row["debarredcomment"] != "Deceased"
     }
-    a_year_ago = (last - timedelta(365)).isoformat()  # no leap day lies in it
+    a_year_ago = (last - timedelta(365)).isoformat()  # the period has no leap day
     active = {row["borrowernumber"] for row in events if row["datetime"][:10] > a_year_ago} & members
     assert warehouse.sql("select count(*) from libraries.fct_members where is_active") == [(len(active),)]
     assert 0 < len(active) < len(members)
 
 
-def test_visits_are_the_workbooks_own_totals(warehouse: Warehouse) -> None:
+def test_library_visits_equal_the_totals_of_the_workbook(warehouse: Warehouse) -> None:
     totals = 0
     for file in (warehouse.home / "landing/libraries").glob("footfall_*.xlsx"):
         book = openpyxl.load_workbook(file, data_only=True)
@@ -59,7 +59,7 @@ def test_visits_are_the_workbooks_own_totals(warehouse: Warehouse) -> None:
     assert warehouse.sql("select count(*) from libraries.fct_visit_months where visits is null") == [(3,)]
 
 
-def test_a_later_day_tells_the_same_loans_and_what_has_happened_since() -> None:
+def test_a_later_day_of_koha_keeps_earlier_loans_and_adds_new_ones() -> None:
     early, late = (
         dict(koha.files(county, Truth(county, "koha")))
         for county in (County(people=1000), County(people=1000, day=date(2026, 11, 30)))
@@ -70,7 +70,7 @@ def test_a_later_day_tells_the_same_loans_and_what_has_happened_since() -> None:
     assert len(late[name]) > len(early[name])
 
 
-def test_readers_see_no_token(warehouse: Warehouse) -> None:
+def test_library_readers_see_no_token(warehouse: Warehouse) -> None:
     columns = warehouse.sql(
         "select column_name from information_schema.columns where table_schema = 'libraries' "
         "and column_name ~ 'borrower|token|surname|postcode|email|phone'"

@@ -1,4 +1,4 @@
-"""The privacy gate of `make check`: what an identifier reaches, and that nothing passes for want of understanding."""
+"""The privacy gate of `make check`: columns that an identifier reaches, and SQL whose lineage is not clear."""
 
 import json
 import os
@@ -66,7 +66,7 @@ YAML = "dbt_project/models/marts/highways/highways__{0}.yml: highways__{0}.{1}: 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The manifest of the whole project and MODELS beside it, as `make check` compiles it: without a server."""
+    """The manifest of the whole project with MODELS added, compiled as by `make check`, without a server."""
     root = tmp_path_factory.mktemp("lineage")
     for folder in ("dbt_project", "seeds"):
         shutil.copytree(ROOT / folder, root / folder)
@@ -98,7 +98,7 @@ def _column(name: str, **meta: str) -> dict:
     return {"name": name, "data_type": "text", "config": {"meta": meta}}
 
 
-def test_what_an_identifier_reaches_fails_with_the_whole_way_and_nothing_else_does(compiled: Path) -> None:
+def test_an_unreviewed_column_that_an_identifier_reaches_fails_with_its_whole_lineage(compiled: Path) -> None:
     assert sorted(problems(json.loads(compiled.read_text(encoding="utf-8")))) == sorted(
         [
             f"highways.fct_crossings.driver_token <- {CONFORMED}",
@@ -114,7 +114,7 @@ def test_what_an_identifier_reaches_fails_with_the_whole_way_and_nothing_else_do
     )
 
 
-def test_the_command_says_what_is_wrong_and_how_to_mend_it(compiled: Path) -> None:
+def test_the_lineage_command_reports_the_problem_and_its_fix(compiled: Path) -> None:
     check = [sys.executable, "-m", "warehouse.lineage", compiled]
     done = subprocess.run(check, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.returncode == 1
@@ -122,7 +122,7 @@ def test_the_command_says_what_is_wrong_and_how_to_mend_it(compiled: Path) -> No
     assert 'config: {meta: {declassified_by: "proposed: <why>"}}' in done.stderr
 
 
-def test_every_column_has_its_class_and_its_sources(compiled: Path) -> None:
+def test_every_column_has_its_privacy_class_and_its_sources(compiled: Path) -> None:
     found = reached(json.loads(compiled.read_text(encoding="utf-8")))
     mart, raw = "model.worcestershire.highways__fct_crossings", "source.worcestershire.raw_tolls.crossings"
     classes = {name: reach.privacy for (key, name), reach in found.items() if key == mart}
@@ -134,7 +134,7 @@ def test_every_column_has_its_class_and_its_sources(compiled: Path) -> None:
 
 
 def _manifest(sql: str | None, **classes: str) -> dict:
-    """A manifest of two sources, raw.a and raw.b, and the mart `m` with this compiled SQL."""
+    """Return a manifest of two sources, raw.a and raw.b, and the mart `m` with this compiled SQL."""
     meta = {name: {"config": {"meta": {"privacy": privacy}}} for name, privacy in (CLASSES | classes).items()}
     shared = {"config": {"meta": {}}, "original_file_path": "m.sql"}
     source = shared | {"resource_type": "source", "schema": "raw", "columns": meta, "fqn": ["p", "staging"]}
@@ -170,7 +170,7 @@ def _manifest(sql: str | None, **classes: str) -> dict:
         ("select count(*) as x from w.raw.a", set()),
     ],
 )  # fmt: skip
-def test_a_value_is_computed_from_every_column_of_its_expression(sql: str, sources: set[str]) -> None:
+def test_the_sources_of_a_value_are_all_columns_of_its_expression(sql: str, sources: set[str]) -> None:
     assert {".".join(source) for source in reached(_manifest(sql))["m", "x"].paths} == sources
 
 
@@ -193,16 +193,16 @@ def test_a_value_is_computed_from_every_column_of_its_expression(sql: str, sourc
         ),
     ],
 )
-def test_what_cannot_be_understood_fails_and_names_the_model(sql: str | None, why: str) -> None:
+def test_sql_without_a_clear_lineage_fails_with_the_name_of_the_model(sql: str | None, why: str) -> None:
     with pytest.raises(LineageError, match=f"m.sql: no lineage of m: .*{why}"):
         reached(_manifest(sql))
 
 
-def test_a_column_of_no_known_class_fails() -> None:
+def test_a_column_without_a_privacy_class_fails() -> None:
     with pytest.raises(LineageError, match="no lineage of a: column fee has no privacy class"):
         reached(_manifest("select 1 as x", fee="secret"))
 
 
-def test_a_column_that_several_identifiers_reach_is_one_line() -> None:
+def test_a_column_that_several_identifiers_reach_is_reported_in_one_line() -> None:
     line = "set.m.x <- raw.a.driver (identifier), also from raw.a.plate"
     assert problems(_manifest("select plate || driver as x from w.raw.a")) == [line]

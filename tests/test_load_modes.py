@@ -1,4 +1,4 @@
-"""Load modes, guards and drift, on a source database that changes: what the warehouse holds is what the source has."""
+"""Load modes, load checks and schema drift on a changing source database: the warehouse equals the source."""
 
 import shutil
 import subprocess
@@ -27,18 +27,18 @@ HUNDRED = FILL + "from generate_series(1, 100) as i"
 
 
 def same(trial: Trial, columns: str = "case_no, name, amount, updated_at") -> bool:
-    """Whether the raw table holds the source's rows, each as often."""
+    """Return whether the raw table holds the rows of the source, each equally often."""
     query = f"select {columns} from {{}} order by {columns}"
     return trial.sql(query.format("raw_trial.cases")) == trial.source(query.format("cases"))
 
 
 @pytest.mark.parametrize("cases", [CASES, MERGE, CASES | {"load": "merge"}], ids=["replace", "merge", "merge whole"])
-def test_after_each_load_the_table_is_the_source(trial: Trial, cases: dict) -> None:
+def test_the_table_equals_the_source_after_each_load(trial: Trial, cases: dict) -> None:
     trial.source(HUNDRED)
     assert trial.load(cases)[0].rows == 100
     assert same(trial)
     version = trial.load(cases)[0].version
-    assert trial.load(cases)[0].version == version, "nothing changed, so no version does"
+    assert trial.load(cases)[0].version == version, "no change, so no new version"
     trial.source(
         "update cases set name = 'changed', updated_at = now() where case_no <= 3; "
         "delete from cases where case_no = 50; insert into cases values (101, 'new', 1, now())"
@@ -50,7 +50,7 @@ def test_after_each_load_the_table_is_the_source(trial: Trial, cases: dict) -> N
         assert result.rows == 5
 
 
-def test_a_row_committed_late_with_an_old_time_is_found_by_its_absence(trial: Trial) -> None:
+def test_a_late_commit_with_an_old_timestamp_is_found_as_a_missing_row(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.load(MERGE)
     trial.source("insert into cases values (500, 'late', 1, '2026-01-01 00:30Z')")
@@ -58,7 +58,7 @@ def test_a_row_committed_late_with_an_old_time_is_found_by_its_absence(trial: Tr
     assert same(trial)
 
 
-def test_a_row_committed_late_within_the_lag_is_read_with_the_changes(trial: Trial) -> None:
+def test_a_late_commit_within_the_lag_is_read_with_the_changes(trial: Trial) -> None:
     trial.source(HUNDRED)
     cases = MERGE | {"lag": "PT2H"}
     trial.load(cases)
@@ -67,7 +67,7 @@ def test_a_row_committed_late_within_the_lag_is_read_with_the_changes(trial: Tri
     assert (result.rows, result.read < 10, same(trial)) == (1, True, True)
 
 
-def test_replaced_tables_keep_the_views_that_stand_on_them(trial: Trial) -> None:
+def test_replaced_tables_keep_their_dependent_views(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.load(CASES)
     trial.sql("create view raw_trial.seen as select count(*) as n from raw_trial.cases")
@@ -76,7 +76,7 @@ def test_replaced_tables_keep_the_views_that_stand_on_them(trial: Trial) -> None
     assert trial.sql("select n from raw_trial.seen") == [(101,)]
 
 
-def test_appended_rows_stay_when_the_source_forgets_them(trial: Trial) -> None:
+def test_appended_rows_stay_after_the_source_deletes_them(trial: Trial) -> None:
     cases = MERGE | {"load": "append"}
     trial.source(HUNDRED)
     trial.load(cases)
@@ -92,7 +92,7 @@ def versions(trial: Trial, case: int) -> list[tuple]:
     )
 
 
-def test_history_keeps_every_version_by_the_sources_own_time(trial: Trial) -> None:
+def test_history_keeps_every_version_by_the_time_of_the_source(trial: Trial) -> None:
     day = [datetime(2026, 6, number, tzinfo=UTC) for number in range(1, 10)]
     trial.source(HUNDRED)
     trial.load(HISTORY)
@@ -119,7 +119,7 @@ def test_history_keeps_every_version_by_the_sources_own_time(trial: Trial) -> No
     assert [name for name, _, _ in versions(trial, 1)] == ["case 1", "second", "corrected"], "same time, no new version"
 
 
-def test_history_without_a_cursor_compares_whole_extracts(trial: Trial) -> None:
+def test_history_without_a_cursor_compares_full_extracts(trial: Trial) -> None:
     cases = CASES | {"load": "history"}
     trial.source(HUNDRED)
     trial.load(cases)
@@ -132,13 +132,13 @@ def test_history_without_a_cursor_compares_whole_extracts(trial: Trial) -> None:
     assert len(versions(trial, 3)) == 1
     trial.source("insert into cases select 2, 'case 2', 0.2, '2026-01-01 02:00Z'")
     trial.load(cases)
-    assert [until is None for _, _, until in versions(trial, 2)] == [False, True], "gone, and back"
+    assert [until is None for _, _, until in versions(trial, 2)] == [False, True], "deleted and added again"
 
 
-# --- guards
+# --- load checks
 
 
-def test_a_shrunken_or_empty_extract_waits_for_somebodys_word(trial: Trial) -> None:
+def test_a_small_or_empty_extract_needs_an_override(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.load(CASES)
     trial.source("create table kept as select * from cases; delete from cases where case_no > 80")
@@ -160,7 +160,7 @@ def test_a_shrunken_or_empty_extract_waits_for_somebodys_word(trial: Trial) -> N
 
 
 @pytest.mark.parametrize("cases", [MERGE, HISTORY], ids=["merge", "history"])
-def test_many_deletions_are_believed_as_little_as_a_shrunken_extract(trial: Trial, cases: dict) -> None:
+def test_many_deletions_need_an_override(trial: Trial, cases: dict) -> None:
     trial.source(HUNDRED)
     trial.load(cases)
     trial.source("delete from cases where case_no > 50")
@@ -168,14 +168,14 @@ def test_many_deletions_are_believed_as_little_as_a_shrunken_extract(trial: Tria
         trial.load(cases)
 
 
-def test_what_the_source_counts_has_to_be_what_was_read(trial: Trial) -> None:
+def test_rows_read_must_equal_the_row_count_of_the_source(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.source("create view leaky as select * from cases where case_no > 1 or current_query() ilike '%count(%'")
     with pytest.raises(SourceError, match=r"raw_trial\.leaky: 99 rows read, the source counts 100; nothing was"):
         trial.load(CASES | {"name": "leaky"})
 
 
-def test_control_totals_are_compared_with_the_sources_own(trial: Trial) -> None:
+def test_control_totals_must_equal_those_of_the_source(trial: Trial) -> None:
     trial.source(HUNDRED)
     cases = CASES | {"control_totals": ["amount"]}
     trial.load(cases)
@@ -185,9 +185,9 @@ def test_control_totals_are_compared_with_the_sources_own(trial: Trial) -> None:
         trial.load(cases)
 
 
-def test_rows_that_are_read_and_do_not_arrive_are_missed(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_read_must_equal_rows_loaded(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     class Lossy:
-        """Leaves out every second batch."""
+        """Leave out every second batch."""
 
         def __init__(self, schema: pa.Schema):
             self.encoder, self.number = ArrowToPostgresBinaryEncoder(schema), 0
@@ -204,12 +204,12 @@ def test_rows_that_are_read_and_do_not_arrive_are_missed(trial: Trial, monkeypat
         trial.load(CASES)
 
 
-def test_a_load_does_without_pandas() -> None:
+def test_a_load_does_not_need_pandas() -> None:
     code = "import ingestion.pipeline, pyarrow, sys; pyarrow.array([1]); sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def test_tables_of_one_system_land_together_or_not_at_all(trial: Trial) -> None:
+def test_tables_of_one_system_are_committed_together_or_not_at_all(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.source("create table parties as select * from cases")
     parties = CASES | {"name": "parties"}
@@ -220,7 +220,7 @@ def test_tables_of_one_system_land_together_or_not_at_all(trial: Trial) -> None:
     assert trial.sql("select count(*) from raw_trial.cases where name = 'x'") == [(0,)]
 
 
-def test_all_tables_are_read_as_of_one_moment(trial: Trial) -> None:
+def test_all_tables_are_read_in_one_snapshot(trial: Trial) -> None:
     from ingestion.databases import open_database
 
     trial.source(HUNDRED)
@@ -231,10 +231,10 @@ def test_all_tables_are_read_as_of_one_moment(trial: Trial) -> None:
         assert sum(len(batch) for batch in database.read(system.tables[0], None)) == 100
 
 
-# --- rows that do not fit
+# --- rejected rows
 
 
-def test_unfit_rows_go_to_quarantine_and_land_after_the_contract_is_put_right(trial: Trial) -> None:
+def test_rejected_rows_are_quarantined_and_load_after_the_contract_is_corrected(trial: Trial) -> None:
     strict = MERGE | {"columns": COLUMNS | {"amount": "numeric(3,1)"}}
     trial.source(FILL + "from generate_series(1, 1005) as i")
     (result,) = trial.load(strict)
@@ -242,7 +242,7 @@ def test_unfit_rows_go_to_quarantine_and_land_after_the_contract_is_put_right(tr
     facts = "select rule, column_name, key, resolution from quarantine.rows order by row_id"
     assert trial.sql(facts)[0] == ("not numeric(3,1)", "amount", "1000", None)
     assert trial.load(strict)[0].rows == 0
-    assert [row[3] for row in trial.sql(facts)].count(None) == 6, "a row that is refused again waits once"
+    assert [row[3] for row in trial.sql(facts)].count(None) == 6, "a row that is rejected again is quarantined once"
 
     (result,) = trial.load(MERGE | {"columns": COLUMNS | {"amount": "numeric(18,2)"}}, redrive=True)
     assert (result.rows, result.total) == (6, 1005)
@@ -252,7 +252,7 @@ def test_unfit_rows_go_to_quarantine_and_land_after_the_contract_is_put_right(tr
     assert same(trial)
 
 
-def test_an_unfit_row_put_right_at_source_leaves_quarantine(trial: Trial) -> None:
+def test_a_rejected_row_that_is_corrected_at_source_leaves_quarantine(trial: Trial) -> None:
     strict = MERGE | {"columns": COLUMNS | {"amount": "numeric(3,1)"}}
     trial.source(HUNDRED + "; update cases set amount = 1000 where case_no = 7")
     trial.load(strict)
@@ -262,7 +262,7 @@ def test_an_unfit_row_put_right_at_source_leaves_quarantine(trial: Trial) -> Non
     assert trial.sql("select resolution from quarantine.rows") == [("a later version was loaded",)]
 
 
-def test_a_retyped_column_stops_the_load_and_names_no_value(trial: Trial) -> None:
+def test_a_changed_column_type_stops_the_load_without_showing_a_value(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.load(CASES)
     trial.source(f"alter table cases alter column amount type text using '{PERSON}'")
@@ -274,7 +274,7 @@ def test_a_retyped_column_stops_the_load_and_names_no_value(trial: Trial) -> Non
     assert refusal.value.table.label == "raw_trial.cases"
 
 
-def test_a_key_that_comes_twice_lands_once_and_the_other_is_parted(trial: Trial) -> None:
+def test_the_second_row_of_a_duplicate_key_is_quarantined(trial: Trial) -> None:
     trial.source(HUNDRED + "; insert into cases values (7, 'newer', 1, now())")
     (result,) = trial.load(MERGE)
     assert (result.read, result.total, result.quarantined) == (101, 100, 1)
@@ -282,7 +282,7 @@ def test_a_key_that_comes_twice_lands_once_and_the_other_is_parted(trial: Trial)
     assert trial.sql("select rule, key, content ->> 'name' from quarantine.rows") == [("duplicate key", "7", "case 7")]
 
 
-def test_values_at_the_edge_land_or_are_parted_never_changed(trial: Trial) -> None:
+def test_extreme_values_load_unchanged_or_are_quarantined(trial: Trial) -> None:
     columns = {
         "n": "bigint",
         "f": "double precision",
@@ -316,7 +316,7 @@ def test_values_at_the_edge_land_or_are_parted_never_changed(trial: Trial) -> No
     ]
 
 
-def test_every_type_lands_digit_for_digit_over_many_batches(trial: Trial) -> None:
+def test_every_type_loads_exactly_over_many_batches(trial: Trial) -> None:
     columns = {
         "n": "bigint",
         "f": "double precision",
@@ -344,7 +344,7 @@ def test_every_type_lands_digit_for_digit_over_many_batches(trial: Trial) -> Non
     assert same(trial, ", ".join(columns))
 
 
-def test_moments_of_one_column_may_have_an_offset_or_none(trial: Trial) -> None:
+def test_timestamps_of_one_column_may_have_an_offset_or_none(trial: Trial) -> None:
     trial.source(
         "create table cases (n bigint, t text); insert into cases values (1, '2026-07-01 12:00:00+00'), "
         "(2, '2026-07-01T12:00:00.5'), (3, '2026-07-01'), (4, null), (5, '2026-07-01T12:00:00-02:30'), (6, 'soon')"
@@ -362,7 +362,7 @@ def test_moments_of_one_column_may_have_an_offset_or_none(trial: Trial) -> None:
     ]
 
 
-def test_texts_of_a_session_in_another_encoding_and_of_an_extension_s_type_arrive(trial: Trial) -> None:
+def test_text_loads_from_another_client_encoding_and_an_extension_type(trial: Trial) -> None:
     trial.source(
         "create extension citext; create table notes (note text, code citext, padded char(3)); "
         "insert into notes values ('£5, café', 'Ab', 'x')"
@@ -373,11 +373,11 @@ def test_texts_of_a_session_in_another_encoding_and_of_an_extension_s_type_arriv
     assert trial.sql("select note, code, padded from raw_trial.notes") == [("£5, café", "Ab", "x  ")]
 
 
-# --- drift
+# --- schema drift
 
 
 @pytest.mark.parametrize("cases", [CASES, MERGE, HISTORY], ids=["replace", "merge", "history"])
-def test_a_new_column_lands_is_reported_and_stays_closed(trial: Trial, cases: dict) -> None:
+def test_a_new_column_loads_is_reported_and_stays_unpublished(trial: Trial, cases: dict) -> None:
     trial.source(HUNDRED)
     trial.load(cases)
     trial.source(
@@ -397,13 +397,13 @@ def test_a_new_column_lands_is_reported_and_stays_closed(trial: Trial, cases: di
     assert trial.sql(f"select count(next_of_kin) from raw_trial.cases {current}", role="svc_dbt") == [(100,)]
 
 
-def test_a_column_that_is_left_out_on_purpose_is_neither_read_nor_reported(trial: Trial) -> None:
+def test_an_excluded_column_is_not_read_or_reported(trial: Trial) -> None:
     trial.source(HUNDRED + "; alter table cases add column religion text default 'none of ours'")
     assert trial.load(CASES | {"left_out": ["religion"]})[0].new_columns == []
     assert trial.sql("select * from information_schema.columns where column_name = 'religion'") == []
 
 
-def test_a_renamed_column_stops_the_load_and_the_new_name_is_said(trial: Trial) -> None:
+def test_a_renamed_column_stops_the_load_and_its_new_name_is_reported(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.load(MERGE)
     trial.source("alter table cases rename column amount to amount_gbp")
@@ -414,14 +414,14 @@ def test_a_renamed_column_stops_the_load_and_the_new_name_is_said(trial: Trial) 
         trial.load(MERGE)
 
 
-def test_two_columns_of_one_name_are_refused(trial: Trial) -> None:
+def test_two_columns_with_the_same_name_are_refused(trial: Trial) -> None:
     trial.source(HUNDRED + '; alter table cases add column "Case No" text')
     with pytest.raises(SourceError, match="two source columns give the name case_no"):
         trial.load(CASES)
 
 
 @pytest.mark.parametrize("cases", [MERGE, HISTORY], ids=["merge", "history"])
-def test_a_changed_contract_retypes_the_table_and_reads_everything_again(trial: Trial, cases: dict) -> None:
+def test_a_changed_contract_changes_the_column_types_and_reloads_all_rows(trial: Trial, cases: dict) -> None:
     trial.source(HUNDRED)
     trial.load(cases | {"columns": COLUMNS | {"amount": "text"}})
     trial.sql("create view raw_trial.above as select * from raw_trial.cases")
@@ -430,7 +430,7 @@ def test_a_changed_contract_retypes_the_table_and_reads_everything_again(trial: 
     assert trial.sql("select sum(amount), count(*) from raw_trial.cases") == [(505, 100)]
 
 
-def test_the_contract_refuses_a_load_mode_that_cannot_work() -> None:
+def test_the_contract_refuses_an_impossible_load_mode() -> None:
     for change, words in (
         ({"load": "merge", "key": []}, "needs a key"),
         ({"load": "append", "cursor": None}, "append needs a key and a cursor"),
@@ -454,7 +454,7 @@ def deliver(folder: Path, name: str, *rows: str) -> str:
     return str(folder)
 
 
-def test_a_file_lands_once_however_often_and_under_whatever_name_it_comes(trial: Trial, tmp_path: Path) -> None:
+def test_a_file_loads_once_under_any_name(trial: Trial, tmp_path: Path) -> None:
     at = deliver(tmp_path, "june.csv", "1,a,1,2026-06-01", "1,a,1,2026-06-01")
     assert trial.load(FILE, at=at, kind="files")[0].rows == 2, "equal rows of one file are two rows"
     shutil.copy(tmp_path / "june.csv", tmp_path / "june (1).csv")
@@ -471,7 +471,7 @@ def test_a_file_lands_once_however_often_and_under_whatever_name_it_comes(trial:
     ]
 
 
-def test_a_corrected_file_replaces_its_rows_where_the_contract_says_so(trial: Trial, tmp_path: Path) -> None:
+def test_a_corrected_file_replaces_its_rows_if_the_contract_allows_it(trial: Trial, tmp_path: Path) -> None:
     at = deliver(tmp_path, "june.csv", "1,a,1,2026-06-01", "2,b,1,2026-06-01")
     deliver(tmp_path, "july.csv", "3,c,1,2026-07-01")
     trial.load(FILE, at=at, kind="files")
@@ -482,28 +482,28 @@ def test_a_corrected_file_replaces_its_rows_where_the_contract_says_so(trial: Tr
     assert trial.sql("select name from raw_trial.cases order by case_no") == [("corrected",), ("c",)]
 
 
-def test_a_file_that_grows_is_read_again_as_far_as_its_rows_are_whole(trial: Trial, tmp_path: Path) -> None:
+def test_complete_rows_of_a_growing_file_load_once(trial: Trial, tmp_path: Path) -> None:
     log = FILE | {"corrections": True, "growing": True, "headings": list(COLUMNS)}
     (tmp_path / "monday.csv").touch()
-    assert trial.load(log, at=str(tmp_path), kind="files")[0].total == 0, "nothing is written yet"
+    assert trial.load(log, at=str(tmp_path), kind="files")[0].total == 0, "no complete row is written yet"
     for text, total in [('1,a,1,2026-06-01\n2,"b\n', 1), ('1,a,1,2026-06-01\n2,"b\nc",1,2026-06-01\n', 2)]:
         (tmp_path / "monday.csv").write_text(text)
         assert trial.load(log, at=str(tmp_path), kind="files")[0].total == total
     (tmp_path / "tuesday.csv").write_text("3,d,1,2026-06-02\n")
     (result,) = trial.load(log, at=str(tmp_path), kind="files")
-    assert (result.rows, result.total) == (1, 3), "what is complete is not read again"
+    assert (result.rows, result.total) == (1, 3), "complete rows are not read again"
     assert trial.load(log, at=str(tmp_path), kind="files")[0].rows == 0
     assert trial.sql("select name from raw_trial.cases order by case_no") == [("a",), ("b\nc",), ("d",)]
 
 
-def test_whole_files_are_what_the_folder_holds(trial: Trial, tmp_path: Path) -> None:
+def test_full_refresh_files_equal_the_files_in_the_folder(trial: Trial, tmp_path: Path) -> None:
     cases = FILE | {"load": "replace", "shrink": 0.5}
     at = deliver(tmp_path, "june.csv", "1,a,1,2026-06-01", "2,b,1,2026-06-01")
     deliver(tmp_path, "july.csv", "3,c,1,2026-07-01")
     shutil.copy(tmp_path / "june.csv", tmp_path / "again.csv")
     (result,) = trial.load(cases, at=at, kind="files")
-    assert result.total == 3, "content that came twice counts once"
-    assert trial.load(cases, at=at, kind="files")[0].read == 0, "nothing is read again"
+    assert result.total == 3, "content that is delivered twice counts once"
+    assert trial.load(cases, at=at, kind="files")[0].read == 0, "no file is read again"
     (tmp_path / "july.csv").unlink()
     assert trial.load(cases, at=at, kind="files")[0].total == 2
 
@@ -520,7 +520,7 @@ def test_a_new_column_may_be_in_some_files_only(trial: Trial, tmp_path: Path) ->
     ]
 
 
-def test_a_late_file_does_not_overwrite_what_is_newer(trial: Trial, tmp_path: Path) -> None:
+def test_a_late_file_does_not_overwrite_newer_rows(trial: Trial, tmp_path: Path) -> None:
     merge = FILE | {"load": "merge", "key": ["case_no"], "cursor": "updated_at"}
     at = deliver(tmp_path, "july.csv", "1,july,1,2026-07-01")
     trial.load(merge, at=at, kind="files")
@@ -529,7 +529,7 @@ def test_a_late_file_does_not_overwrite_what_is_newer(trial: Trial, tmp_path: Pa
     assert trial.sql("select case_no, name from raw_trial.cases order by 1") == [(1, "july"), (2, "june")]
 
 
-def test_versions_of_late_files_find_their_place_in_history(trial: Trial, tmp_path: Path) -> None:
+def test_versions_from_late_files_are_inserted_in_order(trial: Trial, tmp_path: Path) -> None:
     history = FILE | {"load": "history", "key": ["case_no"], "cursor": "updated_at"}
     at = deliver(tmp_path, "august.csv", "1,first,1,2026-01-01", "1,august,1,2026-08-01")
     trial.load(history, at=at, kind="files")
@@ -543,7 +543,7 @@ def test_versions_of_late_files_find_their_place_in_history(trial: Trial, tmp_pa
     ]
 
 
-def test_unfit_rows_of_a_file_keep_their_place_and_can_be_driven_again(trial: Trial, tmp_path: Path) -> None:
+def test_rejected_rows_of_a_file_keep_their_position_and_can_be_retried(trial: Trial, tmp_path: Path) -> None:
     at = deliver(tmp_path, "june.csv", "1,a,1,2026-06-01", "2,b,n/a,2026-06-01")
     assert trial.load(FILE, at=at, kind="files")[0].quarantined == 1
     assert trial.sql("select rule, column_name, file_name, row_number from quarantine.rows") == [
@@ -561,7 +561,7 @@ def test_unfit_rows_of_a_file_keep_their_place_and_can_be_driven_again(trial: Tr
 # --- lists in the rows of an API
 
 
-def test_child_rows_follow_their_parents(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_rows_change_with_their_parents(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     pages: list[list[dict]] = []
     api = SimpleNamespace(tickets=lambda *_: iter(pages))
     monkeypatch.setitem(sys.modules, "ingestion.apis.trial", api)
@@ -592,4 +592,4 @@ def test_child_rows_follow_their_parents(trial: Trial, monkeypatch: pytest.Monke
     api.count = lambda *_: 2
     pages[:] = [[ticket(1, 3, "d"), ticket(3, 4, "f")]]
     trial.load(tickets | {"shrink": 0.5}, notes | {"shrink": 0.5}, at="http://127.0.0.1", kind="api")
-    assert trial.sql("select ticket, words from raw_trial.notes order by 1") == [(1, "d"), (3, "f")], "2 is gone"
+    assert trial.sql("select ticket, words from raw_trial.notes order by 1") == [(1, "d"), (3, "f")], "2 is deleted"

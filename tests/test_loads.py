@@ -1,4 +1,4 @@
-"""Loads into a real warehouse from sources that misbehave: what cannot be had whole does not land at all."""
+"""Loads from faulty sources into a real warehouse: an incomplete extract is not loaded at all."""
 
 import json
 import re
@@ -18,8 +18,8 @@ from tests.support import Trial, Warehouse
 REPORTS = 4
 
 
-class FrontDoor(BaseHTTPRequestHandler):
-    """Serves four reports newer than the `others`, one on a page; the page with report `broken` answers 500."""
+class ReportServer(BaseHTTPRequestHandler):
+    """Serve four reports newer than the `others`, one on a page; the page with report `broken` answers 500."""
 
     broken: int | None = 3
     others = 0
@@ -52,36 +52,36 @@ class FrontDoor(BaseHTTPRequestHandler):
             self.wfile.write(json.dumps(answer).encode())
 
     def log_message(self, *words: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
-def front_door() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), FrontDoor)
+def report_server() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ReportServer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
 
 
-def test_an_api_with_a_failing_page_lands_whole_or_not_at_all(county: Warehouse, front_door: str) -> None:
+def test_an_api_extract_with_a_failing_page_is_not_committed(county: Warehouse, report_server: str) -> None:
     def load() -> dict[str, int]:
-        return county.load("open311", OPEN311_URL=front_door, RUNTIME__REQUEST_MAX_ATTEMPTS="1")
+        return county.load("open311", OPEN311_URL=report_server, RUNTIME__REQUEST_MAX_ATTEMPTS="1")
 
     count = "select count(*) from raw_open311.service_requests"
-    before = FrontDoor.others = county.sql(count)[0][0]
-    FrontDoor.broken = 3
+    before = ReportServer.others = county.sql(count)[0][0]
+    ReportServer.broken = 3
     where = r"raw_open311: extract failed \(check OPEN311_URL\): requests.json answered 500"
     with pytest.raises(SourceError, match=where):
         load()
     assert county.sql(count)[0][0] == before
-    FrontDoor.broken = None
+    ReportServer.broken = None
     assert load() == {"service_requests": REPORTS}
     assert county.sql(count)[0][0] == before + REPORTS
-    assert load() == {"service_requests": 0}, "what landed does not land again"
+    assert load() == {"service_requests": 0}, "loaded rows are not loaded again"
 
 
-def test_a_system_is_loaded_by_one_run_at_a_time(trial: Trial) -> None:
+def test_a_system_has_one_load_at_a_time(trial: Trial) -> None:
     trial.source("create table cases (id bigint)")
     with closing(psycopg2.connect(trial.url)) as holder:
         holder.cursor().execute("select pg_advisory_lock(hashtext('load raw_trial'))")
@@ -89,7 +89,7 @@ def test_a_system_is_loaded_by_one_run_at_a_time(trial: Trial) -> None:
             trial.load({"name": "cases", "columns": {"id": "bigint"}, "load": "replace"})
 
 
-def test_a_source_that_is_suddenly_empty_does_not_empty_its_table(county: Warehouse) -> None:
+def test_an_empty_source_does_not_empty_its_table(county: Warehouse) -> None:
     before = county.sql("select count(*) from raw_confirm.site")
     county.sql("delete from site", url=county.source("confirm"))
     refusal = re.escape("raw_confirm.site: 0 rows instead of 1,200 (loaded")
@@ -98,7 +98,7 @@ def test_a_source_that_is_suddenly_empty_does_not_empty_its_table(county: Wareho
     assert county.sql("select count(*) from raw_confirm.site") == before
 
 
-def test_rows_that_change_in_the_source_arrive_and_only_they(county: Warehouse) -> None:
+def test_exactly_the_rows_changed_at_source_are_loaded(county: Warehouse) -> None:
     confirm, moment = county.source("confirm"), datetime(2026, 11, 1, 9, 30)
     ((number,),) = county.sql("select min(enquiry_number) from central_enquiry", url=confirm)
     change = "update central_enquiry set last_updated_time = %s where enquiry_number = %s"
@@ -117,5 +117,5 @@ def test_rows_that_change_in_the_source_arrive_and_only_they(county: Warehouse) 
     assert county.sql(count) == before
 
 
-def test_nothing_of_an_extract_stays_in_the_working_folder(warehouse: Warehouse) -> None:
+def test_no_file_of_an_extract_stays_in_the_working_folder(warehouse: Warehouse) -> None:
     assert [path for path in (warehouse.home / "dlt").rglob("*") if path.is_file()] == []

@@ -1,4 +1,4 @@
-"""Who is who across systems: found whatever the spelling, kept apart whatever the likeness, steady from run to run."""
+"""Person matching across systems: people match in every form, similar people do not, and results are stable."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -52,7 +52,7 @@ STRANGERS = """
 
 
 class Records:
-    """Two systems on trial, of clients and of members, each with sixty strangers and whoever a test puts there."""
+    """Two trial systems, of clients and of members, each with sixty unrelated people and the people of a test."""
 
     def __init__(self, trial: Trial):
         self.trial = trial
@@ -62,7 +62,7 @@ class Records:
         self.systems = [trial_system(CARE, **BASIS), trial_system(LIBRARY, name="raw_twin", **BASIS)]
 
     def put(self, table: str, *people: Iterable) -> None:
-        """Puts (number, NHS number, forename, surname, e-mail, postcode, birth date) into a source table."""
+        """Add (number, NHS number, forename, surname, e-mail, postcode, birth date) to a source table."""
         for person in people:
             self.trial.source(f"insert into {table} values (%s, %s, %s, %s, %s, %s, %s)", tuple(person))
 
@@ -88,7 +88,7 @@ class Records:
             return keys.tokens(declared.column("client_no"), declared, text)[0].as_py()
 
     def people(self) -> dict[str, set[tuple[str, str]]]:
-        """{person's id: (system, token) of the records} of everybody who has several."""
+        """Return {person id: (system, token) of the records} of each person with several records."""
         found = defaultdict(set)
         for person, system, subject in self.trial.sql(
             "select person_id, system, subject from matching.person_records where valid_to is null"
@@ -97,7 +97,7 @@ class Records:
         return {person: records for person, records in found.items() if len(records) > 1}
 
     def are_one(self, *records: tuple[str, str]) -> bool:
-        """Whether records (table, number) are one person's, and nobody else's."""
+        """Return whether the records (table, number) belong to one person and include all records of that person."""
         named = {
             ("raw_trial" if table == "clients" else "raw_twin", self.token(table, number)) for table, number in records
         }
@@ -112,7 +112,7 @@ def matched(trial: Trial) -> Records:
 ROBERT = ("1", None, "Robert", "Wrenfield", "rw@example.org", "WR1 2AB", "1971-03-14")
 
 
-def test_one_person_is_found_however_the_name_is_written(matched: Records) -> None:
+def test_a_person_is_matched_under_every_form_of_the_name(matched: Records) -> None:
     matched.put(
         "clients",
         ROBERT,
@@ -122,8 +122,8 @@ def test_one_person_is_found_however_the_name_is_written(matched: Records) -> No
     matched.put(
         "members",
         ("1", None, "Mr Bob", "WRENFEILD", None, "WR1 2AB", "1971-03-14"),  # short form, two letters swapped
-        ("2", "943 476 5919", "Peggy", "Smith", None, "B60 1AA", "1948-11-02"),  # moved and married; her number says it
-        ("3", None, "Imogen", "Kestrelham", None, "WR3 3AA", "1990-09-04"),  # as Americans write dates
+        ("2", "943 476 5919", "Peggy", "Smith", None, "B60 1AA", "1948-11-02"),  # moved and married; same NHS number
+        ("3", None, "Imogen", "Kestrelham", None, "WR3 3AA", "1990-09-04"),  # the American date format
     )
     found = matched.match()
     assert (found.records, found.people, found.new_people) == (66, 63, 63)
@@ -139,8 +139,8 @@ def test_one_person_is_found_however_the_name_is_written(matched: Records) -> No
         assert matched.trial.sql(f"select count(*) from matching.{table} as t where t::text ~* %s", (clear,)) == [(0,)]
 
 
-def test_those_who_are_alike_are_two(matched: Records) -> None:
-    """Twins, a couple, father and son, and two whose numbers say that they are two."""
+def test_similar_records_of_two_people_are_not_matched(matched: Records) -> None:
+    """Twins, a couple, father and son, and two people with different NHS numbers."""
     matched.put(
         "clients",
         ("1", None, "Harry", "Sorrelby", "s@example.org", "WR2 2AA", "2012-05-05"),
@@ -166,7 +166,7 @@ def test_records_with_one_number_and_two_birth_dates_wait_for_a_steward(matched:
     assert matched.people() == {}
 
 
-def test_an_id_stays_and_a_person_who_becomes_two_leaves_it_with_most_records(matched: Records) -> None:
+def test_a_person_id_is_stable_and_stays_with_most_records_after_a_split(matched: Records) -> None:
     matched.put("clients", ROBERT)
     first = matched.match()
     before = dict(matched.trial.sql("select subject, person_id from matching.person_records"))
@@ -192,15 +192,15 @@ def test_an_id_stays_and_a_person_who_becomes_two_leaves_it_with_most_records(ma
 
     with matched.connection() as connection:
         assert matching.withdraw(connection, other, one) == 1
-    assert matched.match().people == 61, "a decision can be taken back"
+    assert matched.match().people == 61, "a decision can be withdrawn"
     assert list(matched.people()) == [person]
     history = matched.trial.sql(
         "select count(*), count(valid_to) from matching.person_records where subject = %s", (one,)
     )
-    assert history[0][0] - history[0][1] == 1, "whose a record was remains written down"
+    assert history[0][0] - history[0][1] == 1, "the person that a record belonged to stays recorded"
 
 
-def test_a_steward_makes_one_of_two(matched: Records) -> None:
+def test_a_steward_decision_joins_two_people(matched: Records) -> None:
     matched.put("clients", ROBERT)
     matched.put("members", ("7", None, "Robert", "Elsewhere", None, "DY1 1AA", None))
     assert matched.match().people == 62
@@ -212,7 +212,7 @@ def test_a_steward_makes_one_of_two(matched: Records) -> None:
     assert ("steward",) in matched.trial.sql("select matched_by from matching.person_records where valid_to is null")
 
 
-def test_who_is_erased_is_matched_no_more_and_new_keys_change_nobody(matched: Records) -> None:
+def test_erased_people_are_not_matched_and_a_key_rotation_changes_no_person(matched: Records) -> None:
     matched.put("clients", ROBERT)
     matched.put("members", ("7", None, "Bob", "Wrenfield", "rw@example.org", "WR2 2AA", "1971-03-14"))
     matched.match()
@@ -240,7 +240,9 @@ def test_clear_values_never_reach_a_disk() -> None:
             database.execute("create table much as select md5(n::text) as text from range(5000000) as r (n)")
 
 
-def test_the_countys_people_are_who_the_truth_says(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_matched_people_equal_the_truth_of_the_demo_county(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with closing(psycopg2.connect(warehouse.url)) as connection, connection.cursor() as cursor:
         monkeypatch.setenv("WAREHOUSE_HOME", str(warehouse.home))
         tables = {table.label: table for system in read_contracts().values() for table in system.tables}
@@ -253,10 +255,10 @@ def test_the_countys_people_are_who_the_truth_says(warehouse: Warehouse, monkeyp
         "select count(distinct person_id) from matching.person_records where valid_to is null"
     )
     shared = "select count(*) from citizen.fct_involvements where person_key in (select person_key from adult_care.{})"
-    assert warehouse.sql(shared.format("fct_care_events")) == [(0,)], "keys of one set open nothing in another"
+    assert warehouse.sql(shared.format("fct_care_events")) == [(0,)], "keys of one set match no key of another set"
 
 
-def test_readers_of_open_records_see_nobody_whom_childrens_services_know(warehouse: Warehouse) -> None:
+def test_readers_of_open_records_see_nobody_known_to_childrens_services(warehouse: Warehouse) -> None:
     reader = warehouse("url", "--reader", "pbi_citizen_open").strip()
     seen = warehouse.sql("select distinct restriction from citizen.fct_involvements", url=reader)
     assert seen == [("open",)]

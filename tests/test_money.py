@@ -1,4 +1,4 @@
-"""Purchasing, highways' repeats and backlog: what was made is what is found, and what is published adds up."""
+"""Purchasing, and repeats and backlog of highways: findings are the injected faults, and published totals add up."""
 
 import csv
 from collections import Counter, defaultdict
@@ -30,7 +30,9 @@ def bought() -> dict[str, list]:
     ("module", "changing"),
     [(highways, {"central_enquiry", "defect", "ward", "site_ward"}), (procurement, {"apoheader", "apinvoice"})],
 )
-def test_a_later_day_has_the_same_rows_and_what_happened_since(module, changing: set[str]) -> None:
+def test_a_later_day_of_purchasing_and_highways_keeps_earlier_rows_and_adds_new_ones(
+    module, changing: set[str]
+) -> None:
     before, after = rows(module, COUNTY), rows(module, LATER)
     keys = {
         name: [place for place, part in enumerate(table.split()) if "*" in part]
@@ -41,11 +43,11 @@ def test_a_later_day_has_the_same_rows_and_what_happened_since(module, changing:
         changed = {key for row in found if later[key := tuple(row[place] for place in keys[name])] != row}
         assert bool(changed) == (name in changing), name
         assert len(later) == len(after[name]) >= len(found)
-    told = [row.last_update for found in before.values() for row in found if hasattr(row, "last_update")]
-    assert all(moment.date() <= COUNTY.day for moment in told)
+    updated = [row.last_update for found in before.values() for row in found if hasattr(row, "last_update")]
+    assert all(moment.date() <= COUNTY.day for moment in updated)
 
 
-def test_files_of_past_years_stay_the_same_bytes_and_this_years_grows() -> None:
+def test_files_of_past_years_stay_identical_and_the_current_file_grows() -> None:
     before, after = (dict(finance.files(county, Truth(county, "erp"))) for county in (COUNTY, LATER))
     assert before.keys() == after.keys()
     grown = {path for path in before if before[path] != after[path]}
@@ -54,7 +56,7 @@ def test_files_of_past_years_stay_the_same_bytes_and_this_years_grows() -> None:
     assert set(before[cards].splitlines()) < set(after[cards].splitlines())
 
 
-def test_a_larger_county_has_more_in_proportion_and_no_more_below_80_000() -> None:
+def test_a_larger_county_has_proportionally_more_rows_above_80_000() -> None:
     sizes = [highways._size(County(people=people), 20_000) for people in (1_000, 80_000, 600_000)]
     assert sizes == [20_000, 20_000, 150_000]
     assert len(finance.suppliers(County(people=160_000))) == 2 * len(finance.suppliers(COUNTY))
@@ -85,14 +87,14 @@ def test_customers_are_people_of_the_county() -> None:
 
 
 @pytest.mark.parametrize("system", ["confirm", "erp", "procurement"])
-def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehouse, system: str) -> None:
+def test_finance_and_highways_findings_are_exactly_the_injected_faults(warehouse: Warehouse, system: str) -> None:
     truth = Counter(warehouse.faults(system))
     assert Counter(warehouse.findings(system)) == truth
     expected = {"confirm": {"HWY"}, "erp": {"FIN", "VAT"}, "procurement": {"COM", "CHY", "FIN", "SUP", "UTR", "VAT"}}
     assert {code[:3] for *_, code in truth} >= expected[system]
 
 
-def test_prompt_payment_is_what_the_county_paid(warehouse: Warehouse, bought: dict[str, list]) -> None:
+def test_prompt_payment_equals_the_source(warehouse: Warehouse, bought: dict[str, list]) -> None:
     measured = [row for row in bought["apinvoice"] if row.pay_date and row.amount > 0 and row.dispute_flag == "N"]
     prompt = Counter((row.pay_date - row.arrival_date) <= timedelta(30) for row in measured)
     published = 'select sum("Invoices paid"), sum("Paid within 30 days") from finance.rpt_prompt_payment'
@@ -100,7 +102,7 @@ def test_prompt_payment_is_what_the_county_paid(warehouse: Warehouse, bought: di
     assert 0.85 < prompt[True] / len(measured) < 0.95
 
 
-def test_interest_is_owed_as_the_act_says(warehouse: Warehouse, bought: dict[str, list]) -> None:
+def test_late_payment_interest_follows_the_act(warehouse: Warehouse, bought: dict[str, list]) -> None:
     with (warehouse.root / "seeds/bank_of_england_base_rates.csv").open(encoding="utf-8") as file:
         rates = [(date.fromisoformat(row["first_date"]), float(row["base_rate_pct"])) for row in csv.DictReader(file)]
     as_at = max(row.last_update for row in bought["apinvoice"]).date()
@@ -116,7 +118,7 @@ def test_interest_is_owed_as_the_act_says(warehouse: Warehouse, bought: dict[str
     assert owed > 1_000
 
 
-def test_contracts_and_budgets_are_those_that_were_made(warehouse: Warehouse, bought: dict[str, list]) -> None:
+def test_contracts_and_budgets_equal_the_source(warehouse: Warehouse, bought: dict[str, list]) -> None:
     contracts = warehouse.sql("select count(*), sum(annual_value_gbp)::float from finance.fct_contracts")
     total = sum(row.annual_value for row in bought["contract"])
     assert contracts == [(len(bought["contract"]), pytest.approx(total, abs=0.01))]
@@ -141,8 +143,8 @@ def test_contracts_and_budgets_are_those_that_were_made(warehouse: Warehouse, bo
     assert 0.2 < len(off) / len(lines) < 0.6
 
 
-def test_repeats_and_backlog_are_those_of_the_source(warehouse: Warehouse) -> None:
-    """Every pair of enquiries is compared, which the warehouse does not do."""
+def test_repeat_enquiries_and_backlog_equal_the_source(warehouse: Warehouse) -> None:
+    """The test compares every pair of enquiries; the warehouse does not."""
     repeats = warehouse.sql(
         "select count(distinct later.enquiry_number) from staging.stg_confirm__enquiries as later "
         "inner join staging.stg_confirm__enquiry_subjects as what using (service_code, subject_code) "
@@ -165,7 +167,7 @@ def test_repeats_and_backlog_are_those_of_the_source(warehouse: Warehouse) -> No
     assert warehouse.sql(f"{published} '2026-06-30'") == warehouse.sql(counted)
 
 
-def test_enquiries_and_defects_are_in_their_streets_ward_of_the_day_and_of_now(warehouse: Warehouse) -> None:
+def test_enquiries_and_defects_have_the_ward_of_the_day_and_the_current_ward(warehouse: Warehouse) -> None:
     truth, made, wards = Truth(COUNTY, "confirm"), defaultdict(list), defaultdict(list)
     for table, row in highways.rows(COUNTY, truth):
         made[table].append(row)

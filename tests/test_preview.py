@@ -1,4 +1,4 @@
-"""`warehouse preview`: what it says of a changed model, held to a count of its own; nothing stays in the database."""
+"""`warehouse preview`: the report on a changed model equals a separate count; nothing stays in the database."""
 
 import os
 import re
@@ -32,7 +32,7 @@ models:
 
 
 class Project:
-    """A copy of the project that tests may edit, previewed against the built county in this process."""
+    """A copy of the project that tests may edit, previewed on the built county in this process."""
 
     def __init__(self, warehouse: Warehouse, root: Path):
         copy_project(root)
@@ -44,19 +44,19 @@ class Project:
             self.compiler, self.is_stale = Compiler(root), True
 
     def __call__(self, model: str, rows: int = 10, key: tuple[str, ...] = (), parse: bool = False) -> str:
-        """What the preview of a model prints; `parse` reads a changed YAML file or a new model first."""
+        """Return the output of a preview of the model; `parse` reads a changed YAML file or a new model first."""
         from warehouse.preview import preview, show
 
         printed = StringIO()
         with self.entered():
             if parse or self.is_stale:
                 self.compiler.parse()
-            self.is_stale = parse  # what was parsed is taken back at the end of a test
+            self.is_stale = parse  # the parsed changes are undone at the end of a test
             show(preview(self.compiler, model, rows, key), Console(file=printed, width=200, highlight=False))
         return printed.getvalue()
 
     def refused(self, model: str, parse: bool = False) -> str:
-        """Why a preview of a model is refused."""
+        """Return the reason why a preview of a model is refused."""
         with pytest.raises(WarehouseError) as refusal:
             self(model, parse=parse)
         return str(refusal.value)
@@ -69,7 +69,7 @@ def project(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @contextmanager
 def edited(project: Project, **files: str) -> Iterator[None]:
-    """Gives files of the project other content for a while (by their path)."""
+    """Replace the content of files of the project (by path) within the block."""
     before = {}
     for path, content in files.items():
         file = project.root / path
@@ -83,19 +83,19 @@ def edited(project: Project, **files: str) -> Iterator[None]:
 
 
 def replaced(project: Project, path: str, old: str, new: str) -> str:
-    """A file's text with one part replaced."""
+    """Return the text of a file with one part replaced."""
     text = (project.root / path).read_text(encoding="utf-8")
     assert text.count(old) == 1, f"{path}: {old}"
     return text.replace(old, new)
 
 
 def relations(warehouse: Project) -> list[tuple]:
-    """Every table, view, index and sequence of the database, by its identity."""
+    """Return every table, view, index and sequence of the database by its identity."""
     return warehouse.sql("select oid, relname, relfilenode from pg_class order by oid")
 
 
 def counts(printed: str) -> tuple[int, ...]:
-    """Rows added, removed and changed, as printed."""
+    """Return the printed numbers of rows added, removed and changed."""
     found = re.search(r": ([\d,]+) rows added, ([\d,]+) removed(?:, ([\d,]+) changed)?", printed)
     assert found, printed
     return tuple(int(number.replace(",", "")) for number in found.groups() if number)
@@ -111,7 +111,7 @@ def test_an_unchanged_model_of_each_layer_has_no_difference(project: Project, mo
     assert f"No difference from {relation}, by " in printed
 
 
-def test_the_difference_is_what_a_count_in_python_finds(project: Project) -> None:
+def test_the_difference_equals_a_count_in_python(project: Project) -> None:
     key = "{{ surrogate_key(['ledger_lines.source_file', 'ledger_lines.source_row_number']) }}"
     another = f"case when hashtext(({key})::text) % 7 = 0 then -({key}) else {key} end as payment_key"
     changed = (project.root / f"{PAYMENTS}.sql").read_text(encoding="utf-8")
@@ -146,7 +146,7 @@ def test_the_difference_is_what_a_count_in_python_finds(project: Project) -> Non
     assert f"{len(published) + added - removed:,} rows, {len(published):,} published" in printed
 
 
-def test_dropped_added_and_retyped_columns_are_named(project: Project) -> None:
+def test_removed_added_and_retyped_columns_are_listed(project: Project) -> None:
     changed = replaced(
         project, f"{SITES}.sql", "        site_code as usrn_raw,\n", "        site_code::varchar(20) as usrn_raw,\n"
     )
@@ -159,10 +159,10 @@ def test_dropped_added_and_retyped_columns_are_named(project: Project) -> None:
     assert counts(printed) == (0, 0, 0)
 
 
-def test_rows_of_a_model_without_a_key_are_compared_whole(project: Project) -> None:
+def test_rows_of_a_model_without_a_key_are_compared_as_a_whole(project: Project) -> None:
     published = project.sql("select * from finance.rpt_spend_over_500")
     repeated = len(published) - len(set(published))
-    assert repeated, "the report has rows that are alike"
+    assert repeated, "the report has identical rows"
     changed = (project.root / OVER_500).read_text(encoding="utf-8").rstrip()
     assert changed.endswith("select * from final")
     with edited(project, **{OVER_500: changed.replace("select * from final", "select distinct * from final")}):
@@ -171,7 +171,7 @@ def test_rows_of_a_model_without_a_key_are_compared_whole(project: Project) -> N
     assert "the model has no uniqueness test: whole rows are compared" in printed
 
 
-def test_a_key_that_repeats_is_said_and_rows_are_compared_whole(project: Project) -> None:
+def test_a_duplicate_key_is_reported_and_rows_are_compared_as_a_whole(project: Project) -> None:
     text = (project.root / f"{SITES}.sql").read_text(encoding="utf-8").rstrip()
     with edited(project, **{f"{SITES}.sql": text + "\nunion all (select * from renamed order by usrn_raw limit 3)\n"}):
         printed = project("stg_confirm__sites")
@@ -181,7 +181,7 @@ def test_a_key_that_repeats_is_said_and_rows_are_compared_whole(project: Project
     assert "the key (street_name, town_name) is not unique" in by_another
 
 
-def test_a_contract_that_the_sql_breaks_is_said_beside_the_rows(project: Project) -> None:
+def test_a_broken_model_contract_is_reported_with_the_rows(project: Project) -> None:
     changed = replaced(
         project, f"{PAYMENTS}.sql", "        payee_reference,\n", "        7 as payee_reference,\n        1 as extra,\n"
     )
@@ -200,7 +200,7 @@ def test_a_preview_leaves_nothing_in_the_database(project: Project) -> None:
     assert (relations(project), project.figures()) == before
 
 
-def test_a_preview_gives_way_to_who_waits_for_a_table(project: Project) -> None:
+def test_a_preview_yields_to_sessions_that_wait_for_a_table(project: Project) -> None:
     text = (project.root / f"{PAYMENTS}.sql").read_text(encoding="utf-8").replace("select * from final", "")
     slow = text + "select final.* from final cross join pg_sleep(60)\n"
     url = project.process.url
@@ -224,19 +224,19 @@ def test_a_preview_gives_way_to_who_waits_for_a_table(project: Project) -> None:
     assert "The preview stopped, because" in running.stderr.read()
 
 
-def test_an_unknown_model_is_answered_with_close_names(project: Project) -> None:
+def test_an_unknown_model_is_answered_with_similar_names(project: Project) -> None:
     printed = project.process("preview", "dim_postcods", expect=1)
     assert printed.startswith("Error: There is no model dim_postcods. Did you mean dim_postcodes")
 
 
-def test_a_model_that_does_not_compile_is_named_by_its_file(project: Project) -> None:
+def test_a_model_that_does_not_compile_is_reported_with_its_file(project: Project) -> None:
     with edited(project, **{f"{SITES}.sql": "select 1\nfrom {{ source('raw_confirm', 'nothing') }}\n"}):
         printed = project.refused("stg_confirm__sites")
     assert f"{SITES}.sql" in printed
     assert "raw_confirm.nothing" in printed
 
 
-def test_sql_that_postgres_refuses_is_said_without_a_value(project: Project) -> None:
+def test_sql_that_postgres_refuses_is_reported_without_a_value(project: Project) -> None:
     changed = replaced(
         project, f"{SITES}.sql", "        site_code as usrn_raw,\n", "        site_name::integer as usrn_raw,\n"
     )
@@ -250,7 +250,7 @@ def test_sql_that_postgres_refuses_is_said_without_a_value(project: Project) -> 
     assert 'column "site_nam" does not exist (line 1 of the compiled SQL: select site_nam)' in printed
 
 
-def test_a_model_that_is_not_published_yet_is_shown_and_one_upstream_is_missed(project: Project) -> None:
+def test_an_unpublished_model_is_previewed_and_an_unbuilt_upstream_model_is_reported(project: Project) -> None:
     folder = "dbt_project/models/marts/highways/highways__fct_junctions"
     files = {
         f"{folder}.sql": "select n::bigint as junction_key from generate_series(1, 3) as n\n",
@@ -269,11 +269,11 @@ def test_a_model_that_is_not_published_yet_is_shown_and_one_upstream_is_missed(p
     assert "highways.fct_junctions is not built" in missed
 
 
-def test_without_a_server_it_says_how_to_start_one(tmp_path: Path) -> None:
+def test_a_preview_without_a_server_explains_how_to_start_one(tmp_path: Path) -> None:
     assert "`make run`" in Warehouse(tmp_path)("preview", "dim_postcodes", expect=1)
 
 
-def test_while_it_watches_each_save_renews_the_preview(project: Project) -> None:
+def test_watch_mode_renews_the_preview_after_each_save(project: Project) -> None:
     file, macro = project.root / f"{SITES}.sql", project.root / "dbt_project/macros/colours.sql"
     original = file.read_text(encoding="utf-8")
     command = project.process.command("preview", "stg_confirm__sites", "--watch")

@@ -1,4 +1,4 @@
-"""Identity and content part at extraction: what lands where, what the key is for, and that nothing lies about."""
+"""Pseudonymisation at extraction: what loads where, what the vault key protects, and that no clear value stays."""
 
 import os
 import re
@@ -50,20 +50,20 @@ HUNDRED = """
 
 @pytest.fixture
 def keys(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> Keys:
-    """The keys that the trial's database works with."""
+    """The keys of the trial's database."""
     with closing(psycopg2.connect(trial.url)) as connection, connection.cursor() as cursor:
         return Keys.current(cursor)
 
 
-def opened(trial: Trial, table: dict = PEOPLE, system: str = "raw_trial") -> list[dict]:
-    """Every identity record of a table, opened by a login that may."""
+def decrypted(trial: Trial, table: dict = PEOPLE, system: str = "raw_trial") -> list[dict]:
+    """Decrypt every identity record of a table with a login that has the right."""
     declared = trial_system(table, name=system, **BASIS).tables[0]
     with closing(psycopg2.connect(os.environ["VAULT_URL"])) as connection, connection.cursor() as cursor:
         found = vault.decrypted_identities(connection, declared, Keys.current(cursor))
         return [row for records in found for row in records.to_pylist()]
 
 
-def test_identifiers_land_as_tokens_and_lie_sealed_in_the_vault(trial: Trial) -> None:
+def test_identifiers_load_as_tokens_and_are_encrypted_in_the_vault(trial: Trial) -> None:
     trial.source(HUNDRED)
     (result,) = trial.load(PEOPLE, **BASIS)
     assert result.rows == result.total == 101
@@ -72,7 +72,7 @@ def test_identifiers_land_as_tokens_and_lie_sealed_in_the_vault(trial: Trial) ->
     for row in rows:
         assert all(value is None or re.fullmatch(PSEUDONYM_PATTERN, value) for value in row[:6])
     assert sorted(row[6] for row in rows if row[6]) == sorted(f"need {n}" for n in range(100, 200))
-    people = {row["person_no"]: row for row in opened(trial)}
+    people = {row["person_no"]: row for row in decrypted(trial)}
     assert len(people) == 101
     assert people["7"]["surname"] == "O'Zyzzyva"
     assert people["142"] == {
@@ -86,7 +86,7 @@ def test_identifiers_land_as_tokens_and_lie_sealed_in_the_vault(trial: Trial) ->
 
 
 def test_no_clear_identifier_is_written_to_disk(trial: Trial, tmp_path: Path) -> None:
-    """Neither in the server's tables and write-ahead log, nor in dlt's folder: sealed before it is written at all."""
+    """Search tables and write-ahead log of the server and the folder of dlt: values are encrypted before any write."""
     lines = ["person_no,nhs_no,surname,born,postcode,phone,need,updated_at"]
     lines += [f"{n},{6_120_947_000 + n},Qwrtpl{n},1903-08-17,XQ{n} 9XX,0999 888{n},none,2026-01-01" for n in range(100)]
     lines += [
@@ -104,7 +104,7 @@ def test_no_clear_identifier_is_written_to_disk(trial: Trial, tmp_path: Path) ->
     assert any(path.parent.name == "pg_wal" for path in files_holding(folders, b"vault")), "the log is searched"
 
 
-def test_a_row_in_quarantine_is_sealed_and_can_be_driven_again(trial: Trial) -> None:
+def test_a_quarantined_row_is_encrypted_and_can_be_retried(trial: Trial) -> None:
     trial.source(
         HUNDRED.replace("nhs_no numeric(10)", "nhs_no text")
         + "; update people set nhs_no = 'unknown' where person_no = 142"
@@ -117,7 +117,7 @@ def test_a_row_in_quarantine_is_sealed_and_can_be_driven_again(trial: Trial) -> 
     columns = COLUMNS | {"nhs_no": "text"}
     (result,) = trial.load(PEOPLE | {"columns": columns}, redrive=True, **BASIS)
     assert result.rows == 1
-    assert {row["person_no"] for row in opened(trial)} >= {"142", "7"}
+    assert {row["person_no"] for row in decrypted(trial)} >= {"142", "7"}
     assert trial.sql("select count(*) from raw_trial.people") == [(101,)]
 
 
@@ -142,10 +142,10 @@ def test_the_same_person_has_the_same_token_in_every_system(trial: Trial) -> Non
         "select count(*), count(*) filter (where surname = family_name), count(*) filter (where phone = tel), "
         "count(*) filter (where person_no = pupil_no) from raw_trial.people inner join raw_twin.pupils on nhs_no = nhs"
     )
-    assert trial.sql(joined) == [(2, 2, 1, 0)], "a person number is its system's own"
+    assert trial.sql(joined) == [(2, 2, 1, 0)], "each system has its own person numbers"
 
 
-def test_the_vault_follows_the_rows(trial: Trial) -> None:
+def test_the_vault_changes_with_the_rows(trial: Trial) -> None:
     people = {name: value for name, value in PEOPLE.items() if name != "cursor"}
     trial.source(HUNDRED)
     trial.load(people, **BASIS)
@@ -155,14 +155,14 @@ def test_the_vault_follows_the_rows(trial: Trial) -> None:
     trial.load(people, **BASIS)
     with closing(psycopg2.connect(os.environ["LOADER_URL"])) as connection:
         SubjectRequests(connection, [trial_system(people, **BASIS)]).dispose_of_expired()
-    names = {row["person_no"]: row["surname"] for row in opened(trial, people)}
+    names = {row["person_no"]: row["surname"] for row in decrypted(trial, people)}
     assert (len(names), names["142"], "100" in names) == (100, "Married", False)
     assert trial.sql("select count(*) from vault.identities") == trial.sql("select count(*) from vault.data_keys")
     (result,) = trial.load(people, **BASIS)
     assert result.rows == 0
 
 
-def test_a_column_that_becomes_an_identifier_is_not_left_in_clear(trial: Trial) -> None:
+def test_no_clear_value_stays_when_a_column_becomes_an_identifier(trial: Trial) -> None:
     plain = {name: value for name, value in PEOPLE.items() if name not in ("identifiers", "subject")}
     trial.source(HUNDRED)
     trial.load(plain, **BASIS)
@@ -171,7 +171,7 @@ def test_a_column_that_becomes_an_identifier_is_not_left_in_clear(trial: Trial) 
     assert trial.sql("select count(*) from raw_trial.people") == [(101,)]
 
 
-def test_a_history_is_refused_where_a_column_becomes_an_identifier(trial: Trial) -> None:
+def test_a_history_table_is_refused_when_a_column_becomes_an_identifier(trial: Trial) -> None:
     plain = {name: value for name, value in PEOPLE.items() if name not in ("identifiers", "subject")}
     history = {"load": "history", "name": "people"}
     trial.source(HUNDRED)
@@ -180,7 +180,7 @@ def test_a_history_is_refused_where_a_column_becomes_an_identifier(trial: Trial)
         trial.load(PEOPLE | history, **BASIS)
 
 
-def test_undeclared_columns_of_people_are_reported_and_stay_out(trial: Trial) -> None:
+def test_undeclared_columns_of_people_are_reported_and_not_loaded(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.source("alter table people add nickname text default 'Zyzzyva the third'")
     (result,) = trial.load(PEOPLE, **BASIS)
@@ -188,7 +188,7 @@ def test_undeclared_columns_of_people_are_reported_and_stay_out(trial: Trial) ->
     assert trial.sql("select count(nickname), count(*) from raw_trial_store.people") == [(0, 101)]
 
 
-def test_nothing_loads_without_the_key_or_with_another(trial: Trial, keys: Keys) -> None:
+def test_nothing_loads_without_the_vault_key_or_with_another(trial: Trial, keys: Keys) -> None:
     trial.source(HUNDRED)
     file, put_away = Keys.file(), Keys.file().with_suffix(".away")
     file.rename(put_away)
@@ -205,7 +205,7 @@ def test_nothing_loads_without_the_key_or_with_another(trial: Trial, keys: Keys)
     assert trial.load(PEOPLE, **BASIS)[0].rows == 101
 
 
-def test_a_rotation_gives_every_token_anew_and_leaves_every_join(trial: Trial, keys: Keys) -> None:
+def test_a_rotation_replaces_every_token_and_keeps_every_join(trial: Trial, keys: Keys) -> None:
     history = PEOPLE | {"name": "moves", "load": "history"}
     trial.source(HUNDRED + "; create table moves as select * from people; insert into people values "
                  "(null, 9000000142, 'Zyzzyva', null, null, null, null, now())")  # fmt: skip
@@ -215,13 +215,13 @@ def test_a_rotation_gives_every_token_anew_and_leaves_every_join(trial: Trial, k
         "inner join raw_trial.moves as m on p.person_no = m.person_no and p.nhs_no = m.nhs_no "
         "and p.surname = m.surname and p.born is not distinct from m.born"
     )
-    before, clear = trial.sql(joins), sorted(map(str, opened(trial)))
+    before, clear = trial.sql(joins), sorted(map(str, decrypted(trial)))
     assert before[0][0] == 101
     system = trial_system(PEOPLE, history, **BASIS)
     with closing(psycopg2.connect(trial.url)) as connection:
         assert vault.rotate_key(connection, [system]) == {"raw_trial.people": 101, "raw_trial.moves": 101}
     assert trial.sql(joins) == before
-    assert sorted(map(str, opened(trial))) == clear
+    assert sorted(map(str, decrypted(trial))) == clear
     assert list(Keys.read_all()) == [keys.version + 1]
     for column in IDENTIFIERS:
         for table in ("people", "moves"):
@@ -234,7 +234,7 @@ def test_a_rotation_gives_every_token_anew_and_leaves_every_join(trial: Trial, k
         keys.decrypt(bytes(salt), bytes(ciphertext))
     ((content,),) = trial.sql("select content from quarantine.rows where column_name = 'person_no'")
     assert Keys.read_all()[keys.version + 1].decrypt_content(content)["surname"] == "Zyzzyva"
-    assert [result.rows for result in trial.load(PEOPLE, history, **BASIS)] == [0, 0], "and loads go on as before"
+    assert [result.rows for result in trial.load(PEOPLE, history, **BASIS)] == [0, 0], "loads continue as before"
 
 
 def test_a_rotation_with_an_unknown_token_changes_nothing(trial: Trial, keys: Keys) -> None:
@@ -255,7 +255,7 @@ def test_a_rotation_with_an_unknown_token_changes_nothing(trial: Trial, keys: Ke
     assert len(list(vault.reidentify(caseworker, token, "a reason in words", "IG-1"))) == 1
 
 
-def test_only_one_service_may_open_the_vault(trial: Trial) -> None:
+def test_only_the_matching_service_reads_the_vault(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.load(PEOPLE, **BASIS)
     assert trial.sql("select count(encrypted) from vault.identities", role="svc_match") == [(101,)]
@@ -281,7 +281,7 @@ def test_only_one_service_may_open_the_vault(trial: Trial) -> None:
         ("telephone", ["01632 960001", "+441632960001", "0044 1632 960 001", "+44 (0) 1632 960001"]),
     ],
 )
-def test_one_value_in_many_spellings_is_one_token(kind: str, spellings: list[str]) -> None:
+def test_every_form_of_a_value_has_the_same_token(kind: str, spellings: list[str]) -> None:
     table = trial_system(
         {"name": "t", "load": "replace", "subject": "x", "columns": {"x": "text"}, "identifiers": {"x": kind}}, **BASIS
     ).tables[0]

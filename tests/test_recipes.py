@@ -1,4 +1,4 @@
-"""The README's four recipes, followed in a copy of the repository; and other edits of a contract there."""
+"""The README's four recipes, followed in a copy of the repository, and other edits of a contract there."""
 
 import csv
 import re
@@ -144,7 +144,7 @@ PUBLISH_SET = {
 
 
 class Followed:
-    """The four recipes, followed in a copy of the repository and of the county, and what the commands printed."""
+    """The four recipes, followed in a copy of the repository and of the county, and the output of the commands."""
 
     def __init__(self, built: Path, folder: Path):
         root = folder / "repository"
@@ -177,7 +177,7 @@ def recipes(built: Path, home: Path) -> Iterator[Followed]:
     followed.warehouse.remove()
 
 
-def test_a_new_system_mart_and_feed_need_only_what_the_readme_says(recipes: Followed) -> None:
+def test_a_new_system_mart_and_feed_need_only_the_documented_steps(recipes: Followed) -> None:
     assert recipes.warehouse.sql("select count(*) from highways.fct_crossings") == [(3,)]
     with (recipes.warehouse.home / "outbox/tolls_by_day.csv").open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == [["Day", "Tolls (£)"], ["2026-07-01", "3.00"], ["2026-07-02", "2.00"]]
@@ -191,13 +191,13 @@ def test_a_new_publish_set_is_a_folder_and_an_entry_in_access_yml(recipes: Follo
         recipes.warehouse.sql("select count(*) from highways.fct_crossings", url=url)
 
 
-def test_the_readme_has_the_recipes_that_are_followed() -> None:
+def test_the_tested_recipes_are_those_of_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     named = re.findall(r"^\*\*A new ([a-z ]+)\.\*\*", readme, re.M)
     assert named == ["system", "mart", "report feed", "publish set"]
 
 
-def test_a_contract_error_is_said_by_file_and_line_and_leaves_the_marts(recipes: Followed) -> None:
+def test_a_contract_error_is_reported_with_file_and_line_and_changes_no_mart(recipes: Followed) -> None:
     contract = recipes.models / "staging/tolls/_tolls__sources.yml"
     contract.write_text(CONTRACT.replace("load: replace", "load: reprint"), encoding="utf-8")
     try:

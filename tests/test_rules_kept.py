@@ -1,4 +1,4 @@
-"""Rules of loads, holds, re-identification and publication that a refactoring breaks easily, on an empty warehouse."""
+"""Rules of loads, holds, re-identification and publication that refactoring breaks easily, on an empty warehouse."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
@@ -95,7 +95,7 @@ def test_re_identification_needs_a_case_and_has_a_daily_limit(trial: Trial) -> N
 
 @pytest.fixture
 def build(trial: Trial) -> Publish:
-    """Publishes tables ({name: columns}) as set `highways`, as dbt does; returns the changes that wait for approval."""
+    """Publish tables ({name: columns}) as set `highways`, as dbt does; return the changes that wait for approval."""
 
     def publish(tables: dict[str, str], *approved: str) -> list[str]:
         for name, columns in tables.items():

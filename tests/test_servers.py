@@ -1,4 +1,4 @@
-"""The same run on an existing PostgreSQL, and Dagster's page and dbt's documentation in a browser's words."""
+"""A run on an existing PostgreSQL server, and the Dagster page and the dbt documentation as served to a browser."""
 
 import os
 import pwd
@@ -27,7 +27,7 @@ needs_debian = pytest.mark.skipif(not DEBIAN, reason="needs Debian's PostgreSQL:
 
 @pytest.fixture(scope="module")
 def existing_postgres(home: Path) -> Iterator[str]:
-    """A server of the operating system's own packages that takes TLS and SCRAM only; its administrator's URL."""
+    """A server from the packages of the operating system that accepts only TLS and SCRAM; its administrator's URL."""
     binaries, folder, port = DEBIAN[-1].parent, home / "existing", free_port()
     folder.mkdir()
     (folder / "password").write_text("administrator")
@@ -62,7 +62,7 @@ def existing_postgres(home: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def other(existing_postgres: str, built: Path, home: Path) -> Iterator[Warehouse]:
-    """A warehouse on that server, filled by the demo county, with the other's vault key."""
+    """A warehouse on that server, filled by the demo county, with the vault key of the other warehouse."""
     other = Warehouse(
         home / "other",
         WAREHOUSE_URL=existing_postgres,
@@ -70,7 +70,7 @@ def other(existing_postgres: str, built: Path, home: Path) -> Iterator[Warehouse
         SERVER_LOG=str(home / "existing/data/log"),
     )
     other.process("exec", "--", "true")
-    with pytest.raises(SourceError, match="CONFIRM_URL is not set"):  # synthetic data never stand in unasked
+    with pytest.raises(SourceError, match="CONFIRM_URL is not set"):  # synthetic data need an explicit request
         other.load("confirm")
     other.process("run", "--demo")
     yield other
@@ -79,12 +79,12 @@ def other(existing_postgres: str, built: Path, home: Path) -> Iterator[Warehouse
 
 @needs_debian
 @pytest.mark.whole_run
-def test_a_run_on_an_existing_postgres_publishes_the_same(
+def test_a_run_on_an_existing_postgres_publishes_the_same_figures(
     existing_postgres: str, other: Warehouse, warehouse: Warehouse
 ) -> None:
-    assert not (other.home / "postgres").exists(), "nothing is started"
+    assert not (other.home / "postgres").exists(), "no server is started"
     same, here = other.figures(), warehouse.figures()
-    for table in ("citizen.dim_persons", "citizen.fct_involvements"):  # each warehouse draws people's ids for itself
+    for table in ("citizen.dim_persons", "citizen.fct_involvements"):  # each warehouse generates its own person ids
         assert same.pop(table)[0] == here.pop(table)[0] > 0
     assert same == here
     assert other.sql("select distinct version from pg_stat_ssl where pid = pg_backend_pid()") == [("TLSv1.3",)]
@@ -95,7 +95,7 @@ def test_a_run_on_an_existing_postgres_publishes_the_same(
 
 
 @needs_debian
-def test_without_a_named_log_only_the_demo_reads_an_empty_one(existing_postgres: str, other: Warehouse) -> None:
+def test_only_the_demo_loads_without_a_server_log(existing_postgres: str, other: Warehouse) -> None:
     bare = Warehouse(other.home, WAREHOUSE_URL=existing_postgres)
     with pytest.raises(SourceError, match=r"raw_serverlog: SERVER_LOG is not set"):
         bare.load("serverlog")
@@ -105,7 +105,7 @@ def test_without_a_named_log_only_the_demo_reads_an_empty_one(existing_postgres:
 
 @needs_debian
 @pytest.mark.skipif(not PGAUDIT, reason="needs Debian's pgaudit: `make test-packages` (Debian, root)")
-def test_pgaudit_tells_the_tables_and_no_word_of_the_statement(other: Warehouse) -> None:
+def test_pgaudit_records_the_tables_and_no_text_of_the_statement(other: Warehouse) -> None:
     hidden = "do $$ begin execute 'select count(*) from fin' || 'ance.dim_dates'; end $$"
     ask(
         other,
@@ -127,7 +127,7 @@ def test_pgaudit_tells_the_tables_and_no_word_of_the_statement(other: Warehouse)
 
 
 @needs_debian
-def test_pgtap_finds_each_readers_rights_as_the_file_says(existing_postgres: str, other: Warehouse) -> None:
+def test_pgtap_confirms_the_rights_of_each_reader(existing_postgres: str, other: Warehouse) -> None:
     if not other.sql("select name from pg_available_extensions where name = 'pgtap'"):
         pytest.skip("needs Debian's pgTAP: `make test-packages` (Debian, root)")
     relations = other.sql(
@@ -137,7 +137,7 @@ def test_pgtap_finds_each_readers_rights_as_the_file_says(existing_postgres: str
     )
     connection = psycopg2.connect(existing_postgres)
     try:
-        with connection.cursor() as cursor:  # nothing of it is committed
+        with connection.cursor() as cursor:  # nothing is committed
             cursor.execute("create schema pgtap; create extension pgtap schema pgtap; set search_path = pgtap")
             cursor.execute("select no_plan()")
             verdicts = []
@@ -169,7 +169,7 @@ def served(warehouse: Warehouse, *words: str) -> Iterator[str]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell does in the background
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as for a background process in a shell
         )
     try:
         yield f"http://127.0.0.1:{port}"
@@ -179,7 +179,7 @@ def served(warehouse: Warehouse, *words: str) -> Iterator[str]:
 
 
 def page(url: str, seconds: int = 120) -> str:
-    """What the address answers, once its server is up."""
+    """Return the answer of the address once its server is up."""
     import time
 
     give_up = time.monotonic() + seconds
@@ -193,7 +193,7 @@ def page(url: str, seconds: int = 120) -> str:
             time.sleep(0.2)
 
 
-def test_dagsters_page_shows_the_graph(county: Warehouse) -> None:
+def test_the_dagster_page_shows_the_graph(county: Warehouse) -> None:
     with served(county, "dev") as address:
         assert "dagster" in page(address).lower()
         query = "%7BassetNodes%7BassetKey%7Bpath%7D%7D%7D"
@@ -201,7 +201,7 @@ def test_dagsters_page_shows_the_graph(county: Warehouse) -> None:
         assert '["raw_erp", "ledger_lines"]' in re.sub(r",\s*", ", ", answer)
 
 
-def test_the_documentation_names_schemas_as_readers_know_them(county: Warehouse) -> None:
+def test_the_documentation_uses_the_schema_names_of_readers(county: Warehouse) -> None:
     with served(county, "docs") as address:
         catalogue = page(f"{address}/catalog.json")
         assert '"schema": "finance"' in catalogue

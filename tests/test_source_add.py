@@ -1,4 +1,4 @@
-"""`warehouse source add`: what is written loads, builds and passes `make check` once a person has filled it in."""
+"""`warehouse source add`: its files load, build and pass `make check` after a person has completed them."""
 
 import csv
 import datetime as dt
@@ -41,7 +41,7 @@ DECISIONS = {
 
 
 def decided(staging: Path, system: str = "trial") -> System:
-    """The system's contract once a person has replaced each TODO."""
+    """Return the contract of the system after a person has replaced each TODO."""
     contract = staging / system / f"_{system}__sources.yml"
     text = contract.read_text(encoding="utf-8")
     for todo, decision in DECISIONS.items():
@@ -53,7 +53,7 @@ def decided(staging: Path, system: str = "trial") -> System:
 
 
 def types(system: System, table: str) -> dict[str, str]:
-    """{column: type} of a declared table."""
+    """Return {column: type} of a declared table."""
     declared = next(each for each in system.tables if each.name == table)
     return {column.name: column.data_type for column in declared.columns}
 
@@ -101,7 +101,7 @@ def staging(tmp_path: Path) -> Path:
         (["", ""], "text", None),
     ],
 )
-def test_a_column_has_the_narrowest_type_that_every_value_has(
+def test_a_column_has_the_narrowest_type_that_fits_every_value(
     landing: Path, staging: Path, values: list[str], data_type: str, form: str | None
 ) -> None:
     rows = [f'{place},"{value}"\n' for place, value in enumerate(values, 1)]
@@ -111,14 +111,14 @@ def test_a_column_has_the_narrowest_type_that_every_value_has(
     assert (column.name, column.data_type, column.format) == ("value", data_type, form)
 
 
-def test_the_last_row_of_a_long_file_decides_too(landing: Path, staging: Path) -> None:
+def test_the_last_row_of_a_long_file_affects_the_column_type(landing: Path, staging: Path) -> None:
     rows = "".join(f"{number},{number},2026-07-01\n" for number in range(1, 400_000))
     (landing / "rows.csv").write_text(f"No,Code,Day\n{rows}9,01,never\n", encoding="utf-8")
     add_source("trial", str(landing), staging=staging)
     assert types(decided(staging), "rows") == {"no": "bigint", "code": "text", "day": "text"}
 
 
-def test_a_date_that_can_be_read_in_two_ways_is_marked_as_a_guess(landing: Path, staging: Path) -> None:
+def test_an_ambiguous_date_format_is_marked_as_a_guess(landing: Path, staging: Path) -> None:
     (landing / "rows.csv").write_text("No,Day\n1,01/07/2026\n", encoding="utf-8")
     add_source("trial", str(landing), staging=staging)
     text = (staging / "trial/_trial__sources.yml").read_text(encoding="utf-8")
@@ -136,7 +136,7 @@ def workbook(path: Path, sheets: dict[str, list[list[Any]]]) -> None:
     book.save(path)
 
 
-def test_every_layout_that_the_reader_reads_is_described(landing: Path, staging: Path) -> None:
+def test_every_readable_layout_is_described(landing: Path, staging: Path) -> None:
     rows = "Crossing ID{0}Paid On{0}Café\n1{0}31/07/2026{0}Zoë\n2{0}01/07/2026{0}\n"
     (landing / "semicolons.csv").write_bytes(rows.format(";").encode("windows-1252"))
     (landing / "tabs.txt").write_bytes(rows.format("\t").encode("utf-16"))
@@ -186,7 +186,7 @@ def test_every_layout_that_the_reader_reads_is_described(landing: Path, staging:
         assert types(system, name) == {"post_no": "text", "held_from": "date", "pay": "numeric(18,2)"}
 
 
-def test_a_file_may_be_named_by_itself(landing: Path, staging: Path) -> None:
+def test_a_single_file_can_be_added(landing: Path, staging: Path) -> None:
     for name in ("tolls_2026-07.csv", "other.csv"):
         (landing / name).write_text("No,Fee\n1,2\n", encoding="utf-8")
     added = add_source("trial", str(landing / "tolls_2026-07.csv"), staging=staging)
@@ -194,7 +194,7 @@ def test_a_file_may_be_named_by_itself(landing: Path, staging: Path) -> None:
     assert decided(staging).tables[0].files == "tolls_[0-9]*.csv"
 
 
-def test_headings_that_are_no_names_keep_their_column(landing: Path, staging: Path) -> None:
+def test_invalid_column_headings_are_mapped_to_columns(landing: Path, staging: Path) -> None:
     (landing / "rows.csv").write_text("No,£,Paid On,PaidOn,,2026\n1,2,a,b,c,d\n", encoding="utf-8")
     add_source("trial", str(landing), staging=staging)
     (table,) = decided(staging).tables
@@ -204,7 +204,7 @@ def test_headings_that_are_no_names_keep_their_column(landing: Path, staging: Pa
     assert table.left_out == ["column_5"]
 
 
-def test_what_is_loaded_from_files_is_what_they_hold(trial: Trial, landing: Path, staging: Path) -> None:
+def test_added_files_load_exactly(trial: Trial, landing: Path, staging: Path) -> None:
     header = ["Crossing ID", "Paid On", "Fee", "Account", "name", "Late", "Logged At", "£"]
     rows = [
         ["1", "31/07/2026", "1.50", "00012", " Zoë, A. ", "true", "2026-07-01 12:00:00", "a"],
@@ -280,7 +280,7 @@ AS_DECLARED = {
 }  # fmt: skip
 
 
-def test_what_is_loaded_from_postgres_is_what_it_holds(trial: Trial, staging: Path) -> None:
+def test_an_added_postgres_database_loads_exactly(trial: Trial, staging: Path) -> None:
     trial.source(POSTGRES)
     url = trial.place.replace("postgresql://", "postgresql+psycopg2://")
     add_source("trial", url, staging=staging)
@@ -334,7 +334,7 @@ def test_what_is_loaded_from_postgres_is_what_it_holds(trial: Trial, staging: Pa
     assert trial.sql("select fee from raw_trial.crossing where crossing_id = 1") == [(Decimal(7),)]
 
 
-def test_only_the_tables_that_are_named_are_declared(trial: Trial, staging: Path) -> None:
+def test_only_the_named_tables_are_declared(trial: Trial, staging: Path) -> None:
     trial.source(POSTGRES + "create schema other; create table other.thing (id int primary key)")
     add_source("trial", trial.place, ["CrossingLanes", "open_crossings"], staging=staging)
     assert [table.name for table in decided(staging).tables] == ["crossing_lanes", "open_crossings"]
@@ -348,7 +348,7 @@ def test_only_the_tables_that_are_named_are_declared(trial: Trial, staging: Path
 
 
 @needs_mariadb
-def test_what_is_loaded_from_mariadb_is_what_it_holds(trial: Trial, mariadb: str, staging: Path) -> None:
+def test_an_added_mariadb_database_loads_exactly(trial: Trial, mariadb: str, staging: Path) -> None:
     change(
         mariadb,
         "drop table if exists loans, cases, parts, numbers",
@@ -390,12 +390,12 @@ def test_what_is_loaded_from_mariadb_is_what_it_holds(trial: Trial, mariadb: str
     assert trial.sql(f"select {names} from raw_trial.loans order by id") == there
 
 
-# --- what was written is as a model of ours is
+# --- generated files follow the conventions of the project
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of what dbt and the checks read."""
+    """A copy of the files that dbt and the checks read."""
     root = tmp_path / "copy"
     for folder in ("commands", "dbt_project", "ingestion", "orchestration", "warehouse", "demo", "seeds", ".dlt"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -422,13 +422,13 @@ def copy(tmp_path: Path) -> Path:
     ],
     ids=str,
 )  # fmt: skip
-def test_types_of_sql_server_and_oracle_have_the_contract_type_that_holds_their_values(
+def test_sql_server_and_oracle_types_have_a_contract_type_that_holds_their_values(
     dialect: str, kind: sa.types.TypeEngine, data_type: str | None
 ) -> None:
     assert contract_type(kind, dialect)[0] == data_type
 
 
-# what SQL or YAML has a meaning for
+# characters with a meaning in SQL or YAML
 AWKWARD = (
     "name type date order user value year time status position comment end group desc offset row interval values key "
     "default ref day month text current_date current_user localtime location language id zone account file no on yes "
@@ -436,7 +436,7 @@ AWKWARD = (
 )
 
 
-def test_what_is_written_builds_and_passes_make_check(trial: Trial, copy: Path, landing: Path) -> None:
+def test_an_added_source_builds_and_passes_make_check(trial: Trial, copy: Path, landing: Path) -> None:
     words = AWKWARD.split()
     declared = ", ".join(f'"{word}" text' for word in words)
     spelt = ", ".join(f"'{word}'" for word in words)
@@ -458,7 +458,7 @@ def test_what_is_written_builds_and_passes_make_check(trial: Trial, copy: Path, 
     for system in systems.values():
         load_system(system)
 
-    target = str(copy / ".warehouse/check")  # where dbt-bouncer looks
+    target = str(copy / ".warehouse/check")  # the folder that dbt-bouncer reads
     warehouse = Warehouse(trial.home, copy, WAREHOUSE_URL=trial.url, DBT_TARGET_PATH=target)
     paths = [f"path:dbt_project/models/staging/{name}" for name in systems]
     printed = warehouse("exec", "--", "dbt", "build", "--select", *paths)
@@ -478,10 +478,10 @@ def test_what_is_written_builds_and_passes_make_check(trial: Trial, copy: Path, 
     assert done.returncode == 0, done.stdout[-3000:]
 
 
-# --- what is refused
+# --- refusals
 
 
-def test_nothing_loads_before_a_person_has_decided(landing: Path, staging: Path) -> None:
+def test_an_added_source_does_not_load_before_every_todo_is_replaced(landing: Path, staging: Path) -> None:
     (landing / "rows.csv").write_text("No,Fee\n1,2\n", encoding="utf-8")
     added = add_source("trial", str(landing), staging=staging)
     with pytest.raises(ContractError) as refusal:
@@ -525,7 +525,7 @@ def test_nothing_loads_before_a_person_has_decided(landing: Path, staging: Path)
         ("confirm", "landing", [], "dbt_project/models/staging/confirm exists;"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_added_is_said_in_one_line_and_leaves_nothing(
+def test_a_source_that_cannot_be_added_is_refused_in_one_line_without_a_trace(
     tmp_path: Path, landing: Path, system: str, location: str, more: list[str], says: str
 ) -> None:
     (landing / "rows.csv").write_text("No,Fee\n1,2\n", encoding="utf-8")
@@ -542,7 +542,7 @@ def test_what_cannot_be_added_is_said_in_one_line_and_leaves_nothing(
     assert sorted((ROOT / "dbt_project/models/staging").rglob("*")) == before
 
 
-def test_an_unknown_table_of_a_database_is_refused_with_those_that_are_there(trial: Trial, staging: Path) -> None:
+def test_an_unknown_table_is_refused_with_a_list_of_the_tables(trial: Trial, staging: Path) -> None:
     trial.source("create table crossings (id int primary key)")
     with pytest.raises(SourceError, match=r"no table lanes in the login's default schema .* Tables: crossings"):
         add_source("trial", trial.place, ["lanes"], staging=staging)
@@ -551,7 +551,7 @@ def test_an_unknown_table_of_a_database_is_refused_with_those_that_are_there(tri
     assert not staging.exists()
 
 
-def test_the_password_is_neither_printed_nor_written(trial: Trial, copy: Path) -> None:
+def test_the_password_is_not_printed_or_written(trial: Trial, copy: Path) -> None:
     trial.source("create table crossings (id int primary key)")
     password = sa.make_url(trial.place).password
     warehouse = Warehouse(trial.home, copy, TOLLS_URL=f"{trial.place}?application_name=s3cr3t")

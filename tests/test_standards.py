@@ -1,4 +1,4 @@
-"""Faults of identifiers: beside an outside judge where there is one, and in the warehouse beside the truth."""
+"""Rules of identifiers, compared with an independent implementation if one exists, and with the truth of the county."""
 
 import csv
 from random import Random
@@ -14,7 +14,7 @@ from ingestion.privacy import canonical_forms
 from ingestion.standards import RULES, UPN_LETTERS, violations
 from tests.support import ROOT, Trial, Warehouse, trial_system
 
-EXAMPLES = [  # kind, value, fault
+EXAMPLES = [  # kind, value, rule violation
     ("nhs_number", "943 476 5919", None),
     ("nhs_number", "943-476-5919", None),
     ("nhs_number", "94347659190", "NHS01"),
@@ -69,16 +69,16 @@ def found(kind: str, values: list[str | None]) -> list[str | None]:
 
 
 @pytest.mark.parametrize(("kind", "value", "fault"), EXAMPLES)
-def test_a_value_breaks_the_rule_that_it_should(kind: str, value: str, fault: str | None) -> None:
+def test_a_value_breaks_the_expected_rule(kind: str, value: str, fault: str | None) -> None:
     assert found(kind, [value]) == [fault]
 
 
 @pytest.mark.parametrize("kind", RULES)
-def test_what_is_not_given_has_no_fault(kind: str) -> None:
+def test_an_empty_value_breaks_no_rule(kind: str) -> None:
     assert found(kind, [None, "", "  "]) == [None] * 3
 
 
-def test_every_nhs_number_is_judged_as_the_nhs_judges_it() -> None:
+def test_nhs_numbers_agree_with_the_nhs_definition() -> None:
     rng = Random(2026)
     numbers = [f"{rng.randrange(10**10):010d}" for _ in range(20_000)]
     expected = [None if nhs.is_valid(number) and number[:3] != "999" else "NHS02" for number in numbers]
@@ -87,10 +87,10 @@ def test_every_nhs_number_is_judged_as_the_nhs_judges_it() -> None:
     assert [judged[place] for place in kept] == [expected[place] for place in kept]
     assert judged.count(None) > 1_500
     lost = [str(int(number)) for number in numbers if number[0] == "0" and nhs.is_valid(number)]
-    assert found("nhs_number", lost) == [None] * len(lost), "a column of numbers has lost the noughts"
+    assert found("nhs_number", lost) == [None] * len(lost), "a numeric column has lost the leading zeros"
 
 
-def test_every_upn_is_judged_as_the_department_judges_it() -> None:
+def test_upns_agree_with_the_department_for_educations_definition() -> None:
     rng, letters = Random(2026), UPN_LETTERS
     numbers = [f"{rng.choice(letters)}823{rng.randrange(10**9):09d}" for _ in range(20_000)]
     numbers += [f"{number[:-1]}{rng.choice(letters)}" for number in numbers[:5_000]]
@@ -99,7 +99,7 @@ def test_every_upn_is_judged_as_the_department_judges_it() -> None:
         assert fault == (("UPN03" if number[-1].isalpha() else None) if check else "UPN02"), number
 
 
-def test_every_taxpayers_reference_is_judged_as_the_revenue_judges_it() -> None:
+def test_taxpayer_references_agree_with_the_hmrc_definition() -> None:
     rng = Random(2026)
     numbers = [f"{rng.randrange(10**10):010d}" for _ in range(20_000)]
     judged = found("utr", numbers)
@@ -107,7 +107,7 @@ def test_every_taxpayers_reference_is_judged_as_the_revenue_judges_it() -> None:
     assert judged.count(None) > 1_500
 
 
-def test_every_fault_of_another_county_is_found_and_no_other() -> None:
+def test_findings_of_another_county_are_exactly_the_injected_faults() -> None:
     truth = Truth(made := County(2026), "confirm")
     table = next(table for table in read_contracts()["confirm"].tables if table.name == "enquiry_customer")
     rows, judged = [row for name, row in highways.rows(made, truth) if name == "enquiry_customer"], set()
@@ -123,19 +123,19 @@ def test_every_fault_of_another_county_is_found_and_no_other() -> None:
     assert judged == set(spoilt)
 
 
-def test_each_rule_stands_in_the_list_of_rules() -> None:
+def test_every_rule_is_in_the_seed_of_rules() -> None:
     with (ROOT / "seeds/data_quality_rules.csv").open(encoding="utf-8") as file:
         listed = {row["rule_code"] for row in csv.DictReader(file)}
     assert {code for rules in RULES.values() for code in rules} <= listed
 
 
-def test_a_column_that_takes_the_place_of_a_fault_is_refused() -> None:
+def test_a_column_with_the_name_of_a_finding_column_is_refused() -> None:
     people = {"name": "people", "load": "replace", "subject": "email", "identifiers": {"email": "email"}}
     with pytest.raises(ValueError, match="declared twice: email_fault"):
         trial_system(people | {"columns": {"email": "text", "email_fault": "text"}})
 
 
-def test_the_fault_lands_beside_the_token(trial: Trial) -> None:
+def test_the_finding_is_in_the_row_of_the_token(trial: Trial) -> None:
     trial.source(
         "create table people (nhs_no numeric(10), email text); insert into people values "
         "(9434765919, 'x@example.org'), (9434765918, '01632 960123'), (null, null)"
@@ -155,7 +155,7 @@ def test_the_fault_lands_beside_the_token(trial: Trial) -> None:
     ]
 
 
-def test_an_address_in_parts_has_one_token_and_a_birth_date_its_month(trial: Trial) -> None:
+def test_an_address_in_columns_has_one_token_and_a_birth_date_keeps_its_month(trial: Trial) -> None:
     trial.source(
         "create table people (person_no int, house_no text, street text, town text, born date); "
         "insert into people values "
@@ -180,10 +180,10 @@ def test_an_address_in_parts_has_one_token_and_a_birth_date_its_month(trial: Tri
 
 
 RIGHT = ["Ann Wren", "1 Elm Road, Worcester WR1 1AA", "WR1 1AA", "ann@example.org", "01632 960123"]
-MISPLACED = [  # fields, in the order of RIGHT, that are otherwise; what is found; fields that are empty then
+MISPLACED = [  # changed fields, in the order of RIGHT; the finding; fields that are then empty
     ({}, {}, set()),
     ({"email": "01632 960123", "phone": None}, {"email": "EML01>phone"}, {"email"}),
-    ({"email": "tel 01632 960123"}, {"email": "EML01"}, None),  # both are filled: it stays
+    ({"email": "tel 01632 960123"}, {"email": "EML01"}, None),  # both are filled: the value stays
     ({"email": None, "phone": "Ann@example.org"}, {"phone": "TEL01>email"}, {"phone"}),
     ({"name": "Ann Wren, ann@example.org", "email": ""}, {"name": "NAM01>email"}, set()),
     ({"address": "1 Elm Rd. Worcester WR1 1AA tel 01632 960123", "phone": ""}, {"address": "ADR01>phone"}, set()),
@@ -192,7 +192,7 @@ MISPLACED = [  # fields, in the order of RIGHT, that are otherwise; what is foun
 ]
 
 
-def test_a_value_in_the_wrong_field_moves_to_its_own_where_that_is_empty(trial: Trial) -> None:
+def test_a_misplaced_value_moves_to_its_own_column_if_that_is_empty(trial: Trial) -> None:
     kinds = {"name": "name", "address": "address", "postcode": "postcode", "email": "email", "phone": "telephone"}
     trial.source(f"create table people (person_no int, place int, {', '.join(f'{field} text' for field in kinds)})")
     for place, (otherwise, _, _) in enumerate(MISPLACED):
@@ -211,7 +211,7 @@ def test_a_value_in_the_wrong_field_moves_to_its_own_where_that_is_empty(trial: 
             assert dict(zip(kinds, row[:5], strict=True)) == right | dict.fromkeys(missing), said
 
 
-def test_what_was_spoilt_is_found_all_of_it_and_nothing_else(warehouse: Warehouse) -> None:
+def test_identifier_findings_are_exactly_the_injected_faults(warehouse: Warehouse) -> None:
     customers = "raw_confirm.enquiry_customer"
     truth = {fault for fault in warehouse.faults("confirm") if fault[0] == customers}
     findings = [finding for finding in warehouse.findings("confirm") if finding[0] == customers]

@@ -1,4 +1,4 @@
-"""A person's rights over their data, and retention: found, exported, erased for good, held, disposed of in time."""
+"""Data subject requests and retention: find, export, erase, legal hold and disposal after the retention period."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def counts(trial: Trial) -> tuple[int, ...]:
 
 @pytest.fixture
 def person(trial: Trial) -> set[str]:
-    """The tokens of person 7, who has a past, six visits and a row in quarantine, in two systems."""
+    """The tokens of person 7, who has a version history, six visits and a quarantined row, in two systems."""
     trial.source(SOURCE)
     load(trial)
     trial.source(
@@ -81,11 +81,11 @@ def person(trial: Trial) -> set[str]:
         assert people.find({"nhs_number": "9000000007", "name": "Person I"}) == set()
         with pytest.raises(VaultError, match="No raw table has email"):
             people.find({"email": "x@example.org"})
-    assert len(found) == 2, "the number of both systems, and the one that the first has of its own"
+    assert len(found) == 2, "the shared number of both systems, and the first system's own number"
     return found
 
 
-def test_all_that_is_held_of_a_person_is_found(trial: Trial, person: set[str]) -> None:
+def test_a_search_finds_all_data_about_a_person(trial: Trial, person: set[str]) -> None:
     trial.sql("create table conformed.copied as select nhs, note from raw_twin.visits")
     try:
         with subject_requests(trial) as people:
@@ -105,7 +105,7 @@ def test_all_that_is_held_of_a_person_is_found(trial: Trial, person: set[str]) -
     assert held["quarantine: raw_trial.people"][0]["surname"] == "Lost"
 
 
-def test_an_erased_person_is_gone_and_stays_gone(trial: Trial, person: set[str]) -> None:
+def test_an_erased_person_is_removed_and_does_not_come_back(trial: Trial, person: set[str]) -> None:
     with subject_requests(trial) as people:
         assert people.erase(person, "IG-1", "somebody") == {"raw_trial.people": 2, "raw_twin.visits": 6}
         assert people.export(person) == {}
@@ -113,7 +113,7 @@ def test_an_erased_person_is_gone_and_stays_gone(trial: Trial, person: set[str])
     assert counts(trial) == after
 
     load(trial)
-    assert counts(trial)[1] == 294, "what did not change at source is not read again"
+    assert counts(trial)[1] == 294, "rows that did not change at source are not read again"
     trial.source("update people set need = 'changed' where person_no = '8'")
     trial.source("update visits set note = 'seen again', visited_at = now() where visit_no = 6")
     load(trial)
@@ -130,7 +130,7 @@ def test_an_erased_person_is_gone_and_stays_gone(trial: Trial, person: set[str])
     assert trial.sql("select case_reference, erased_by from governance.erasures") == [("IG-1", "somebody")]
 
 
-def test_a_legal_hold_forbids_erasure_and_disposal(trial: Trial, person: set[str]) -> None:
+def test_a_legal_hold_prevents_erasure_and_disposal(trial: Trial, person: set[str]) -> None:
     with subject_requests(trial) as people:
         people.hold(person, "proceedings", "somebody")
         with pytest.raises(VaultError, match="under a legal hold"):
@@ -142,7 +142,7 @@ def test_a_legal_hold_forbids_erasure_and_disposal(trial: Trial, person: set[str
         assert people.erase(person, "IG-1", "somebody") == {"raw_trial.people": 2, "raw_twin.visits": 5}
 
 
-def test_a_hold_and_an_erasure_outlive_a_rotation_of_the_key(trial: Trial, person: set[str]) -> None:
+def test_a_hold_and_an_erasure_outlive_a_key_rotation(trial: Trial, person: set[str]) -> None:
     with subject_requests(trial) as people:
         people.hold(person, "proceedings", "somebody")
         other = people.find({"nhs_number": "9000000009"})
@@ -160,7 +160,7 @@ def test_a_hold_and_an_erasure_outlive_a_rotation_of_the_key(trial: Trial, perso
         assert people.erase_again() == {"raw_trial.people": 1}
 
 
-def test_rows_are_deleted_when_their_time_is_over(trial: Trial, person: set[str]) -> None:
+def test_rows_are_deleted_after_their_retention_period(trial: Trial, person: set[str]) -> None:
     overdue = "select count(*) from raw_twin.visits where visited_at < now() - interval '6 years'"
     due = trial.sql(overdue)[0][0]
     assert due > 70
@@ -171,10 +171,10 @@ def test_rows_are_deleted_when_their_time_is_over(trial: Trial, person: set[str]
     assert trial.sql("select cause, rows, rows_on_hold from governance.disposals") == [("retention", due, 0)]
     trial.source("insert into visits values (1000, '9000000001', now(), 'new')")
     (result,) = trial.load(VISITS, name="raw_twin", **BASIS)
-    assert (result.rows, result.read < 10) == (1, True), "a source that still has old rows is not read whole for them"
+    assert (result.rows, result.read < 10) == (1, True), "old rows at source do not cause a full refresh"
 
 
-def test_whom_a_token_stands_for_is_told_with_a_reason_and_written_down(county: Warehouse) -> None:
+def test_a_re_identification_needs_a_reason_and_is_audited(county: Warehouse) -> None:
     ((token, number),) = county.sql(
         "select customer_reference, enquiry_number from raw_confirm.enquiry_customer "
         "where customer_email is not null limit 1"
@@ -196,7 +196,7 @@ def test_whom_a_token_stands_for_is_told_with_a_reason_and_written_down(county: 
         "group by 1 having count(distinct customer_reference) > 1"
     )[0]
     many = ("reidentify", *shared, "--case", "IG-7", "--as", "ig_caseworker", "--reason", "a child at risk")
-    assert "Several people share this token" in county(*many, expect=1), "one question is about one person"
+    assert "Several people share this token" in county(*many, expect=1), "one request is about one person"
     county.sql("update governance.reidentifiers set per_day = 1")
     assert "The daily limit is reached: 1 re-identifications" in county(
         *as_caseworker, "--reason", "a child at risk", expect=1
@@ -211,8 +211,8 @@ def test_whom_a_token_stands_for_is_told_with_a_reason_and_written_down(county: 
 
 
 @pytest.mark.whole_run
-def test_a_canary_is_in_the_vault_alone_and_after_erasure_nowhere(county: Warehouse, tmp_path: Path) -> None:
-    """Whoever has every file of the warehouse, its dumps and its logs, and not the key, has no name."""
+def test_a_canary_value_is_only_in_the_vault_and_nowhere_after_erasure(county: Warehouse, tmp_path: Path) -> None:
+    """Every file of the warehouse, its dumps and its logs are searched without the key: none has the name."""
     canary = ("CANARY-0815", "Zzyzx Qwrtpl", "1 Xyzzy Crescent, Worcester", "zzyzx.qwrtpl@example.org", "01632 960815")
     confirm = county.source("confirm")
     number, moment = rows(
@@ -225,7 +225,7 @@ def test_a_canary_is_in_the_vault_alone_and_after_erasure_nowhere(county: Wareho
     source = data / "base" / str(county.sql("select oid from pg_database where datname = 'confirm'")[0][0])
 
     def where_it_is(*values: str) -> set[Path]:
-        """Files with one of the values; the source's own database, and the log that it shares, are left out."""
+        """Return the files with one of the values, except the source's own database and the log that it shares."""
         county.sql("checkpoint")
         dump = postgres._binaries(data.parent) / "pg_dump"
         (tmp_path / "dump.sql").write_bytes(subprocess.run([dump, county.url], capture_output=True, check=True).stdout)
@@ -245,7 +245,7 @@ def test_a_canary_is_in_the_vault_alone_and_after_erasure_nowhere(county: Wareho
     assert canary[3] not in printed
     export = json.loads(county("subject", "export", found))
     assert list(export["vault: raw_confirm.enquiry_customer"][0].values()) == list(canary)
-    assert where_it_is(found), "its token is in the raw table, and the search finds what is there"
+    assert where_it_is(found), "the token is in the raw table, and the search finds values"
     counted = f"select customer_enquiries_in_year_before from highways.fct_enquiries where enquiry_number = {number}"
     assert county.sql(counted) == [(0,)]
     rows(confirm, "delete from enquiry_customer where enquiry_number = %s", (number,))
@@ -257,7 +257,7 @@ def test_a_canary_is_in_the_vault_alone_and_after_erasure_nowhere(county: Wareho
     assert where_it_is(*canary, record) == set()
 
 
-def test_dagster_deletes_each_day_what_is_past_its_retention(county: Warehouse) -> None:
+def test_dagster_deletes_rows_past_their_retention_period_each_day(county: Warehouse) -> None:
     county.sql(
         "insert into raw_confirm_store.enquiry_customer (enquiry_number, last_updated_time) values (-1, '2010-01-01')"
     )

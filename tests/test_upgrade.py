@@ -45,7 +45,7 @@ TABLES = """
 
 @contextmanager
 def requests(trial: Trial) -> Iterator[SubjectRequests]:
-    """Data subject requests, with the administrator's login."""
+    """Handle data subject requests with the login of the administrator."""
     with closing(psycopg2.connect(trial.url)) as connection:
         yield SubjectRequests(connection, SYSTEMS)
 
@@ -73,7 +73,7 @@ def upgraded(old: Trial) -> Trial:
 
 
 def counts(trial: Trial) -> dict[str, int]:
-    """{table: its rows}."""
+    """Return {table: number of rows}."""
     return {name: trial.sql(f"select count(*) from {name}")[0][0] for (name,) in trial.sql(TABLES)}
 
 
@@ -103,7 +103,7 @@ def test_loads_overrides_and_retries_continue_after_an_upgrade(upgraded: Trial) 
     upgraded.source(SOURCE)
     (result,) = upgraded.load(VISITS, name="raw_twin", **BASIS)
     assert (result.rows, result.total) == (1, 4), "only the row after the high watermark of release 0.1 is new"
-    texts = PEOPLE["columns"]  # the contract, corrected: a person number may have letters
+    texts = PEOPLE["columns"]  # the corrected contract: a person number may have letters
     (result,) = upgraded.load(CLIENTS | {"columns": texts}, redrive=True, **BASIS)
     assert (result.read, result.rows) == (1, 1)
     (result,) = upgraded.load(CLIENTS | {"columns": texts, "shrink": 1}, **BASIS)
@@ -145,7 +145,7 @@ def test_sets_are_rolled_back_and_published_after_an_upgrade(upgraded: Trial) ->
     assert upgraded.sql("select count(*) from highways.fct_one", role="read_highways") == [(0,)]
 
 
-def test_a_migration_applies_once_and_stays_as_it_was(trial: Trial, tmp_path: Path) -> None:
+def test_a_migration_applies_once_and_cannot_change(trial: Trial, tmp_path: Path) -> None:
     folder = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, folder)
     last = max(int(file.name[:4]) for file in folder.glob("*.sql")) + 1

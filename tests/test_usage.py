@@ -1,5 +1,6 @@
-"""Who read what, from a reader's statement through the server's log to the mart that tells of it; and what there is to
-read, from the source contracts to the Information Asset Register."""
+"""Usage, from the statement of a reader through the server log to the usage mart, and the Information Asset Register,
+from the source contracts to the published table.
+"""
 
 from collections import Counter
 from contextlib import closing
@@ -14,7 +15,7 @@ from tests.readers import SOUGHT, ask, holding, read_log, reads
 from tests.support import Warehouse
 
 
-def test_every_read_of_a_reader_is_told_and_no_word_of_the_statement(county: Warehouse) -> None:
+def test_every_read_is_recorded_without_the_text_of_the_statement(county: Warehouse) -> None:
     ask(
         county,
         "told",
@@ -50,13 +51,13 @@ def test_every_read_of_a_reader_is_told_and_no_word_of_the_statement(county: War
         ("pbi_highways", "highways", "dim_streets", False),
     ]
     logged = "select count(*) from raw_serverlog.entries where user_name = 'postgres' and message like '%finance.dim%'"
-    assert county.sql(logged) == [(1,)], "an administrator who logs what he does is no reader"
+    assert county.sql(logged) == [(1,)], "an administrator who logs statements is not a reader"
     strangers = "select distinct login_name from usage.fct_mart_reads where login_name !~ '^pbi_'"
     assert county.sql(strangers) == []
     assert {schema.removesuffix("_store").removesuffix("_landing") for schema in holding(county, SOUGHT)} == {
         "raw_serverlog"
     }
-    assert holding(county, f"bound {SOUGHT}") == set(), "values that are bound are not logged"
+    assert holding(county, f"bound {SOUGHT}") == set(), "bound values are not logged"
     files = [path for path in county.home.rglob("*") if path.is_file() and "postgres" not in path.parts]
     assert [path for path in files if SOUGHT.encode() in path.read_bytes()] == []
 
@@ -83,9 +84,7 @@ def test_a_reader_cannot_change_what_is_logged(warehouse: Warehouse, setting: st
         warehouse.sql(f"set {setting}", url=url)
 
 
-def test_the_register_has_every_table_of_every_contract_as_the_contract_says(
-    warehouse: Warehouse, definitions: ModuleType
-) -> None:
+def test_the_register_has_every_table_of_every_contract(warehouse: Warehouse, definitions: ModuleType) -> None:
     from orchestration.models import sets_and_inputs
 
     strength = ("none", "personal", "special_category", "identifier")
@@ -114,15 +113,15 @@ def test_the_register_has_every_table_of_every_contract_as_the_contract_says(
         "from usage.dim_information_assets",
         url=warehouse.reader_url("pbi_information_governance"),
     )
-    own = [row for row in found if row[0] == "matching.person_records"]  # the warehouse makes it itself
+    own = [row for row in found if row[0] == "matching.person_records"]  # made by the warehouse itself
     assert [(row[4], row[10], row[21]) for row in own] == [("warehouse", "identifier", "citizen")]
     assert all(own[0][5:9])
     assert sorted(set(found) - set(own)) == sorted(expected)
-    assert {row[10] for row in found} == set(strength), "each class is tried"
-    assert any("'" in words for row in found for words in row[2:9]), "and what SQL has to quote"
+    assert {row[10] for row in found} == set(strength), "each class occurs"
+    assert any("'" in words for row in found for words in row[2:9]), "text that SQL must quote occurs"
 
 
-def test_the_register_goes_to_the_outbox_with_headings_and_readers_for_people(warehouse: Warehouse) -> None:
+def test_the_register_is_written_to_the_outbox_with_headings_and_readers(warehouse: Warehouse) -> None:
     rows = {row["Asset"]: row for row in warehouse.rows("outbox/information_asset_register.csv")}
     systems = read_contracts().values()
     tables = {table.label for system in systems for table in system.tables}

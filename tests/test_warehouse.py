@@ -1,4 +1,4 @@
-"""The whole run as its users meet it: what lands, what is published, what readers see, and what bad input does."""
+"""The whole run from a user's view: loads, publications, what readers see, and the effect of bad input."""
 
 import csv
 import re
@@ -14,11 +14,11 @@ from tests.readers import REDDITCH
 from tests.support import REAL_DATA, Trial, Warehouse, needs_data
 from warehouse.environment import publish_sets
 
-RESTS_ON = {"raw_dynamics", "raw_erp", "raw_itrent", "raw_procurement", "raw_reference", "raw_regulatory"}  # customer
+CUSTOMER_SYSTEMS = {"raw_dynamics", "raw_erp", "raw_itrent", "raw_procurement", "raw_reference", "raw_regulatory"}
 NO_EXTRA_LINE = "delete from raw_erp.ledger_lines where _source_file = 'extra'"
 
 
-def test_a_first_run_lands_builds_tests_publishes_and_writes(built: Path, warehouse: Warehouse) -> None:
+def test_a_first_run_loads_builds_tests_publishes_and_writes_feeds(built: Path, warehouse: Warehouse) -> None:
     printed, status = (built / "printed.txt").read_text(encoding="utf-8"), warehouse.status
     for name, system in read_contracts().items():
         counts = dict(re.findall(r"(\w+) ([\d,]+)(?:, |\n)", re.search(rf"^  {name} .*\n", printed, re.M)[0]))
@@ -30,25 +30,25 @@ def test_a_first_run_lands_builds_tests_publishes_and_writes(built: Path, wareho
         assert re.search(rf"{name} +published, [1-9]\d* tests passed, 0 failed", printed)
         last = status["publish_sets"][name]
         assert (last["last"], last["tests_failed"], last["problems"]) == ("publish", 0, [])
-    assert set(status["publish_sets"]["customer"]["loads"]) >= RESTS_ON
+    assert set(status["publish_sets"]["customer"]["loads"]) >= CUSTOMER_SYSTEMS
     assert status["servers"]["warehouse"]["state"] == "running"
     assert "make dev" in printed
 
 
-def test_models_calculate_as_their_unit_tests_say(warehouse: Warehouse) -> None:
-    """They take the types of their inputs from the published tables; Dagster's runs leave unit tests out."""
+def test_models_pass_their_unit_tests(warehouse: Warehouse) -> None:
+    """Unit tests take the types of their inputs from the published tables; Dagster runs leave unit tests out."""
     printed = warehouse.dbt("test", "--select", "test_type:unit", "--vars", "published: true")
     assert re.search(r"PASS=[1-9]\d* WARN=0 ERROR=0 SKIP=0", printed)
 
 
-def test_ledger_lines_in_are_ledger_lines_out_to_the_penny(warehouse: Warehouse) -> None:
+def test_published_ledger_lines_equal_the_source_to_the_penny(warehouse: Warehouse) -> None:
     landed = warehouse.sql("select count(*), sum(amount) from raw_erp.ledger_lines")
     assert landed == warehouse.sql("select count(*), sum(net_amount_gbp) from finance.fct_supplier_payments")
     repeated = "select count(*) from (select from raw_erp.ledger_lines group by transaction_number, amount, purpose "
-    assert warehouse.sql(repeated + "having count(*) > 1) as r")[0][0] > 0, "the trap is in the data"
+    assert warehouse.sql(repeated + "having count(*) > 1) as r")[0][0] > 0, "the data has the difficult case"
 
 
-def test_feeds_hold_what_is_published(warehouse: Warehouse) -> None:
+def test_feeds_hold_the_published_rows(warehouse: Warehouse) -> None:
     with (warehouse.home / "outbox/spend_over_500.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file))
     assert len(lines) - 1 == warehouse.sql("select count(*) from finance.rpt_spend_over_500")[0][0]
@@ -56,15 +56,15 @@ def test_feeds_hold_what_is_published(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.whole_run
-def test_a_second_run_lands_nothing_and_changes_no_figure(county: Warehouse) -> None:
+def test_a_second_run_loads_nothing_and_changes_no_figure(county: Warehouse) -> None:
     before = county.figures()
     landed = re.search(r"Rows landed\n(.*?)Publish sets", county("run"), re.S)[1]
-    old = re.sub(r"  serverlog .*\n", "", landed)  # what was logged since lands
+    old = re.sub(r"  serverlog .*\n", "", landed)  # new log entries load
     assert not re.search(r" [1-9][\d,]*(, |\n)", old), old
     assert county.figures() == before
 
 
-def test_the_next_load_brings_what_changed_in_the_days_between(county: Warehouse) -> None:
+def test_the_next_load_has_the_changes_of_the_days_between(county: Warehouse) -> None:
     enquiries = "select count(*) from highways.fct_enquiries"
     past = "select count(*), sum(net_amount_gbp) from finance.fct_supplier_payments where payment_date < '2026-10-01'"
     before = county.sql(enquiries), county.sql(past)
@@ -79,7 +79,7 @@ def test_the_next_load_brings_what_changed_in_the_days_between(county: Warehouse
     assert county.sql(past) == before[1]
 
 
-def test_bad_data_are_never_published_and_the_old_set_stays(county: Warehouse) -> None:
+def test_bad_data_are_not_published_and_the_previous_publication_stays(county: Warehouse) -> None:
     before = county.figures()
     county.sql("insert into raw_confirm.site select * from raw_confirm.site order by site_code limit 1")
     printed = county.build("highways", "libraries", expect=2)
@@ -100,7 +100,7 @@ def test_bad_data_are_never_published_and_the_old_set_stays(county: Warehouse) -
     assert county.figures() == before
 
 
-def test_a_refused_set_fails_dagsters_run_and_is_named_there(county: Warehouse) -> None:
+def test_a_refused_set_fails_the_dagster_run_and_is_named_there(county: Warehouse) -> None:
     county.sql("insert into raw_confirm.site select * from raw_confirm.site order by site_code limit 1")
     chosen = ("--select", '+key:"highways/dim_streets"', "--module-name", "orchestration.definitions")
     printed = county("exec", "--", "dagster", "asset", "materialize", *chosen, expect=1)
@@ -119,7 +119,7 @@ def test_a_set_that_was_built_in_part_is_not_published(county: Warehouse) -> Non
     assert county.sql("select count(*) from governance.publications where action = 'publish'") == published
 
 
-def test_one_mart_asked_for_in_dagster_publishes_its_whole_set(county: Warehouse) -> None:
+def test_one_mart_requested_in_dagster_publishes_its_whole_set(county: Warehouse) -> None:
     chosen = ("--select", 'key:"highways/dim_streets"', "--module-name", "orchestration.definitions")
     county("exec", "--", "dagster", "asset", "materialize", *chosen)
     last = county.sql("select publish_set, action, models from governance.publications order by publication_id")[-1]
@@ -127,7 +127,7 @@ def test_one_mart_asked_for_in_dagster_publishes_its_whole_set(county: Warehouse
     assert last == ("highways", "publish", *tables[0])
 
 
-def test_a_dropped_or_retyped_column_waits_for_approval_by_name(county: Warehouse) -> None:
+def test_a_removed_or_retyped_column_waits_for_approval_by_name(county: Warehouse) -> None:
     county.sql("alter table highways.dim_streets add column parish text")
     county.sql("alter table highways.dim_dates alter column calendar_year type bigint")
     printed = county.build("highways", upstream=False, expect=2)
@@ -141,7 +141,7 @@ def test_a_dropped_or_retyped_column_waits_for_approval_by_name(county: Warehous
     assert "no tested build" in county("publish", "highways", expect=1)
 
 
-def test_undo_shows_the_set_before_until_the_next_build(county: Warehouse) -> None:
+def test_undo_shows_the_previous_publication_until_the_next_build(county: Warehouse) -> None:
     total = "select sum(net_amount_gbp) from finance.fct_supplier_payments"
     before = county.sql(total)
     county.sql(EXTRA_LINE)
@@ -158,10 +158,10 @@ def test_undo_shows_the_set_before_until_the_next_build(county: Warehouse) -> No
     assert "Publish set nonsense cannot be rolled back" in county("undo", "nonsense", expect=1)
 
 
-def test_readers_see_no_error_mixture_or_forbidden_row_through_three_publications(county: Warehouse) -> None:
-    """Each build has one ledger line more; facts and report have to agree in every answer, prepared or not.
+def test_readers_see_no_error_mixture_or_forbidden_row_during_publications(county: Warehouse) -> None:
+    """Each build adds one ledger line; facts and report must agree in every answer, prepared or not.
 
-    Meanwhile a login whose row scope is one district reads the other set, which is also taken back once. Twenty
+    Meanwhile a login with a row scope of one district reads the other set, which is also rolled back once. Twenty
     publications: `python -m benchmarks.publications`.
     """
 
@@ -177,13 +177,13 @@ def test_readers_see_no_error_mixture_or_forbidden_row_through_three_publication
     assert county.sql(count)[0][0] == before + 2 * 3
     assert seen.errors == []
     assert seen.mixed == 0
-    assert seen.versions >= 3, "the readers saw the versions come"
+    assert seen.versions >= 3, "the readers saw the versions change"
     assert {forbidden for _, forbidden in seen.scoped} == {0}
     assert min(rows for rows, _ in seen.scoped) > 0
 
 
-def test_sources_that_fail_leave_the_others_and_the_marts_alone(county: Warehouse) -> None:
-    """Each load fails alone, in one clear message without a password; the sets are built from what landed before."""
+def test_a_failing_source_leaves_other_sources_and_the_marts_unchanged(county: Warehouse) -> None:
+    """Each load fails alone with one clear message without a password; the sets are built from the previous load."""
     before = county.figures()
     wrong = county.source("confirm").replace("postgresql://", "postgresql+psycopg2://")
     wrong = re.sub(r"//[^@]+@", "//confirm_reader:wrong@", wrong)
@@ -215,7 +215,7 @@ def test_sources_that_fail_leave_the_others_and_the_marts_alone(county: Warehous
     assert county.figures() == before
 
 
-def test_a_wrong_password_or_a_port_in_use_is_one_clear_message(warehouse: Warehouse) -> None:
+def test_a_wrong_password_or_a_port_in_use_is_reported_in_one_message(warehouse: Warehouse) -> None:
     wrong = re.sub(r":[^:@]+@", ":wrong@", warehouse.url)
     printed = warehouse("run", expect=1, WAREHOUSE_URL=wrong)
     assert len(printed.strip().splitlines()) == 1
@@ -226,7 +226,7 @@ def test_a_wrong_password_or_a_port_in_use_is_one_clear_message(warehouse: Wareh
         assert f"Port {port} is in use" in warehouse(command, "--port", str(port), expect=1)
 
 
-def test_services_may_do_their_work_and_no_more(county: Warehouse) -> None:
+def test_services_have_the_rights_they_need_and_no_more(county: Warehouse) -> None:
     allowed = {
         "svc_loader": ["select 1 from raw_erp.ledger_lines limit 1", "create table raw_erp.x (); drop table raw_erp.x"],
         "svc_dbt": ["select 1 from raw_erp.ledger_lines limit 1", "create temporary table x ()"],
@@ -257,7 +257,7 @@ def test_services_may_do_their_work_and_no_more(county: Warehouse) -> None:
                 county.sql(query, role=role)
 
 
-def test_comments_say_what_readers_see(warehouse: Warehouse) -> None:
+def test_comments_describe_what_readers_see(warehouse: Warehouse) -> None:
     bare = warehouse.sql(
         "select c.oid::regclass::text from pg_class as c inner join pg_namespace as n on c.relnamespace = n.oid "
         "where n.nspname in ('finance', 'highways') and c.relkind = 'r' and obj_description(c.oid) is null"
@@ -266,8 +266,8 @@ def test_comments_say_what_readers_see(warehouse: Warehouse) -> None:
 
 
 @needs_data
-def test_the_real_ledger_lands_whole(trial: Trial) -> None:
-    """To the penny; what the marts make of it is measured by `make bench LANDING=…`."""
+def test_the_published_ledger_loads_completely(trial: Trial) -> None:
+    """To the penny; `make bench LANDING=…` measures the marts built from it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LANDING", str(REAL_DATA))
         results = load_system(read_contracts()["erp"], {"ledger_lines"})

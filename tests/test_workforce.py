@@ -1,4 +1,4 @@
-"""HR and payroll from monthly workbooks to the marts: findings are the faults, figures are those counted beside dbt."""
+"""HR and payroll from monthly workbooks to the marts: findings are the injected faults, figures equal the source."""
 
 import io
 from collections import Counter, defaultdict
@@ -16,7 +16,7 @@ LAST = date(2026, 10, 31)
 
 @pytest.fixture(scope="module")
 def made() -> tuple[dict[str, list[dict]], list[dict], dict[str, bytes]]:
-    """{sheet: rows} of all workbooks, their faults, and the workbooks."""
+    """{sheet: rows} of all workbooks, the injected faults, and the workbooks."""
     truth, found = Truth(County(people=1_000), "itrent"), defaultdict(list)
     books = dict(itrent.files(truth.county, truth))
     for content in books.values():
@@ -28,7 +28,7 @@ def made() -> tuple[dict[str, list[dict]], list[dict], dict[str, bytes]]:
 
 
 def posts_in_force(made) -> dict[tuple[date, str], list[dict]]:
-    """{(month end, employee number): posts}, but those that ended in an earlier month."""
+    """Return {(month end, employee number): posts} without posts that ended in an earlier month."""
     found = defaultdict(list)
     for row in made[0]["Employees"]:
         month_end = row["Extract Date"]
@@ -44,7 +44,7 @@ def test_an_earlier_day_has_the_same_workbooks_and_no_later_one(made) -> None:
     assert all(made[2][path] == content for path, content in books.items())
 
 
-def test_findings_are_the_faults(warehouse: Warehouse, made) -> None:
+def test_workforce_findings_are_exactly_the_injected_faults(warehouse: Warehouse, made) -> None:
     faults = warehouse.faults("itrent")
     assert sorted(warehouse.findings("itrent")) == sorted(faults)
     assert len(faults) == len(made[1])
@@ -67,10 +67,10 @@ def test_each_employee_counts_once_in_a_month(warehouse: Warehouse, made) -> Non
     assert {row[0]: row[2] for row in found} == {month: pytest.approx(number) for month, number in fte.items()}
     assert {row[0]: row[3] for row in found} == {month: leavers[month] for month in headcount}
     rows = [row for row in made[0]["Employees"] if row["Extract Date"] == LAST]
-    assert len(rows) > headcount[LAST] > 90, "some hold two posts, and leavers are still there"
+    assert len(rows) > headcount[LAST] > 90, "some hold two posts, and leavers are included"
 
 
-def test_days_are_lost_on_working_days_by_hours(warehouse: Warehouse, made) -> None:
+def test_working_days_lost_are_counted_by_hours(warehouse: Warehouse, made) -> None:
     latest = {row["Absence Ref"]: row for row in made[0]["Absence"]}  # workbooks are in order
     posts, days, by_hours = posts_in_force(made), 0, 0.0
     for row in latest.values():
@@ -88,7 +88,7 @@ def test_days_are_lost_on_working_days_by_hours(warehouse: Warehouse, made) -> N
     ]
 
 
-def test_units_are_as_they_were_before_and_after_the_restructure(warehouse: Warehouse) -> None:
+def test_organisation_units_keep_their_versions_around_the_restructure(warehouse: Warehouse) -> None:
     found = warehouse.sql(
         "select unit_code, unit_name, directorate_name, valid_from_date, valid_to_date "
         "from workforce.dim_organisation_units where unit_code in ('PH01', 'CE02', 'EN03') order by 1, 4"
@@ -103,7 +103,7 @@ def test_units_are_as_they_were_before_and_after_the_restructure(warehouse: Ware
     ]
 
 
-def test_posts_and_who_holds_them_are_those_of_each_months_workbook(warehouse: Warehouse, made) -> None:
+def test_posts_and_their_holders_equal_the_workbook_of_each_month(warehouse: Warehouse, made) -> None:
     expected = posts_in_force(made)
     found = dict(
         warehouse.sql(
@@ -118,7 +118,7 @@ def test_posts_and_who_holds_them_are_those_of_each_months_workbook(warehouse: W
     assert found == posts
     at_the_top = "select count(*) from workforce.dim_positions where is_current and manager_position_key is null"
     whole = "select count(*) from workforce.dim_positions where is_current"
-    assert 0 < warehouse.sql(at_the_top)[0][0] < warehouse.sql(whole)[0][0] / 4, "most posts report to another"
+    assert 0 < warehouse.sql(at_the_top)[0][0] < warehouse.sql(whole)[0][0] / 4, "most posts report to another post"
     unknown = (
         "select 1 from workforce.fct_headcount_months as h where is_employed_at_month_end and not exists (select from "
         "workforce.dim_employees as e where e.person_key = h.person_key "
@@ -127,7 +127,7 @@ def test_posts_and_who_holds_them_are_those_of_each_months_workbook(warehouse: W
     assert warehouse.sql(unknown) == []
 
 
-def test_no_token_and_no_small_number_reaches_a_reader(warehouse: Warehouse) -> None:
+def test_workforce_readers_see_no_token_and_no_small_count(warehouse: Warehouse) -> None:
     for (table,) in warehouse.sql("select table_name from information_schema.tables where table_schema = 'workforce'"):
         assert (
             warehouse.sql(f"select 1 from workforce.{table} as t where t::text ~ 'k\\d_[0-9a-f]{{32}}' limit 1") == []
