@@ -1,4 +1,4 @@
-"""Descriptions of dbt's data tests for operations staff: table, rule, how to see the failing rows and whom to ask."""
+"""Descriptions of dbt's data tests for operations staff: table, rule, how to see the failing rows, and the owner."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -281,7 +281,7 @@ def test_watch_mode_renews_the_preview_after_each_save(project: Project) -> None
 
     def said() -> str:
         text = ""
-        while not re.search(r"─ \d\d:\d\d:\d\d, [\d.]+ s; Ctrl-C ends ─", text):
+        while not re.search(r"─ \d\d:\d\d:\d\d, [\d.]+ s; Ctrl-C to stop ─", text):
             assert select.select([watching.stdout], [], [], 60)[0], text
             text += os.read(watching.stdout.fileno(), 65536).decode()
         return text
