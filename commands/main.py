@@ -117,13 +117,21 @@ def dev(demo: bool, port: int) -> None:
 @main.command()
 @DEMO
 @click.option("--port", default=8080, show_default=True, help="Port of the web page.")
-def docs(demo: bool, port: int) -> None:
-    """Generate and serve dbt's documentation."""
+@click.option("--all", "every_node", is_flag=True, help="Show sources, staging and conformed models and SQL too.")
+def docs(demo: bool, port: int, every_node: bool) -> None:
+    """Generate and serve the documentation site of the published tables."""
     ensure_port_free(port)
     environment.prepare(demo=demo)
+    from warehouse.documentation import write_site
+
+    generated, site = home() / "documentation", home() / "site"
     dbt = str(Path(sys.executable).with_name("dbt"))
-    subprocess.run([dbt, "--quiet", "docs", "generate", "--vars", "published: true"], check=True)
-    exec_command("dbt", "docs", "serve", "--host", "127.0.0.1", "--port", str(port), "--no-browser")
+    options = ("--vars", "published: true", "--target-path", str(generated))
+    subprocess.run([dbt, "--quiet", "docs", "generate", *options], check=True)
+    write_site(generated, site, every_node)
+    click.echo(f"The documentation site is at http://127.0.0.1:{port} (Ctrl+C stops it). Its files are in {site}")
+    address = ("--bind", "127.0.0.1", "--directory", str(site))
+    exec_command(sys.executable, "-m", "http.server", *address, str(port))
 
 
 def exec_command(*command: str) -> None:

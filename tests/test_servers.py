@@ -1,5 +1,6 @@
 """A run on an existing PostgreSQL server, and the Dagster page and the dbt documentation as served to a browser."""
 
+import json
 import os
 import pwd
 import re
@@ -14,6 +15,10 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
 
 from ingestion.contracts import SourceError
 from tests.readers import ACCESS, LOGINS, SOUGHT, ask, holding, may_read, read_log, reads
@@ -22,6 +27,25 @@ from tests.support import Warehouse, free_port
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 PGAUDIT = bool(DEBIAN) and (DEBIAN[-1].parents[1] / "lib/pgaudit.so").exists()
 LOG = "-c logging_collector=on -c log_destination=csvlog -c log_filename=%Y-%m-%d.log -c log_timezone=UTC"
+CHROMIUM, CHROMEDRIVER = shutil.which("chromium") or "", shutil.which("chromedriver") or ""
+needs_chromium = pytest.mark.skipif(
+    not (CHROMIUM and CHROMEDRIVER), reason="needs Chromium and its driver: `make test-packages` (Debian, root)"
+)
+WORDS = {  # {business word: one of the first three results of the documentation's search}
+    "looked after children": "children.fct_looked_after_months",
+    "sickness": "workforce.fct_absences",
+    "days lost": "workforce.fct_absences",
+    "turnover": "workforce.fct_headcount_months",
+    "vacancy": "workforce.dim_positions",
+    "pothole": "highways.fct_defects",
+    "carer": "adult_care.fct_request_outcomes",
+    "ASCOF": "adult_care.fct_care_events",
+    "SEND": "education.fct_ehcps",
+    "workforce.fct_absences": "workforce.fct_absences",
+    "re-referral": "children.fct_referral_journeys",
+    "deprivation": "not held",
+    "freshness": "terms",
+}
 needs_debian = pytest.mark.skipif(not DEBIAN, reason="needs Debian's PostgreSQL: `make test-packages` (Debian, root)")
 
 
@@ -201,8 +225,112 @@ def test_the_dagster_page_shows_the_graph(county: Warehouse) -> None:
         assert '["raw_erp", "ledger_lines"]' in re.sub(r",\s*", ", ", answer)
 
 
-def test_the_documentation_uses_the_schema_names_of_readers(county: Warehouse) -> None:
+class Site:
+    """The documentation site in Chromium; counts the clicks since the first page."""
+
+    def __init__(self, driver: webdriver.Chrome, address: str):
+        self.driver, self.clicks = driver, 0
+        driver.implicitly_wait(30)
+        driver.get(address)
+        driver.find_element(By.XPATH, '//h1[.="Worcestershire\'s data warehouse"]')
+
+    def start(self) -> None:
+        """Goes back to the first page."""
+        self.driver.find_element(By.CSS_SELECTOR, ".app-header a").click()
+        self.clicks = 0
+
+    def search(self, words: str) -> list[str]:
+        """Types words into the search box; returns the names of the results."""
+        box = self.driver.find_element(By.ID, "search")
+        box.click()
+        self.clicks += 1
+        box.clear()
+        box.send_keys(words)
+        script = "return [...document.querySelectorAll('.search-result h4 > span')].map(name => name.textContent)"
+        return self.driver.execute_script(script)
+
+    def open(self, text: str, shown: str, kind: str = "self::a or self::h4") -> str:
+        """Clicks a link or a search result; returns the text of the page, once `shown` is part of it."""
+        choice = f'*[{kind}][normalize-space()="{text}" or normalize-space(span)="{text}"]'
+        found = self.driver.find_elements(By.XPATH, f"//div[contains(@class, 'app-content')]//{choice}")
+        next(element for element in found if element.is_displayed()).click()
+        self.clicks += 1
+        WebDriverWait(self.driver, 30).until(lambda _: shown in self.text, f"{text} does not show: {shown}")
+        return self.text
+
+    @property
+    def text(self) -> str:
+        """The text of the page, without the tree."""
+        text = self.driver.execute_script("return document.querySelector('.app-content').innerText")
+        return " ".join(text.split())
+
+
+@pytest.fixture
+def chromium() -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for option in ("headless", "no-sandbox", "disable-dev-shm-usage", "window-size=1280,900"):
+        options.add_argument(f"--{option}")
+    driver = webdriver.Chrome(options, Service(CHROMEDRIVER))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@needs_chromium
+def test_the_documentation_answers_an_analysts_questions_in_three_clicks(
+    county: Warehouse, chromium: webdriver.Chrome
+) -> None:
     with served(county, "docs") as address:
-        catalogue = page(f"{address}/catalog.json")
-        assert '"schema": "finance"' in catalogue
-        assert "finance__next" not in catalogue
+        manifest = json.loads(page(f"{address}/manifest.json"))
+        assert '"schema": "finance"' in page(f"{address}/catalog.json")
+        tables = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+        site = Site(chromium, address)
+
+        # What is a set? What does the warehouse hold?
+        text = site.text
+        assert "A publish set is a data product: a group of tables" in text
+        for name, access in ACCESS.items():
+            assert f"{name} {access.purpose}. Owner: {access.owner}, {access.email}" in text
+        assert site.search("set")[0] == "terms"
+        site.open("terms", "publish set a data product")
+
+        # Which table? Published tables come before pages and reports; staging and conformed models do not appear
+        for word, wanted in WORDS.items():
+            found = site.search(word)
+            assert wanted in found[:3], (word, found)
+            assert not [name for name in found if "__" in name or name.startswith(("raw_", "int_"))], (word, found)
+
+        # Who owns it? May I see it? Is there personal data? Which reports use it?
+        site.start()
+        site.search("looked after children")
+        owner = ACCESS["children"]
+        text = site.open("children.fct_looked_after_months", f"Owner {owner.owner}, {owner.email}")
+        assert "Personal data Yes, contains or summarises personal data (class personal)" in text
+        assert "Who may read it pbi_children: every row" in text
+        assert f"How to ask for access Write to {owner.email}. The owner decides." in text
+        assert "ACCESS" not in text
+        assert "svc_" not in text
+        site.open("Children's social care", "Power BI report")
+        assert site.clicks == 3
+
+        # What does days lost per FTE mean?
+        site.start()
+        site.search("sickness")
+        site.open("workforce.rpt_days_lost_per_fte", "Personal data Yes")
+        meaning = tables["workforce.rpt_days_lost_per_fte"]["columns"]["Days lost per FTE"]["description"]
+        site.open("Days lost per FTE", f"Description {meaning}", "self::span[contains(@class, 'text-dark')]")
+        assert site.clicks == 3
+
+        # A table is one click from the first page, and so is what is not held
+        site.start()
+        site.open("highways.fct_defects", "every row; pbi_highways_redditch: rows with district_code E07000236; pbi")
+        site.start()
+        site.open("workforce.fct_absences", "(class special_category)")
+        site.start()
+        site.open("education.fct_attendance_weeks", "(class personal)")  # a pupil's key is personal data
+        site.start()
+        site.open("finance.dim_dates", "No (class none)")
+        site.start()
+        site.open("not held", "deprivation IMD")
