@@ -78,6 +78,7 @@ def _describe(manifest: Node, tables: dict[str, Node], access: dict[str, Access]
     for key, node in tables.items():
         permission = access[node["schema"]]
         node["name"] = f"{node['schema']}.{node['alias']}"
+        node["fqn"] = [node["package_name"], node["schema"], node["alias"]]  # by which the lineage graph finds the name
         del node["access"]  # dbt's word for models that other projects may use, not for readers
         classes = {name: privacy[key, name] for name in node["columns"]}
         node["privacy"] = max(classes.values(), key=CLASSES.index)
@@ -151,7 +152,8 @@ def _rank(table: Node) -> tuple[int, str]:
 def _page(name: str, text: str) -> Node:
     """A page of text, which is searched. dbt's web page has no other kind of node for text."""
     key = f"analysis.worcestershire.{name.replace(' ', '_')}"
-    place = {"unique_id": key, "package_name": "worcestershire", "original_file_path": name}
+    fqn = ["worcestershire", name]
+    place = {"unique_id": key, "package_name": "worcestershire", "original_file_path": name, "fqn": fqn}
     empty: Node = {"columns": {}, "tags": [], "meta": {}, "depends_on": {"nodes": [], "macros": []}, "raw_code": ""}
     return empty | place | {"resource_type": "analysis", "name": name, "description": text}
 
