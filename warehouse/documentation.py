@@ -37,11 +37,11 @@ def write_site(target: Path, site: Path, every_node: bool = False) -> None:
     tables = {node["unique_id"]: node for node in manifest["nodes"].values() if _is_published(node)}
     access = read_access(sorted({node["schema"] for node in tables.values()}))
     _describe(manifest, tables, access)
-    for key, node in tables.items():
-        catalogue["nodes"][key]["metadata"]["owner"] = access[node["schema"]].owner
-    for key, source in manifest["sources"].items():
-        if key in catalogue["sources"]:
-            catalogue["sources"][key]["metadata"]["owner"] = source["meta"].get("data_owner")
+    owners = {key: access[node["schema"]].owner for key, node in tables.items()}
+    owners |= {key: source["meta"].get("data_owner", "") for key, source in manifest["sources"].items()}
+    for key, relation in (catalogue["nodes"] | catalogue["sources"]).items():
+        if key in owners:
+            relation["metadata"]["owner"] = owners[key]  # instead of the service's login
     for node in (*manifest["sources"].values(), *manifest["exposures"].values()):
         meta = node["meta"].pop("feed", {}) | node["meta"]
         facts = {name.replace("_", " ").capitalize(): _plain(value) for name, value in meta.items()}
