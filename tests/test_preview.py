@@ -122,8 +122,9 @@ def test_the_difference_equals_a_count_in_python(project: Project) -> None:
     }.items():
         assert changed.count(old) == 1
         changed = changed.replace(old, new)
-    yaml = (project.root / f"{PAYMENTS}.yml").read_text(encoding="utf-8").rstrip()
-    yaml += "\n      - {name: colour, data_type: text, description: A colour.}\n"
+    yaml = (project.root / f"{PAYMENTS}.yml").read_text(encoding="utf-8")
+    columns = "    columns:\n"
+    yaml = yaml.replace(columns, f"{columns}      - {{name: colour, data_type: text, description: A colour.}}\n", 1)
     added = removed = emptied = 0
     published = project.sql(
         "select payment_key, invoice_number, hashtext(payment_key::text) from finance.fct_supplier_payments"

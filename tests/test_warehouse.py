@@ -58,7 +58,7 @@ def test_feeds_hold_the_published_rows(warehouse: Warehouse) -> None:
 @pytest.mark.whole_run
 def test_a_second_run_loads_nothing_and_changes_no_figure(county: Warehouse) -> None:
     before = county.figures()
-    landed = re.search(r"Rows landed\n(.*?)Publish sets", county("run"), re.S)[1]
+    landed = re.search(r"Rows loaded\n(.*?)Publish sets", county("run"), re.S)[1]
     old = re.sub(r"  serverlog .*\n", "", landed)  # new log entries load
     assert not re.search(r" [1-9][\d,]*(, |\n)", old), old
     assert county.figures() == before
