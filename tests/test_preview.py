@@ -183,9 +183,10 @@ def test_a_duplicate_key_is_reported_and_rows_are_compared_as_a_whole(project: P
 
 
 def test_a_broken_model_contract_is_reported_with_the_rows(project: Project) -> None:
-    changed = replaced(
-        project, f"{PAYMENTS}.sql", "        payee_reference,\n", "        7 as payee_reference,\n        1 as extra,\n"
+    reference = (
+        "case when ledger_lines.is_redacted then 'Redacted' else ledger_lines.supplier_id end as payee_reference"
     )
+    changed = replaced(project, f"{PAYMENTS}.sql", reference, "1 as extra,\n        7 as payee_reference")
     with edited(project, **{f"{PAYMENTS}.sql": changed}):
         printed = project("finance__fct_supplier_payments")
     refusal = "a build of this model will fail: "
