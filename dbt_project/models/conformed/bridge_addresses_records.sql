@@ -1,6 +1,6 @@
 -- A full address is the token of premises, street and postcode. An address without a street is matched by premises and
 -- postcode, an address with a missing or wrong postcode by premises, street and town, to the full address that most
--- records have. Records with one UPRN have one address: the most frequent with this UPRN, then the most frequent of all.
+-- records have. Records with one UPRN have one address: its most frequent, then the most frequent of all.
 with
 
 int_addresses_unioned as (
