@@ -87,6 +87,13 @@ def test_every_test_of_one_model_is_an_asset_check(graph: Graph) -> None:
     assert len(checks) >= len(singles) > 100
 
 
+def test_names_of_unit_tests_fit_in_a_name_of_postgres(graph: Graph) -> None:
+    """Dbt builds the inputs of a unit test in a table with the name of the test; Postgres cuts names at 63 bytes."""
+    names = [unit["name"] for unit in graph.manifest["unit_tests"].values()]
+    assert len(names) >= 100
+    assert [name for name in names if len(name) > 63] == []
+
+
 def test_every_failed_data_test_stops_the_publication(graph: Graph) -> None:
     tests = [node for node in graph.nodes if node["resource_type"] == "test"]
     tolerated = {(n["attached_node"], n["column_name"]) for n in tests if n["config"]["severity"].lower() != "error"}
