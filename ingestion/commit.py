@@ -15,7 +15,7 @@ from psycopg2 import extensions as pg
 from psycopg2 import sql
 from psycopg2.extras import execute_values
 
-from ingestion.contracts import ORIGIN_COLUMNS, VALIDITY_COLUMNS, SourceError, System, Table
+from ingestion.contracts import ORIGIN_COLUMNS, VALIDITY_COLUMNS, LoadCheckError, System, Table
 from ingestion.landing import ROW_COUNTS, landing_table
 from ingestion.postgres import value_of
 from ingestion.privacy import PSEUDONYM_PATTERN, RECORD_COLUMNS
@@ -93,7 +93,7 @@ class UnreconciledError(Exception):
 
 
 def commit(cursor: pg.cursor, extracts: list[ExtractResult], load_id: str) -> list[LoadResult]:
-    """Load every extract into its raw table, or none. Raises SourceError if a load check refuses one.
+    """Load every extract into its raw table, or none. Raises LoadCheckError if a load check refuses one.
 
     Raises UnreconciledError if the changes do not explain the source's row counts.
     """
@@ -188,9 +188,9 @@ class _Commit:
             )
 
     def refuse(self, reason: str, can_override: bool = False) -> None:
-        """Raise SourceError with the reason and, if a person may override the check, the command."""
+        """Raise LoadCheckError with the reason and, if a person may override the check, the command."""
         hint = f". To accept it: warehouse accept {self.table.label} --reason '…'" if can_override else ""
-        raise SourceError(f"{self.table.label}: {reason}; nothing was loaded{hint}", self.table)
+        raise LoadCheckError(f"{self.table.label}: {reason}; nothing was loaded{hint}", self.table)
 
     def use_override(self) -> bool:
         """Use up the override of this table's load checks, if there is one."""

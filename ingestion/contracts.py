@@ -79,6 +79,14 @@ class SourceError(Exception):
         self.table = table
 
 
+class DriftError(SourceError):
+    """A source whose tables, columns or types differ from its contract."""
+
+
+class LoadCheckError(SourceError):
+    """An extract that a load check refuses."""
+
+
 class _Part(BaseModel):
     """A part of the contract: dbt's own keys and the keys under config.meta."""
 

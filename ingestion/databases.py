@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mssql, mysql
 from sqlalchemy.dialects.postgresql import CITEXT
 
-from ingestion.contracts import Column, SourceError, System, Table
+from ingestion.contracts import Column, DriftError, SourceError, System, Table
 from ingestion.layouts import snake_case
 
 CHUNK_ROWS = 10_000
@@ -135,13 +135,13 @@ class Database:
         return self.live.scalar(sa.select(sa.func.max(*cursors))) if cursors else None
 
     def reflect(self, table: Table) -> sa.Table:
-        """The table as the database describes it; raises SourceError if it does not exist."""
+        """The table as the database describes it; raises DriftError if it does not exist."""
         name = table.source_table or table.name
         try:
             return sa.Table(name, self.reflected, schema=table.system.source_schema, autoload_with=self.live)
         except sa.exc.NoSuchTableError:
             where = table.system.location
-            raise SourceError(f"{table.label}: {where} has no table {name}. Was it renamed?", table) from None
+            raise DriftError(f"{table.label}: {where} has no table {name}. Was it renamed?", table) from None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts import SourceError, Table
+from ingestion.contracts import DriftError, LoadCheckError, SourceError, Table
 
 HEAD_ROWS = 50
 BATCH_CELLS = 500_000
@@ -71,7 +71,7 @@ def find_header(table: Table, path: Path, rows: list[Row]) -> tuple[list[str], i
         if missing is None or not not_found or len(not_found) < len(missing):
             headings, missing, end = candidate, not_found, positions[-1] + 1
     if missing or missing is None:
-        raise SourceError(_header_problem(table, path, headings, missing, end))
+        raise DriftError(_header_problem(table, path, headings, missing, end))
     return headings, end
 
 
@@ -118,7 +118,7 @@ def name_columns(table: Table, path: Path, headings: list[str]) -> FileColumns:
             problem = f"{' and '.join(map(repr, same))} both give {given}"
             raise SourceError(f"{location_in(table, path)}: {problem}; choose with `header` or `left_out`")
     if table.unpivot and not columns.pivoted:
-        raise SourceError(f"{location_in(table, path)}: no heading matches unpivot.headings")
+        raise DriftError(f"{location_in(table, path)}: no heading matches unpivot.headings")
     return columns
 
 
@@ -161,12 +161,12 @@ def split_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileCol
         held = []
     footer = [row for row in held if any(row)]
     if not footer:
-        raise SourceError(
+        raise LoadCheckError(
             f"{location_in(table, path)}: no footer ({' or '.join(table.footer)}). "
             "The file is truncated; request it again"
         )
     if table.row_count_at and _figure(footer, table.row_count_at - 1) != count:
-        raise SourceError(
+        raise LoadCheckError(
             f"{location_in(table, path)}: {count} rows, the footer says otherwise. Request the file again"
         )
     floats = {column.name for column in table.columns if column.data_type.startswith("double")}
@@ -176,7 +176,7 @@ def split_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileCol
             figure == total or (checked[column] in floats and math.isclose(figure, total, rel_tol=1e-12))
         ):
             where = f"{location_in(table, path)}.{checked[column]}: column {column + 1}"
-            raise SourceError(f"{where}: the footer's total is not the sum of the rows. Request the file again")
+            raise LoadCheckError(f"{where}: the footer's total is not the sum of the rows. Request the file again")
 
 
 def _number(table: Table, path: Path, position: int, name: str, cell: str | None) -> Decimal:

@@ -32,7 +32,7 @@ from ingestion.commit import (
     last_load_results,
     record_load_result,
 )
-from ingestion.contracts import ROOT, SourceError, System, Table
+from ingestion.contracts import ROOT, DriftError, LoadCheckError, SourceError, System, Table
 from ingestion.databases import CursorValue, Database, open_database
 from ingestion.files import fingerprint, matching_files, read_file
 from ingestion.landing import TableColumns, create_landing_tables, postgres_copy
@@ -80,7 +80,7 @@ def load_system(system: System, tables: set[str] | None = None, redrive: bool = 
                 return _load(system, chosen, full_refresh, redrive, folder, connection)
             except UnreconciledError as found:
                 if found.tables <= full_refresh:
-                    raise SourceError(
+                    raise LoadCheckError(
                         f"{system.name}: {found} changed during a full refresh; nothing was loaded. Load again"
                     ) from None
                 full_refresh |= found.tables
@@ -280,7 +280,7 @@ class _Reader:
         extract.read += len(batch)
         if len(extract.rejects) + len(rejects) > MAX_REJECTS:
             problem = f"more than {MAX_REJECTS:,} rows do not fit the contract (last: {rejects[-1].reason})"
-            raise SourceError(f"{table.label}: {problem}; nothing was loaded", table)
+            raise DriftError(f"{table.label}: {problem}; nothing was loaded", table)
         for name in rows.column_names:
             if name not in extract.columns and name not in extract.new_columns:
                 extract.new_columns.append(name)
@@ -364,7 +364,7 @@ class _FromFiles(_Reader):
             names = {path.name for path in self.paths.values()}
             self.extract.corrected_files = sorted(names & set(seen.values())) if table.load == "append" else []
             if self.extract.corrected_files and not table.corrections:
-                raise SourceError(
+                raise LoadCheckError(
                     f"{self.extract.corrected_files[0]}: {table.label}: a file of this name was loaded with "
                     "other content. To replace its rows, set `corrections: true` in the contract. Nothing was loaded",
                     table,
@@ -431,7 +431,7 @@ class _FromApi(_Reader):
         missing = [name for name in self.table.source_names if name not in self.seen]
         if self.seen and missing and self.extract.read >= MIN_ROWS_TO_MISS_A_FIELD:
             what = f"no row has {', '.join(missing)}. Was it renamed or removed? Nothing was loaded"
-            raise SourceError(f"{self.table.label}: {what}", self.table)
+            raise DriftError(f"{self.table.label}: {what}", self.table)
         if hasattr(self.api, "count"):
             self.extract.source_total = self.api.count(self.table.name, self.location)
 

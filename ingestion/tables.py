@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts import NUMERIC, ORIGIN_COLUMNS, Column, SourceError, Table
+from ingestion.contracts import NUMERIC, ORIGIN_COLUMNS, Column, DriftError, Table
 
 
 class _NoPandas:
@@ -60,7 +60,7 @@ def conform(table: Table, batch: pa.Table, where: str) -> tuple[pa.Table, list[R
     """The rows of `batch` that fit the contract, with its columns, order and types, and the rejected rows.
 
     `batch` has columns of any type under the contract's names. Undeclared columns follow as text; ORIGIN_COLUMNS keep
-    their names. Raises SourceError, which names `where`, table and column, if a declared column is missing or more than
+    their names. Raises DriftError, which names `where`, table and column, if a declared column is missing or more than
     MAX_REJECTS rows are rejected.
     """
     source = table.source_names
@@ -68,7 +68,7 @@ def conform(table: Table, batch: pa.Table, where: str) -> tuple[pa.Table, list[R
         new = [name for name in batch.column_names if name not in ORIGIN_COLUMNS and name not in source]
         hint = f" Undeclared columns: {', '.join(new)}." if new else ""
         problem = f"no column {', '.join(missing)}. Was it renamed or removed?{hint}"
-        raise SourceError(f"{where}: {table.label}: {problem} Nothing was loaded", table)
+        raise DriftError(f"{where}: {table.label}: {problem} Nothing was loaded", table)
     batch = _with_composed_columns(table, batch)
     declared, violations = _cast_columns(table, batch, where)
     rejects = []
@@ -119,7 +119,7 @@ def _cast_columns(
         except CAST_ERRORS:
             uncastable = _uncastable_positions(values, column, table)
             if len(uncastable) > MAX_REJECTS:
-                raise SourceError(
+                raise DriftError(
                     f"{where}: {table.label}.{column.name}: more than {MAX_REJECTS:,} values are {_rule(column)}. "
                     "Did its type change? Nothing was loaded",
                     table,

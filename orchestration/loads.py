@@ -10,12 +10,13 @@ import dagster as dg
 import psycopg2
 
 from ingestion.commit import LoadResult
-from ingestion.contracts import Age, SourceError, System
+from ingestion.contracts import Age, DriftError, LoadCheckError, SourceError, System
 from ingestion.pipeline import load_system, source_state
 from orchestration.models import dependent_sets, downstream_impact
 from warehouse.subjects import SubjectRequests
 
 RETRY_FROM_FAILURE = {"dagster/retry_strategy": "FROM_ASSET_FAILURE"}
+KIND_OF_FAILURE = {DriftError: "drift", LoadCheckError: "load_refused"}  # the kind of alert; else load_failed
 ACTIVE_STATUSES = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
@@ -43,7 +44,8 @@ def build_loads(system: System, manifest: dict[str, Any]) -> tuple[dg.AssetsDefi
             results = load_system(system, {key.path[-1] for key in context.selected_asset_keys})
         except SourceError as error:
             impact = downstream_impact(manifest, system.name, error.table.name if error.table else None)
-            raise dg.Failure(description=f"{error}\n{impact}".strip()) from None
+            kind = next((kind for cause, kind in KIND_OF_FAILURE.items() if isinstance(error, cause)), "load_failed")
+            raise dg.Failure(f"{error}\n{impact}".strip(), metadata={"alert": kind, "reason": str(error)}) from None
         for result in results:
             version = dg.DataVersion(result.version)
             key = [system.name, result.table]

@@ -18,7 +18,7 @@ import pytest
 
 from demo import api_server, highways
 from ingestion.apis import _http, child_rows, open311, parse_json, rows_to_arrow
-from ingestion.contracts import ContractError, SourceError, System, Table, read_contracts
+from ingestion.contracts import ContractError, DriftError, SourceError, System, Table, read_contracts
 from ingestion.tables import conform
 
 PERSONAL, SECRET, TOKEN, PASSWORD = "Mrs Marigold", "s3cret-of-client", "t0ken", "passw0rd"
@@ -671,7 +671,7 @@ def test_list_items_become_rows_with_the_key_of_their_parent(tmp_path: Path) -> 
 
 def test_a_list_that_no_row_has_is_refused(tmp_path: Path) -> None:
     tickets, notes = tables(tmp_path)
-    with pytest.raises(SourceError, match=r"raw_desk.notes: no list Notes in raw_desk.tickets. Was it renamed"):
+    with pytest.raises(DriftError, match=r"raw_desk.notes: no list Notes in raw_desk.tickets. Was it renamed"):
         child_rows(tickets, notes, [{"ticket_id": 1, "Remarks": []}])
 
 

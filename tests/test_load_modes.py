@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pgpq import ArrowToPostgresBinaryEncoder
 
-from ingestion.contracts import ROOT, ContractError, SourceError
+from ingestion.contracts import ROOT, ContractError, DriftError, LoadCheckError, SourceError
 from tests.support import Trial, trial_system
 
 PERSON = "Jane-Doe-1948"
@@ -142,10 +142,10 @@ def test_a_small_or_empty_extract_needs_an_override(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.load(CASES)
     trial.source("create table kept as select * from cases; delete from cases where case_no > 80")
-    with pytest.raises(SourceError, match=r"raw_trial.cases: 80 rows instead of 100 \(loaded .*10%"):
+    with pytest.raises(LoadCheckError, match=r"raw_trial.cases: 80 rows instead of 100 \(loaded .*10%"):
         trial.load(CASES)
     trial.source("delete from cases")
-    with pytest.raises(SourceError, match=r"0 rows instead of .* warehouse accept raw_trial.cases --reason"):
+    with pytest.raises(LoadCheckError, match=r"0 rows instead of .* warehouse accept raw_trial.cases --reason"):
         trial.load(CASES)
     assert trial.sql("select count(*) from raw_trial.cases") == [(100,)]
     trial.sql("insert into governance.overrides (system, table_name, reason) values ('raw_trial', 'cases', 'closed')")
@@ -407,10 +407,10 @@ def test_a_renamed_column_stops_the_load_and_its_new_name_is_reported(trial: Tri
     trial.source(HUNDRED)
     trial.load(MERGE)
     trial.source("alter table cases rename column amount to amount_gbp")
-    with pytest.raises(SourceError, match=r"cases: no column amount\. Was it .* Undeclared columns: amount_gbp"):
+    with pytest.raises(DriftError, match=r"cases: no column amount\. Was it .* Undeclared columns: amount_gbp"):
         trial.load(MERGE)
     trial.source("alter table cases rename to enquiries")
-    with pytest.raises(SourceError, match=r"TRIAL_AT has no table cases\. Was it renamed"):
+    with pytest.raises(DriftError, match=r"TRIAL_AT has no table cases\. Was it renamed"):
         trial.load(MERGE)
 
 

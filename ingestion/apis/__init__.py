@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingestion.contracts import SourceError, Table
+from ingestion.contracts import DriftError, Table
 
 Row = dict[str, Any]  # a JSON object
 ITEM_POSITION = "item_position"  # position of an item in its list, from 0, if the contract declares this column
@@ -49,12 +49,12 @@ def child_rows(parent: Table, child: Table, page: list[Row]) -> list[Row]:
     """The child's rows: the elements of the list `child.items` in each of the parent's rows, with the parent's key.
 
     The parent's key overwrites fields of the element with the same names. An element that is no object is put in a
-    column named like the list; a value without a list counts as a list of one. Raises SourceError if no row has the
+    column named like the list; a value without a list counts as a list of one. Raises DriftError if no row has the
     list, because a renamed list would look like deleted children.
     """
     name_of_list = child.items or ""
     if page and not any(name_of_list in row for row in page):
-        raise SourceError(f"{child.label}: no list {name_of_list} in {parent.label}. Was it renamed or removed?")
+        raise DriftError(f"{child.label}: no list {name_of_list} in {parent.label}. Was it renamed or removed?")
     numbered = ITEM_POSITION in (column.name for column in child.columns)
     rows = []
     for row in page:
