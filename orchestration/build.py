@@ -10,7 +10,7 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
 from orchestration.data_tests import DataTests
-from orchestration.models import BUILD, TARGET, locked_raw_tables, publish_set_of, sets_and_inputs
+from orchestration.models import BUILD, TARGET, downstream, locked_raw_tables, publish_set_of, sets_and_inputs
 from warehouse import published
 from warehouse.errors import WarehouseError
 
@@ -85,7 +85,7 @@ def make_plan(manifest: dict[str, Any], states: dict[str, list[Path]], runner: d
         removed = {node["unique_id"] for node in before if publish_set_of(node) == name} - own
         if changes := differing & reached | tests | removed:
             plan.sets.append(f"path:{MARTS}/{name}")
-            plan.nodes |= own | _downstream(manifest, differing & reached) & reached
+            plan.nodes |= own | downstream(manifest, differing & reached) & reached
             plan.covered |= own
             plan.reasons[name] = "differs by " + ", ".join(sorted(unique_id.split(".")[2] for unique_id in changes))
         plan.modified |= differing
@@ -110,16 +110,6 @@ def _modified(runner: dbtRunner, state: Path) -> set[str]:
 
 def _kind(unique_id: str) -> str:
     return unique_id.split(".")[0]
-
-
-def _downstream(manifest: dict[str, Any], unique_ids: set[str]) -> set[str]:
-    reached: set[str] = set()
-    todo = list(unique_ids)
-    while todo:
-        if (current := todo.pop()) not in reached:
-            reached.add(current)
-            todo += manifest["child_map"].get(current, [])
-    return reached
 
 
 def _arguments(manifest: dict[str, Any], plan: Plan) -> list[str]:

@@ -84,25 +84,37 @@ def dependent_sets(manifest: dict[str, Any], source: str) -> list[str]:
 
 def downstream_impact(manifest: dict[str, Any], source: str, table: str | None) -> str:
     """The marts, and the reports with owners, downstream of a raw table; of every table of the system if None."""
+    reached = downstream(manifest, raw_nodes(manifest, source, table))
+    nodes = [manifest["nodes"][unique_id] for unique_id in sorted(reached) if unique_id in manifest["nodes"]]
+    marts = [".".join(node_key(node).path) for node in nodes if publish_set_of(node)]
+    parts = [("Marts that are not updated", marts), ("Downstream reports", reports_in(manifest, reached))]
+    return "\n".join(f"{title}: {', '.join(names)}." for title, names in parts if names)
+
+
+def raw_nodes(manifest: dict[str, Any], source: str, table: str | None = None) -> set[str]:
+    """Unique ids of a raw table; of every table of the system if None."""
+    sources = manifest["sources"].items()
+    return {unique_id for unique_id, node in sources if node["source_name"] == source and table in (None, node["name"])}
+
+
+def downstream(manifest: dict[str, Any], unique_ids: set[str]) -> set[str]:
+    """The nodes and everything downstream of them."""
     reached: set[str] = set()
-    todo = [
-        unique_id
-        for unique_id, node in manifest["sources"].items()
-        if node["source_name"] == source and table in (None, node["name"])
-    ]
+    todo = list(unique_ids)
     while todo:
         if (current := todo.pop()) not in reached:
             reached.add(current)
             todo += manifest["child_map"].get(current, [])
-    nodes = [manifest["nodes"][unique_id] for unique_id in sorted(reached) if unique_id in manifest["nodes"]]
-    marts = [".".join(node_key(node).path) for node in nodes if publish_set_of(node)]
-    reports = [
+    return reached
+
+
+def reports_in(manifest: dict[str, Any], reached: set[str]) -> list[str]:
+    """The reports among these nodes, each with its owner."""
+    return [
         f"{exposure['label'] or name} ({exposure['owner'].get('name') or exposure['owner']['email']})"
         for name, exposure in sorted(manifest["exposures"].items())
         if name in reached
     ]
-    parts = [("Marts that are not updated", marts), ("Downstream reports", reports)]
-    return "\n".join(f"{title}: {', '.join(names)}." for title, names in parts if names)
 
 
 class Translator(DagsterDbtTranslator):
