@@ -131,6 +131,7 @@ unioned as (
         'date_of_birth': ('coalesce(birth_month::text, date_of_birth_fault) is not null', 'date_of_birth_fault'),
         'postcode': ('has_postcode', 'postcode_fault'),
         'ethnicity': ('ethnicity_code is not null', 'ethnicity_fault'),
+        'sex': ('sex_code is not null', listed_fault('sex_code')),
     }) }}
 
     union all
@@ -151,6 +152,7 @@ unioned as (
 
     {{ column_checks('suspensions', 'raw_capita.suspensions', file_row, {
         'sessions_lost': ('sessions_lost_raw is not null', "case when sessions_lost is null then 'EDU04' end"),
+        'reason': ('reason_code is not null', listed_fault('reason_code')),
     }) }}
 
     union all
@@ -158,6 +160,7 @@ unioned as (
     {{ column_checks('ehcps', 'raw_capita.ehcps', file_row, {
         'decided_date': ('decided_date is not null', "case when decided_date < requested_date then 'EDU05' end"),
         'primary_need': ('primary_need_code is not null', 'primary_need_fault'),
+        'outcome': ('outcome_name is not null', listed_fault('outcome_name')),
     }) }}
 
 ),

@@ -56,6 +56,7 @@ unioned as (
     {{ column_checks('cases', 'raw_dynamics.incidents', 'case_reference', {
         'resolvedon': ("state_name <> 'Active'",
             "case when closed_at is null then 'CRM03' when closed_at < created_at then 'CRM01' end"),
+        'subject': ('service_name is not null', listed_fault('service_name')),
         'title': ('title is not null', "case when is_test then 'CRM02' end"),
         'caseorigincode': ('origin_code is not null', "case when channel_code is null then 'CRM04' end"),
     }) }}
@@ -63,6 +64,7 @@ unioned as (
     union all
 
     {{ column_checks('foi_requests', 'raw_dynamics.foi_requests', 'request_reference', {
+        'topic': ('topic_name is not null', listed_fault('topic_name')),
         'answeredon': ('answered_date is not null', "case when answered_date < received_date then 'FOI01' end"),
         'exemption': ("outcome_name in ('Granted in part', 'Refused')",
             "case when exemption_name is null then 'FOI02' end"),

@@ -1,8 +1,22 @@
+{% set file_row = "concat_ws(':', source_file, source_row_number)" %}
+
 with
 
 ledger_lines as (
 
     select * from {{ ref('stg_erp__ledger_lines') }}
+
+),
+
+budgets as (
+
+    select * from {{ ref('stg_procurement__budgets') }}
+
+),
+
+card_transactions as (
+
+    select * from {{ ref('stg_erp__card_transactions') }}
 
 ),
 
@@ -40,15 +54,26 @@ lines as (
 
 unioned as (
 
-    {{ column_checks('ledger_lines', 'raw_erp.ledger_lines', "concat_ws(':', source_file, source_row_number)", {
+    {{ column_checks('ledger_lines', 'raw_erp.ledger_lines', file_row, {
         'vat_registration_number': (
             'vat_number_raw is not null and not is_redacted', vat_number_fault('vat_number')
+        ),
+        'purpose': ('account_name is not null', listed_fault('account_name')),
+        'organisational_unit': (
+            'organisational_unit_name is not null and not is_redacted',
+            listed_fault(listed('organisational_unit_name', 'select left(organisational_unit_name, 20) from budgets'))
         ),
     }) }}
 
     union all
 
-    {{ column_checks('lines', 'raw_erp.ledger_lines', "concat_ws(':', source_file, source_row_number)", {
+    {{ column_checks('card_transactions', 'raw_erp.card_transactions', file_row, {
+        'purpose': ('account_name is not null', listed_fault('account_name')),
+    }) }}
+
+    union all
+
+    {{ column_checks('lines', 'raw_erp.ledger_lines', file_row, {
         'invoice_number': ('invoice_number is not null', "case when is_double then 'FIN01' end"),
         'effective_date': ('effective_date is not null', "case when is_posted_elsewhere then 'FIN02' end"),
     }) }}

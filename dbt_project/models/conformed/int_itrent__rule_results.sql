@@ -39,6 +39,9 @@ unioned as (
             "case when is_in_manager_loop then 'HRP03' end"),
         'ni_number': 'ni_number',
         'date_of_birth': 'birth_date',
+        'grade': ('grade_code is not null', listed_fault('grade_code')),
+        'contract_type': ('contract_type_name is not null', listed_fault('contract_type_name')),
+        'leaving_reason': ('leaving_reason_name is not null', listed_fault('leaving_reason_name')),
     }) }}
 
     union all
@@ -47,6 +50,7 @@ unioned as (
         'working_days_lost': ('source_working_days_lost is not null',
             "case when day_count > 0 and source_working_days_lost > day_count then 'HRP04' end"),
         'last_day': ('last_date is not null', "case when day_count < 1 then 'HRP05' end"),
+        'absence_type': ('absence_type_name is not null', listed_fault('absence_type_name')),
     }) }}
 
 ),

@@ -92,6 +92,7 @@ unioned as (
         'birth_dttm': 'birth_date',
         'dob_estimated': ('is_birth_date_estimated is not null', "case when is_birth_date_estimated then 'CSC05' end"),
         'ethnicity_main_code': ('ethnicity_code is not null', "case when not is_ethnicity_known then 'CSC07' end"),
+        'gender_main_code': ('sex_code is not null', listed_fault('sex_code')),
     }) }}
 
     union all
@@ -115,6 +116,7 @@ unioned as (
         'dim_lookup_category_of_need_code': (
             'need_code is not null', "case when need_name is null then 'CSC08' end"
         ),
+        'dim_lookup_refrl_endrsn_id_code': ('closure_reason_code is not null', listed_fault('closure_reason_code')),
     }) }}
 
     union all
@@ -127,6 +129,8 @@ unioned as (
 
     {{ column_checks('int_protection_plans_conformed', 'raw_liquidlogic.fact_cp_plan', 'cp_plan_id', {
         'end_dttm': ('not is_open', "case when is_ended_before_began then 'CSC09' end"),
+        'init_category_desc': ('initial_category_name is not null', listed_fault('initial_category_name')),
+        'cp_category_desc': ('latest_category_name is not null', listed_fault('latest_category_name')),
     }) }}
 
     union all
@@ -136,6 +140,12 @@ unioned as (
             'is_overlapping or not is_open',
             "case when is_ended_before_began then 'CSC10' when is_overlapping then 'CSC04' end"
         ),
+        'care_reason_code': ('begin_reason_code is not null', listed_fault('begin_reason_code')),
+        'care_reason_end_code': ('end_reason_code is not null', listed_fault('end_reason_code')),
+        'cin_903_code': ('need_code is not null', listed_fault('need_code')),
+        'ls_903_code': ('legal_status_code is not null', listed_fault('legal_status_code')),
+        'place_903_code': ('placement_code is not null', listed_fault('placement_code')),
+        'place_provider_903_code': ('placement_provider_code is not null', listed_fault('placement_provider_code')),
     }) }}
 
 ),

@@ -28,11 +28,23 @@ telephone_numbers as (
 assessments as (
 
     select
-        assessments.assessment_id,
+        assessments.*,
         coalesce(assessments.start_date < requests.request_date, false) as is_before_request
     from {{ ref('stg_mosaic__assessments') }} as assessments
     left join {{ ref('stg_mosaic__requests') }} as requests
         on assessments.request_id = requests.request_id
+
+),
+
+requests as (
+
+    select * from {{ ref('stg_mosaic__requests') }}
+
+),
+
+reviews as (
+
+    select * from {{ ref('stg_mosaic__reviews') }}
 
 ),
 
@@ -64,6 +76,7 @@ unioned as (
             "coalesce(date_of_birth_fault, case when is_birth_date_in_doubt then 'ASC01' end)"
         ),
         'email_address': 'email',
+        'gender': ('gender_code is not null', listed_fault('gender_code')),
         'full_ethnicity_code': (
             'full_ethnicity_code is not null', "case when ethnicity_name is null then 'ASC07' end"
         ),
@@ -85,7 +98,23 @@ unioned as (
 
     union all
 
+    {{ column_checks('requests', 'raw_mosaic.dm_requests', 'request_id', {
+        'route_of_access': ('route_of_access is not null', listed_fault('route_of_access')),
+        'outcome': ('outcome is not null', listed_fault('outcome')),
+    }) }}
+
+    union all
+
+    {{ column_checks('reviews', 'raw_mosaic.dm_reviews', 'review_id', {
+        'review_reason': ('review_reason is not null', listed_fault('review_reason')),
+        'outcome': ('outcome is not null', listed_fault('outcome')),
+    }) }}
+
+    union all
+
     {{ column_checks('assessments', 'raw_mosaic.dm_assessments', 'assessment_id', {
+        'assessment_type': ('assessment_type is not null', listed_fault('assessment_type')),
+        'outcome': ('outcome is not null', listed_fault('outcome')),
         'start_date': ('true', "case when is_before_request then 'ASC08' end"),
     }) }}
 
@@ -93,11 +122,17 @@ unioned as (
 
     {{ column_checks('services', 'raw_mosaic.dm_services', 'service_id', {
         'end_date': ('end_date is not null or is_open_after_death', "case when is_open_after_death then 'ASC02' end"),
+        'service_type': ('service_type is not null', listed_fault('service_type')),
+        'service_component': ('service_component is not null', listed_fault('service_component')),
         'delivery_mechanism': (
-            "service_type = 'Long Term Support: Community'", "case when delivery_mechanism is null then 'ASC03' end"
+            "service_type = 'Long Term Support: Community' or delivery_mechanism = 'Other'",
+            "case when delivery_mechanism is null then 'ASC03' when delivery_mechanism = 'Other' then 'COD01' end"
         ),
         'provider': ('provider_name_raw is not null', "case when not is_provider_on_register then 'ASC04' end"),
-        'cost_frequency': ('cost_frequency is not null', "case when is_cost_in_doubt then 'ASC05' end"),
+        'cost_frequency': (
+            'cost_frequency is not null',
+            "case when cost_frequency = 'Other' then 'COD01' when is_cost_in_doubt then 'ASC05' end"
+        ),
         'primary_support_reason': (
             'primary_support_reason is not null', "case when is_support_reason_in_doubt then 'ASC06' end"
         ),

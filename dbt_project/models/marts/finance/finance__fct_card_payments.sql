@@ -19,11 +19,17 @@ final as (
             as card_payment_key,
         bridge_organisations_suppliers.organisation_key as supplier_key,
         case when card_transactions.is_redacted then 'Redacted' else card_transactions.merchant_name end as payee_name,
-        card_transactions.organisational_unit_name,
-        card_transactions.account_name,
+        case
+            when card_transactions.is_redacted then 'Redacted' else card_transactions.organisational_unit_name
+        end as organisational_unit_name,
+        case when card_transactions.is_redacted then 'Redacted' else card_transactions.account_name end as account_name,
         card_transactions.card_type_code,
-        card_transactions.merchant_category_code,
-        card_transactions.merchant_category_name,
+        case
+            when card_transactions.is_redacted then 'Redacted' else card_transactions.merchant_category_code
+        end as merchant_category_code,
+        case
+            when card_transactions.is_redacted then 'Redacted' else card_transactions.merchant_category_name
+        end as merchant_category_name,
         card_transactions.net_amount_gbp,
         card_transactions.irrecoverable_vat_gbp,
         card_transactions.net_amount_gbp + card_transactions.irrecoverable_vat_gbp as gross_amount_gbp,

@@ -12,6 +12,13 @@ bridge_organisations_suppliers as (
 
 ),
 
+-- the names of cost centres, which the ledger cuts at 20 characters
+budgets as (
+
+    select * from {{ ref('stg_procurement__budgets') }}
+
+),
+
 contracts as (
 
     select * from {{ ref('stg_procurement__contracts') }}
@@ -48,16 +55,23 @@ final as (
         -- redacted lines have no row in the bridge, and so no supplier
         bridge_organisations_suppliers.organisation_key as supplier_key,
         {{ surrogate_key(['ledger_lines.paying_body_uri', 'ledger_lines.cost_centre_code']) }} as cost_centre_key,
-        ledger_lines.transaction_number,
-        ledger_lines.invoice_number,
+        -- a line of a withheld payee shows no text: any text may identify the payee
+        case
+            when ledger_lines.is_redacted then 'Redacted' else ledger_lines.transaction_number
+        end as transaction_number,
+        case when ledger_lines.is_redacted then 'Redacted' else ledger_lines.invoice_number end as invoice_number,
         case when ledger_lines.is_redacted then 'Redacted' else ledger_lines.supplier_id end as payee_reference,
         case when ledger_lines.is_redacted then 'Redacted' else ledger_lines.supplier_name end as payee_name,
-        -- a VAT number would identify a withheld payee
         case when not ledger_lines.is_redacted then ledger_lines.vat_number_raw end as payee_vat_number,
-        ledger_lines.organisational_unit_name,
-        ledger_lines.account_name,
-        ledger_lines.proclass_code,
-        ledger_lines.proclass_name,
+        case
+            when ledger_lines.is_redacted then 'Redacted'
+            else {{ listed(
+                'ledger_lines.organisational_unit_name', 'select left(organisational_unit_name, 20) from budgets'
+            ) }}
+        end as organisational_unit_name,
+        case when ledger_lines.is_redacted then 'Redacted' else ledger_lines.account_name end as account_name,
+        case when ledger_lines.is_redacted then 'Redacted' else ledger_lines.proclass_code end as proclass_code,
+        case when ledger_lines.is_redacted then 'Redacted' else ledger_lines.proclass_name end as proclass_name,
         ledger_lines.net_amount_gbp,
         ledger_lines.irrecoverable_vat_gbp,
         ledger_lines.net_amount_gbp + ledger_lines.irrecoverable_vat_gbp as gross_amount_gbp,

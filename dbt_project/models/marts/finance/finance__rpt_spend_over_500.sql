@@ -25,14 +25,14 @@ final as (
         finance__fct_supplier_payments.transaction_number as "TransactionNumber",
         finance__fct_supplier_payments.net_amount_gbp as "Amount",
         finance__fct_supplier_payments.irrecoverable_vat_gbp as "IrrecoverableVATAmount",
-        finance__fct_supplier_payments.account_name as "Purpose",
+        coalesce(finance__fct_supplier_payments.account_name, 'NA') as "Purpose",
         coalesce(finance__fct_supplier_payments.proclass_name, 'NA') as "ProclassLabel",
         coalesce(finance__fct_supplier_payments.proclass_code, 'NA') as "ProclassCode",
+        coalesce(finance__fct_supplier_payments.invoice_number, 'NA') as "InvoiceNumber",
         case
             when finance__fct_supplier_payments.is_redacted then 'Redacted'
-            else coalesce(finance__fct_supplier_payments.invoice_number, 'NA')
-        end as "InvoiceNumber",
-        coalesce(finance__dim_cost_centres.cost_centre_code, 'NA') as "ProfitCentre",
+            else coalesce(finance__dim_cost_centres.cost_centre_code, 'NA')
+        end as "ProfitCentre",
         case
             when finance__fct_supplier_payments.is_redacted then 'Redacted'
             else coalesce(finance__fct_supplier_payments.payee_vat_number, 'NA')

@@ -16,7 +16,7 @@ renamed as (
         {{ clean_code('primary_need') }} as primary_need_code,
 
         -- text
-        {{ clean_text('outcome') }} as outcome_name,
+        {{ listed(clean_text('outcome'), code_list('ehcp_outcome')) }} as outcome_name,
 
         -- dates
         requested_date,

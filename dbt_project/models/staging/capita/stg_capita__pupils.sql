@@ -15,7 +15,7 @@ renamed as (
         upn as upn_token,
         former_upn as former_upn_token,
         postcode as postcode_token,
-        {{ clean_code('sex') }} as sex_code,
+        {{ listed(clean_code('sex'), code_list('sex')) }} as sex_code,
         {{ clean_code('ethnicity') }} as ethnicity_code,
 
         -- text

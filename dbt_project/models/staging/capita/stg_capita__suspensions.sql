@@ -15,7 +15,7 @@ renamed as (
         upn as upn_token,
         {{ clean_code('urn') }} as urn,
         {{ clean_code('category') }} as exclusion_category_code,
-        {{ clean_code('reason') }} as reason_code,
+        {{ listed(clean_code('reason'), code_list('suspension_reason')) }} as reason_code,
 
         -- numbers
         -- a pupil may be suspended for at most 45 days (90 half-day sessions) in a school year

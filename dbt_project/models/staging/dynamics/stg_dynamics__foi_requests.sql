@@ -13,7 +13,7 @@ renamed as (
         {{ clean_text('reference') }} as request_reference,
 
         -- text
-        {{ clean_text('topic') }} as topic_name,
+        {{ listed(clean_text('topic'), code_list('foi_topic')) }} as topic_name,
         {{ clean_code('outcome') }} as outcome_name,
         {{ clean_code('exemption') }} as exemption_name,
 

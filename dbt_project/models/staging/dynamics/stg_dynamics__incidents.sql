@@ -18,7 +18,7 @@ renamed as (
 
         -- text
         {{ clean_text('title') }} as title,
-        {{ clean_text('subject') }} as service_name,
+        {{ listed(clean_text('subject'), 'select source_value from ' ~ ref('service_source_values')) }} as service_name,
         {{ clean_text('description') }} as description,
         case statecode when 0 then 'Active' when 1 then 'Resolved' when 2 then 'Cancelled' end as state_name,
 

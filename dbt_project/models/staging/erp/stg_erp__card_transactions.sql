@@ -24,7 +24,8 @@ renamed as (
         beneficiary_name as merchant_name_raw,
         {{ clean_code('category_internal_name') }} as merchant_category_name,
         -- "Purchase <merchant> for <account>"
-        upper({{ clean_code("substring(purpose from '^.* for (.*)$')") }}) as account_name,
+        {%- set account = "upper(" ~ clean_code("substring(purpose from '^.* for (.*)$')") ~ ")" %}
+        {{ listed(account, code_list('ledger_account')) }} as account_name,
         purpose,
 
         -- numbers

@@ -27,7 +27,7 @@ renamed as (
         {{ clean_text('beneficiary_name') }} as supplier_name,
         {{ clean_code('proclass_label') }} as proclass_name,
         -- the name of the account comes first, then free text for the line
-        {{ clean_code("split_part(purpose, ' - ', 1)") }} as account_name,
+        {{ listed(clean_code("split_part(purpose, ' - ', 1)"), code_list('ledger_account')) }} as account_name,
         purpose,
 
         -- numbers

@@ -14,7 +14,7 @@ renamed as (
         employee_number as employee_token,
 
         -- text
-        {{ clean_text('absence_type') }} as absence_type_name,
+        {{ listed(clean_text('absence_type'), code_list('absence_type')) }} as absence_type_name,
 
         -- numbers
         working_days_lost as source_working_days_lost,

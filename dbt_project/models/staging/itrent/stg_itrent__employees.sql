@@ -17,14 +17,14 @@ renamed as (
         {{ clean_code('org_unit_code') }} as unit_code,
         {{ clean_code('manager_position_ref') }} as manager_position_reference,
         {{ clean_code('ethnicity') }} as ethnicity_code,
-        {{ clean_code('grade') }} as grade_code,
+        {{ listed(clean_code('grade'), code_list('grade')) }} as grade_code,
 
         -- text
         {{ clean_text('post_title') }} as post_title,
         {{ clean_text('org_unit') }} as unit_name,
         {{ clean_text('directorate') }} as directorate_name,
-        {{ clean_text('contract_type') }} as contract_type_name,
-        {{ clean_text('leaving_reason') }} as leaving_reason_name,
+        {{ listed(clean_text('contract_type'), code_list('contract_type')) }} as contract_type_name,
+        {{ listed(clean_text('leaving_reason'), code_list('leaving_reason')) }} as leaving_reason_name,
         ni_number_fault,
         date_of_birth_fault as birth_date_fault,
 

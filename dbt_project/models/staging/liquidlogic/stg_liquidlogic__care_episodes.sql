@@ -13,12 +13,17 @@ renamed as (
         fact_care_episodes_id as care_episode_id,
         fact_cla_id as cla_id,
         dim_person_id as person_token,
-        {{ clean_code('care_reason_code') }} as begin_reason_code,
-        {{ clean_code('care_reason_end_code') }} as end_reason_code,
-        {{ clean_code('cin_903_code') }} as need_code,
-        {{ clean_code('ls_903_code') }} as legal_status_code,
-        {{ clean_code('place_903_code') }} as placement_code,
-        {{ clean_code('place_provider_903_code') }} as placement_provider_code,
+        {{ listed(clean_code('care_reason_code'), code_list('RNE', 'ssda903_codes')) }}
+            as begin_reason_code,
+        {{ listed(clean_code('care_reason_end_code'), code_list('REC', 'ssda903_codes')) }}
+            as end_reason_code,
+        {{ listed(clean_code('cin_903_code'), code_list('CIN', 'ssda903_codes')) }} as need_code,
+        {{ listed(clean_code('ls_903_code'), code_list('LS', 'ssda903_codes')) }}
+            as legal_status_code,
+        {{ listed(clean_code('place_903_code'), code_list('PLACE', 'ssda903_codes')) }}
+            as placement_code,
+        {{ listed(clean_code('place_provider_903_code'), code_list('PLACE_PROVIDER', 'ssda903_codes')) }}
+            as placement_provider_code,
 
         -- dates
         {{ known_time('care_start_date') }} as began_date,

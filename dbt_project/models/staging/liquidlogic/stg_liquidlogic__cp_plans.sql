@@ -15,8 +15,8 @@ renamed as (
         dim_person_id as person_token,
 
         -- text
-        {{ clean_text('init_category_desc') }} as initial_category_name,
-        {{ clean_text('cp_category_desc') }} as latest_category_name,
+        {{ listed(clean_text('init_category_desc'), code_list('abuse_category')) }} as initial_category_name,
+        {{ listed(clean_text('cp_category_desc'), code_list('abuse_category')) }} as latest_category_name,
 
         -- dates
         {{ local_date(known_time('start_dttm')) }} as began_date,

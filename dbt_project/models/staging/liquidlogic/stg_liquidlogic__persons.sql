@@ -15,7 +15,7 @@ renamed as (
         upn as upn_token,
         forename as forename_token,
         surname as surname_token,
-        {{ clean_code('gender_main_code') }} as sex_code,
+        {{ listed(clean_code('gender_main_code'), code_list('sex')) }} as sex_code,
         birth_dttm as birth_date_token,
         {{ clean_code('ethnicity_main_code') }} as ethnicity_code,
 

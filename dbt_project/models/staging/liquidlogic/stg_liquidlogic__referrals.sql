@@ -12,8 +12,11 @@ renamed as (
         -- ids
         fact_referral_id as referral_id,
         dim_person_id as person_token,
-        {{ clean_code('dim_lookup_category_of_need_code') }} as need_code,
-        {{ clean_code('dim_lookup_refrl_endrsn_id_code') }} as closure_reason_code,
+        {{ listed(clean_code('dim_lookup_category_of_need_code'), code_list('cin_need')) }} as need_code,
+        {{ listed(
+            clean_code('dim_lookup_refrl_endrsn_id_code'),
+            'select closure_reason_code from ' ~ ref('referral_closure_reasons')
+        ) }} as closure_reason_code,
         dim_worker_id as worker_token,
 
         -- booleans

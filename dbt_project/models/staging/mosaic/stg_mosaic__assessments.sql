@@ -15,9 +15,9 @@ renamed as (
         request_id,
 
         -- text
-        {{ clean_text('assessment_type') }} as assessment_type,
+        {{ listed(clean_text('assessment_type'), code_list('assessment_type')) }} as assessment_type,
         {{ clean_text('primary_support_reason') }} as primary_support_reason,
-        {{ clean_text('outcome') }} as outcome,
+        {{ listed(clean_text('outcome'), code_list('care_outcome')) }} as outcome,
 
         -- dates
         start_date,

@@ -20,7 +20,7 @@ renamed as (
         {{ clean_code('full_ethnicity_code') }} as full_ethnicity_code,
 
         -- text
-        {{ clean_code('gender') }} as gender_code,
+        {{ listed(clean_code('gender'), code_list('sex')) }} as gender_code,
         nhs_id_fault as nhs_number_fault,
         full_name_fault,
         first_name_fault,

@@ -14,9 +14,9 @@ renamed as (
         person_id as person_token,
 
         -- text
-        {{ clean_text('route_of_access') }} as route_of_access,
+        {{ listed(clean_text('route_of_access'), code_list('route_of_access')) }} as route_of_access,
         {{ clean_text('primary_support_reason') }} as primary_support_reason,
-        {{ clean_text('outcome') }} as outcome,
+        {{ listed(clean_text('outcome'), code_list('care_outcome')) }} as outcome,
 
         -- dates
         request_date,

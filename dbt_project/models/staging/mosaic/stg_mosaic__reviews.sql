@@ -15,8 +15,8 @@ renamed as (
         service_id,
 
         -- text
-        {{ clean_text('review_reason') }} as review_reason,
-        {{ clean_text('outcome') }} as outcome,
+        {{ listed(clean_text('review_reason'), code_list('review_reason')) }} as review_reason,
+        {{ listed(clean_text('outcome'), code_list('care_outcome')) }} as outcome,
 
         -- dates
         start_date,

@@ -15,13 +15,16 @@ renamed as (
         assessment_id,
 
         -- text
-        {{ clean_text('service_type') }} as service_type,
-        {{ clean_text('service_component') }} as service_component,
-        {{ clean_code('delivery_mechanism') }} as delivery_mechanism,
+        {{ listed(clean_text('service_type'), code_list('service_type')) }} as service_type,
+        {{ listed(clean_text('service_component'), code_list('service_component')) }}
+            as service_component,
+        {{ listed(clean_code('delivery_mechanism'), code_list('delivery_mechanism')) }}
+            as delivery_mechanism,
         {{ clean_text('primary_support_reason') }} as primary_support_reason,
         {{ clean_text('provider') }} as provider_name_raw,
         {{ normalised_organisation_name('provider') }} as provider_normalised_name,
-        {{ clean_text('cost_frequency') }} as cost_frequency,
+        {{ listed(clean_text('cost_frequency'), 'select cost_frequency from ' ~ ref('care_cost_frequencies')) }}
+            as cost_frequency,
 
         -- numbers
         unit_cost as unit_cost_gbp,
