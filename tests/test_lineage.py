@@ -1,4 +1,4 @@
-"""The privacy gate of `make check`: columns that an identifier reaches, and SQL whose lineage is not clear."""
+"""The privacy gate of `make check`: columns that an identifier or a typed text reaches, and unclear SQL."""
 
 import json
 import os
@@ -60,6 +60,7 @@ MODELS = {
 }
 STAGED = "stg_tolls__crossings.driver_token <- raw_tolls.crossings.driver (identifier)"
 CONFORMED = f"int_crossings_conformed.driver_token <- {STAGED}"
+FEE = "fee_gbp <- stg_tolls__crossings.fee_gbp <- raw_tolls.crossings.fee (personal text)"
 LABEL = f"highways.fct_crossings.label <- int_drivers_labelled.label <- {CONFORMED}"
 YAML = "dbt_project/models/marts/highways/highways__{0}.yml: highways__{0}.{1}: declassified_by is invalid or unused"
 
@@ -103,6 +104,7 @@ def test_an_unreviewed_column_that_an_identifier_reaches_fails_with_its_whole_li
         [
             f"highways.fct_crossings.driver_token <- {CONFORMED}",
             LABEL,
+            f"highways.fct_crossings.fee_gbp <- int_crossings_conformed.{FEE}",
             f"highways.fct_crossings.hashed <- {CONFORMED}",
             f"highways.fct_crossings.nth <- {CONFORMED}",
             f"highways.fct_crossings.is_known <- {CONFORMED}",
@@ -135,7 +137,8 @@ def test_every_column_has_its_privacy_class_and_its_sources(compiled: Path) -> N
 
 def _manifest(sql: str | None, **classes: str) -> dict:
     """Return a manifest of two sources, raw.a and raw.b, and the mart `m` with this compiled SQL."""
-    meta = {name: {"config": {"meta": {"privacy": privacy}}} for name, privacy in (CLASSES | classes).items()}
+    given = (CLASSES | classes).items()
+    meta = {name: {"data_type": "text", "config": {"meta": {"privacy": privacy}}} for name, privacy in given}
     shared = {"config": {"meta": {}}, "original_file_path": "m.sql"}
     source = shared | {"resource_type": "source", "schema": "raw", "columns": meta, "fqn": ["p", "staging"]}
     sources = {name: source | {"name": name, "relation_name": f'"w"."raw"."{name}"'} for name in "ab"}
@@ -206,3 +209,42 @@ def test_a_column_without_a_privacy_class_fails() -> None:
 def test_a_column_that_several_identifiers_reach_is_reported_in_one_line() -> None:
     line = "set.m.x <- raw.a.driver (identifier), also from raw.a.plate"
     assert problems(_manifest("select plate || driver as x from w.raw.a")) == [line]
+
+
+@pytest.mark.parametrize(
+    ("value", "carried"),
+    [
+        ("a.fee", {"a.fee"}),
+        ("upper(split_part(a.fee, ' - ', 1))", {"a.fee"}),
+        ("coalesce(a.fee, 'none') || 'x'", {"a.fee"}),
+        ("(select max(b.fee) from w.raw.b as b where b.plate = a.driver)", {"b.fee"}),
+        ("string_agg(a.fee, ',' order by a.plate) over (partition by a.driver)", {"a.fee"}),
+        ("case when a.fee like 'A%' then 'yes' end", set()),
+        ("case when a.fee like 'A%' then a.fee end", {"a.fee"}),
+        ("case a.fee when 'A' then 'Amber' end", set()),
+        ("case when a.fee = 'A' then a.fee else 'Other' end", set()),
+        ("case when a.fee in ('A', 'B') then lower(a.fee) else 'Other' end", set()),
+        ("case when a.fee in ('A', 'B') then 'x' else a.fee end", {"a.fee"}),
+        ("case when a.fee in (select b.crossing_id from w.raw.b as b) then a.fee else 'Other' end", set()),
+        ("case when a.fee in (select b.fee from w.raw.b as b) then a.fee else 'Other' end", {"a.fee"}),
+        ("case when a.plate in ('A', 'B') then a.fee end", {"a.fee"}),
+        ("case when a.fee in ('A') or a.plate = 'B' then a.fee end", {"a.fee"}),
+        ("case when a.plate = 'B' and btrim(a.fee) in ('A') then btrim(a.fee) end", set()),
+        ("md5(a.fee)", set()),
+        ("a.fee::date::text", set()),
+        ("to_jsonb(a) ->> 'fee'", {"a.fee"}),
+    ],
+)
+def test_a_value_carries_a_typed_text_unless_it_is_in_a_code_list(value: str, carried: set[str]) -> None:
+    found = reached(_manifest(f"select {value} as x from w.raw.a as a"))["m", "x"]
+    assert {".".join(source) for source in found.typed} == carried
+
+
+def test_a_typed_text_needs_a_review_only_in_a_text_column() -> None:
+    manifest = _manifest("select fee as x from w.raw.a", fee="special_category")
+    assert problems(manifest) == ["set.m.x <- raw.a.fee (special category text)"]
+    manifest["nodes"]["m"]["columns"] = {"x": {"data_type": "date", "config": {"meta": {}}}}
+    assert problems(manifest) == []
+    manifest["nodes"]["m"]["columns"] = {"x": {"data_type": "text", "config": {"meta": REVIEW}}}
+    manifest["nodes"]["m"]["original_file_path"] = "m.sql"
+    assert problems(manifest) == []

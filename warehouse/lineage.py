@@ -3,11 +3,16 @@
 A value depends on every column of its expression: arguments of functions, casts and aggregates, conditions of `case`
 and `filter`, partitions and orders of windows, and every column of a subquery or table function. Columns that only
 select rows (joins, `where`, `group by`, `having`, `distinct on`, `order by`) are not part of the value.
+
+A value carries a column's text if the text, or a part of it, can be in the value. A condition, hash, count or cast to
+another type carries none, nor does a text that was found in a code list:
+`case when x in (select code from code_lists) then x else 'Other' end`.
 """
 
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -22,11 +27,18 @@ from ingestion.contracts import ORIGIN_COLUMNS, ROOT, VALIDITY_COLUMNS, companio
 
 DATED = ("dbt_valid_from", "dbt_valid_to")  # columns that a snapshot adds
 CLASSES = ("none", "personal", "special_category", "identifier")  # the strongest last
+TYPED = ("personal", "special_category")  # classes whose texts a person may have typed
 REMEDY = """\
-No identifier may reach a mart. Remove the column. If its values no longer identify anyone, propose to declassify it in
-the YAML of a model on the way: config: {meta: {declassified_by: "proposed: <why>"}}. The reviewer replaces the proposal
-by "approved: <name>, <date>: <why>", with a date such as 1 July 2026."""
+No identifier, and no typed text about a person, may reach a mart. Remove the column, or limit a text to its code list
+with the macro `listed`. If its values identify nobody, or must be published, propose to declassify it in the YAML of a
+model on the way: config: {meta: {declassified_by: "proposed: <why>"}}. The reviewer replaces the proposal by
+"approved: <name>, <date>: <why>", with a date such as 1 July 2026."""
 REVIEW = re.compile(r"(proposed|approved: [^:,]+, \d{1,2} [A-Z][a-z]+ \d{4}): \S")
+
+WITHOUT_TEXT = (  # expressions whose value has no text of the columns in them
+    exp.Predicate, exp.Not, exp.And, exp.Or, exp.MD5, exp.Count, exp.Length, exp.Sum, exp.Extract, exp.RowNumber,
+    exp.Ordered, exp.WindowSpec,
+)  # fmt: skip
 
 Column = tuple[str, str]  # dbt's unique id of a source, seed or model, and the column's name
 Paths = dict[Column, tuple[Column, ...]]  # {source column: the columns on the path to it, both ends included}
@@ -40,11 +52,13 @@ class LineageError(Exception):
 class Reach:
     """The source and seed columns that a column depends on, and the strictest of their privacy classes.
 
-    Identifiers that the column's `declassified_by` declassifies are in `declassified`, not in `paths`.
+    `typed` are the texts about people that the column carries. Identifiers and typed texts that the column's
+    `declassified_by` declassifies are in `declassified` instead.
     """
 
     privacy: str
     paths: Paths
+    typed: Paths
     declassified: Paths
 
 
@@ -56,16 +70,25 @@ def reached(manifest: dict[str, Any]) -> dict[Column, Reach]:
     schema = MappingSchema(dialect="postgres", normalize=False)
     keys: dict[tuple[str, ...], str] = {}
     found: dict[Column, Reach] = {}
+
+    def is_code(column: Column) -> bool:
+        return found[column].privacy == "none"
+
     for key in filter(nodes.__contains__, TopologicalSorter(upstream).static_order()):
         node = nodes[key]
         try:
             if node["resource_type"] in ("model", "snapshot"):
-                columns = _Query(node.get("compiled_code"), schema, keys).columns()
-                columns |= {name: set() for name in DATED if node["resource_type"] == "snapshot"}
-                reaches = {(key, name): _computed((key, name), node, parts, found) for name, parts in columns.items()}
+                query = _Query(node.get("compiled_code"), schema, keys, is_code)
+                columns = {name: (query.sources(name), query.texts(name)) for name in query.names}
+                columns |= {name: (set(), set()) for name in DATED if node["resource_type"] == "snapshot"}
+                reaches = {(key, name): _computed((key, name), node, *parts, found) for name, parts in columns.items()}
             else:
-                landed = {(key, name): privacy for name, privacy in _landed(node).items()}
-                reaches = {column: Reach(privacy, {column: (column,)}, {}) for column, privacy in landed.items()}
+                landed, typed = _landed(node), _typed(node)
+                own: dict[str, Paths] = {name: {(key, name): ((key, name),)} for name in landed}
+                reaches = {
+                    (key, name): Reach(privacy, own[name], own[name] if name in typed else {}, {})
+                    for name, privacy in landed.items()
+                }
         except Exception as error:
             why = str(error).partition("\n")[0]  # sqlglot goes on with the SQL
             raise LineageError(f"{node['original_file_path']}: no lineage of {node['name']}: {why}") from error
@@ -78,13 +101,22 @@ def reached(manifest: dict[str, Any]) -> dict[Column, Reach]:
 
 
 def problems(manifest: dict[str, Any]) -> list[str]:
-    """A line for each mart column that an identifier reaches, and for each invalid or unused `declassified_by`."""
+    """A line for each mart column that an identifier or a typed text about a person reaches.
+
+    Also a line for each invalid or unused `declassified_by`.
+    """
     nodes, found, lines = _nodes(manifest), reached(manifest), []
-    for (key, _), reach in found.items():
-        if reach.privacy == "identifier" and nodes[key]["fqn"][1] == "marts":
-            first, *others = sorted(source for source in reach.paths if found[source].privacy == "identifier")
-            line = " <- ".join(_shown(nodes, column) for column in reach.paths[first]) + " (identifier)"
-            lines.append(", also from ".join([line, *(_shown(nodes, column) for column in others)]))
+    for (key, name), reach in found.items():
+        if nodes[key]["fqn"][1] != "marts":
+            continue
+        identifiers = {source: path for source, path in reach.paths.items() if found[source].privacy == "identifier"}
+        is_text = (nodes[key]["columns"].get(name, {}).get("data_type") or "text") == "text"
+        for paths, what in ((identifiers, ""), (reach.typed if is_text else {}, " text")):
+            if paths:
+                first, *others = sorted(paths)
+                line = " <- ".join(_shown(nodes, column) for column in paths[first])
+                line += f" ({found[first].privacy.replace('_', ' ')}{what})"
+                lines.append(", also from ".join([line, *(_shown(nodes, column) for column in others)]))
     for key, node in nodes.items():
         file = (node.get("patch_path") or node["original_file_path"]).rpartition("://")[2]
         for name, column in node["columns"].items():
@@ -125,21 +157,46 @@ def _landed(node: dict[str, Any]) -> dict[str, str]:
     return columns
 
 
-def _computed(column: Column, node: dict[str, Any], parts: set[Column], found: dict[Column, Reach]) -> Reach:
-    """The reach of a model's column that depends on `parts`."""
+def _typed(node: dict[str, Any]) -> set[str]:
+    """The columns of a source whose texts about people may be typed."""
+    if node["resource_type"] != "source":
+        return set()
+    columns = node["columns"].items()
+    return {
+        name
+        for name, column in columns
+        if column.get("data_type") == "text" and column["config"]["meta"].get("privacy") in TYPED
+    }
+
+
+def _computed(
+    column: Column, node: dict[str, Any], parts: set[Column], texts: set[Column], found: dict[Column, Reach]
+) -> Reach:
+    """The reach of a model's column that depends on `parts` and carries the texts of `texts`."""
     paths = {source: (column, *path) for part in sorted(parts) for source, path in found[part].paths.items()}
+    typed = {source: (column, *path) for part in sorted(texts) for source, path in found[part].typed.items()}
     declared = node["columns"].get(column[1])
     review = declared and declared["config"]["meta"].get("declassified_by")
     reviewed = isinstance(review, str) and REVIEW.match(review)
     declassified = {s: path for s, path in paths.items() if reviewed and found[s].privacy == "identifier"}
     kept = {s: path for s, path in paths.items() if s not in declassified}
-    return Reach(max((found[s].privacy for s in kept), key=CLASSES.index, default="none"), kept, declassified)
+    privacy = max((found[s].privacy for s in kept), key=CLASSES.index, default="none")
+    return Reach(privacy, kept, {}, declassified | typed) if reviewed else Reach(privacy, kept, typed, declassified)
 
 
 class _Query:
-    """A model's select. `schema` has the columns, and `keys` the unique ids, of the tables that the model may read."""
+    """A model's select. `schema` has the columns, and `keys` the unique ids, of the tables that the model may read.
 
-    def __init__(self, sql: str | None, schema: MappingSchema, keys: dict[tuple[str, ...], str]):
+    `is_code` tells whether a column may be a code list: whether none of its values is about a person.
+    """
+
+    def __init__(
+        self,
+        sql: str | None,
+        schema: MappingSchema,
+        keys: dict[tuple[str, ...], str],
+        is_code: Callable[[Column], bool],
+    ):
         if not sql or not isinstance(query := parse_one(sql, dialect="postgres"), exp.Query):
             raise LineageError("not one select that `dbt compile` compiled")
         ctes = {cte.alias for cte in query.find_all(exp.CTE)}
@@ -147,23 +204,31 @@ class _Query:
             known = (table.catalog, table.db, table.name) in keys or (not table.db and table.name in ctes)
             if isinstance(table.this, exp.Identifier) and not known:
                 raise LineageError(f"{table.sql('postgres')} is not a source, seed or model that the model refers to")
-        self.schema, self.keys = schema, keys
+        self.schema, self.keys, self.is_code = schema, keys, is_code
         self.query = qualify(query, schema=schema, dialect="postgres", quote_identifiers=False)
         root = build_scope(self.query)
         self.scopes = {id(scope.expression): scope for scope in root.traverse()} if root else {}
 
-    def columns(self) -> dict[str, set[Column]]:
-        """{column of the select: columns of tables that it depends on}."""
-        return {name: self._parts(_values(self.query, name)) for name in self.query.named_selects}
+    @property
+    def names(self) -> list[str]:
+        return list(self.query.named_selects)
 
-    def _parts(self, todo: list[exp.Expr]) -> set[Column]:
+    def sources(self, name: str) -> set[Column]:
+        """The columns of tables on which a column of the select depends."""
+        return self._parts(_values(self.query, name), _all_columns)
+
+    def texts(self, name: str) -> set[Column]:
+        """The columns of tables whose text a column of the select may carry."""
+        return self._parts(_values(self.query, name), self._carried)
+
+    def _parts(self, todo: list[exp.Expr], columns: Callable[[exp.Expr], Iterator[exp.Expr]]) -> set[Column]:
         parts: set[Column] = set()
         seen: set[int] = set()
         while todo:
             if id(expression := todo.pop()) in seen:
                 continue
             seen.add(id(expression))
-            for column in expression.find_all(exp.Column, exp.TableColumn):
+            for column in columns(expression):
                 source, name = self._source(column)
                 if isinstance(source, exp.Table) and isinstance(source.this, exp.Identifier):
                     key, names = self.keys[source.catalog, source.db, source.name], self.schema.column_names(source)
@@ -171,6 +236,38 @@ class _Query:
                 else:
                     todo += _values(source, name)
         return parts
+
+    def _carried(self, value: exp.Expr, listed: tuple[exp.Expr, ...] = ()) -> Iterator[exp.Expr]:
+        """The columns whose text may be in a value. `listed` are expressions that were found in a code list."""
+        if value in listed or isinstance(value, WITHOUT_TEXT):
+            return
+        if isinstance(value, exp.Cast) and not value.is_type(*exp.DataType.TEXT_TYPES):
+            return
+        if isinstance(value, exp.Column | exp.TableColumn):
+            yield value
+        elif isinstance(value, exp.Filter | exp.Window):
+            yield from self._carried(value.this, listed)
+        elif isinstance(value, exp.Case):
+            for branch in value.args["ifs"]:
+                yield from self._carried(branch.args["true"], (*listed, *self._listed(branch.this)))
+            if otherwise := value.args.get("default"):
+                yield from self._carried(otherwise, listed)
+        else:
+            for part in value.selects if isinstance(value, exp.Select) else value.iter_expressions():
+                yield from self._carried(part, listed)
+
+    def _listed(self, condition: exp.Expr) -> Iterator[exp.Expr]:
+        """The expressions that have one of the listed values if the condition is true."""
+        for part in condition.flatten() if isinstance(condition, exp.And) else [condition]:
+            test = part.unnest()
+            if isinstance(test, exp.In) and (query := test.args.get("query")):
+                codes = self._parts(_values(query.unnest(), query.unnest().named_selects[0]), _all_columns)
+                if codes and all(map(self.is_code, codes)):
+                    yield test.this
+            elif isinstance(test, exp.In | exp.EQ):
+                values = test.expressions if isinstance(test, exp.In) else [test.expression]
+                if values and all(isinstance(value, exp.Literal) for value in values):
+                    yield test.this
 
     def _source(self, column: exp.Expr) -> tuple[exp.Expr, str]:
         """The table, query or function of a column, and the column's name there; * for a whole row."""
@@ -185,6 +282,10 @@ class _Query:
                 return (cte.this if cte else source.expression), name  # of a recursive query, only the first branch
             node = node.parent
         raise LineageError(f"column {column.sql('postgres')} belongs to no known table; write table.column")
+
+
+def _all_columns(value: exp.Expr) -> Iterator[exp.Expr]:
+    return value.find_all(exp.Column, exp.TableColumn)
 
 
 def _values(source: exp.Expr, name: str) -> list[exp.Expr]:
