@@ -163,15 +163,22 @@ class Keys:
 
     def tokens_of_normalised(self, column: Column, table: Table, values: pa.ChunkedArray) -> pa.ChunkedArray:
         """The token of each value in canonical form."""
-        kind = column.kind
-        scope = f"{kind} {table.system.name}" if kind == "person_number" else kind
+        scope = f"{column.kind} {table.system.name}" if column.kind == "person_number" else column.kind
         encoded = values.combine_chunks().dictionary_encode()
-        values = encoded.dictionary
-        hashes = self._hashes(f"token {scope}", values.cast(pa.binary()).to_pylist())
-        tokens = pc.binary_join_element_wise(f"k{self.version}_", _split_hashes(hashes.hex().encode(), pa.string()), "")
+        tokens = self._tokens(scope, encoded.dictionary)
         if column.name not in table.key:
-            tokens = pc.if_else(pc.equal(pc.utf8_trim(values, "0"), ""), None, tokens)
+            tokens = pc.if_else(pc.equal(pc.utf8_trim(encoded.dictionary, "0"), ""), None, tokens)
         return tokens.take(encoded.indices)
+
+    def tokens_of_names(self, names: list[str]) -> list[str]:
+        """The token that each name has in all systems."""
+        texts = pa.chunked_array([names], pa.string())
+        tokens: list[str] = self._tokens("name", canonical_forms("name", texts)[""].combine_chunks()).to_pylist()
+        return tokens
+
+    def _tokens(self, scope: str, values: pa.Array) -> pa.Array:
+        hashes = self._hashes(f"token {scope}", values.cast(pa.binary()).to_pylist())
+        return pc.binary_join_element_wise(f"k{self.version}_", _split_hashes(hashes.hex().encode(), pa.string()), "")
 
     def record_ids(self, scope: str, contents: pa.Array) -> pa.Array:
         """The ids of the identity records with these contents; `scope` is their table and columns."""

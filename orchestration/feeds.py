@@ -1,7 +1,9 @@
 """Report feeds: an asset for each exposure with `meta.feed`, which writes its report to the outbox."""
 
+import csv
 import os
 import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,6 +15,8 @@ from psycopg2 import sql
 from ingestion.postgres import names_in
 from orchestration.models import PUBLICATION, node_key, publish_set_of
 from warehouse.environment import dbt_connection
+from warehouse.errors import OutgoingError
+from warehouse.outgoing import Scan
 
 FORMATS = ("csv", "xlsx")
 MAX_XLSX_ROWS = 1_048_575
@@ -61,23 +65,34 @@ def _build_feed(manifest: dict[str, Any], exposure: dict[str, Any]) -> dg.Assets
     def write() -> dg.MaterializeResult[None]:
         file = Path(os.environ["OUTBOX"]) / feed["file"]
         schema, table = report.path
-        rows = write_report(schema, table, file, feed["format"])
+        try:
+            rows = write_report(schema, table, file, feed["format"], feed.get("may_contain", {}))
+        except OutgoingError as found:
+            raise dg.Failure(
+                description=f"{file.name} was not written: it would contain personal data. {found}. Correct the values "
+                "at their source, or withhold them in the report's model.",
+                allow_retries=False,
+            ) from None
         return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(file), "rows": rows})
 
     return write
 
 
-def write_report(schema: str, table: str, file: Path, form: str) -> int:
+def write_report(
+    schema: str, table: str, file: Path, form: str, may_contain: Mapping[str, Collection[str]] | None = None
+) -> int:
     """Writes a published table to `file` as UTF-8 CSV or XLSX, sorted by its columns; returns the number of rows.
 
-    The complete file replaces the previous file by a rename. After a failure the previous file stays.
+    The complete file replaces the previous file by a rename. After a failure the previous file stays. Raises
+    OutgoingError if the file has personal data; `may_contain` are the kinds of value that a column may contain.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     query = sql.SQL("select * from {} as report order by report").format(sql.Identifier(schema, table))
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
         try:
             with dbt_connection() as connection, connection.cursor() as cursor:
-                rows = _write_csv(cursor, query, draft) if form == "csv" else _write_xlsx(cursor, query, draft)
+                write = _write_csv if form == "csv" else _write_xlsx
+                rows = write(cursor, query, draft, may_contain or {})
             draft.flush()
             os.fsync(draft.fileno())
             Path(draft.name).chmod(0o644)
@@ -88,12 +103,22 @@ def write_report(schema: str, table: str, file: Path, form: str) -> int:
     return rows
 
 
-def _write_csv(cursor: pg.cursor, query: sql.Composed, draft: IO[bytes]) -> int:
+def _write_csv(
+    cursor: pg.cursor, query: sql.Composed, draft: IO[bytes], may_contain: Mapping[str, Collection[str]]
+) -> int:
     cursor.copy_expert(sql.SQL("copy ({}) to stdout (format csv, header)").format(query), draft)
-    return cursor.rowcount
+    count = cursor.rowcount
+    draft.flush()
+    with Path(draft.name).open(encoding="utf-8", newline="") as written:
+        rows = csv.reader(written)
+        for _ in _scanned(next(rows), rows, may_contain):
+            pass
+    return count
 
 
-def _write_xlsx(cursor: pg.cursor, query: sql.Composed, draft: IO[bytes]) -> int:
+def _write_xlsx(
+    cursor: pg.cursor, query: sql.Composed, draft: IO[bytes], may_contain: Mapping[str, Collection[str]]
+) -> int:
     cursor.execute(query)
     if cursor.rowcount > MAX_XLSX_ROWS:
         raise dg.Failure(description=f"{cursor.rowcount:,} rows do not fit on a sheet. Set the feed to csv.")
@@ -101,6 +126,15 @@ def _write_xlsx(cursor: pg.cursor, query: sql.Composed, draft: IO[bytes]) -> int
         sheet = book.add_worksheet("Report")
         sheet.write_row(0, 0, names_in(cursor), book.add_format({"bold": True}))
         sheet.freeze_panes(1, 0)
-        for position, row in enumerate(cursor, start=1):
+        for position, row in enumerate(_scanned(names_in(cursor), cursor, may_contain), start=1):
             sheet.write_row(position, 0, row)
     return cursor.rowcount
+
+
+def _scanned(headings: list[str], rows: Iterable[Any], may_contain: Mapping[str, Collection[str]]) -> Iterator[Any]:
+    """The same rows; raises OutgoingError after the last row if the rows have personal data."""
+    scan = Scan(headings, may_contain)
+    for row in rows:
+        scan.add(row)
+        yield row
+    scan.finish()

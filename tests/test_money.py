@@ -1,14 +1,18 @@
-"""Purchasing, and repeats and backlog of highways: findings are the injected faults, and published totals add up."""
+"""Purchasing, free text of the ledger, and highways: findings are the injected faults, and totals add up."""
 
 import csv
+import io
+import zipfile
 from collections import Counter, defaultdict
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
 from demo import finance, highways, procurement
 from demo.county import County, Truth
-from tests.support import Warehouse
+from tests.support import Warehouse, change
+from warehouse.errors import OutgoingError
 
 COUNTY = County(people=1_000)
 LATER = COUNTY._replace(day=date(2026, 12, 31))
@@ -193,3 +197,58 @@ def test_enquiries_and_defects_have_the_ward_of_the_day_and_the_current_ward(war
         )
         assert {(then, now): number for then, now, number in warehouse.sql(published, (list(spoilt),))} == expected
         assert sum(number for (then, now), number in expected.items() if then != now) > 500
+
+
+def test_free_text_of_the_ledger_reaches_no_mart_and_no_file(county: Warehouse, tmp_path: Path) -> None:
+    """Lines of a withheld and of a named payee with a person's name and telephone number where codes are expected."""
+    from orchestration.feeds import write_report
+
+    payee, paid = ("100000", "Amberbrook Home Care Ltd"), dict(zip(finance.Line._fields, [None] * 16, strict=True))
+    paid |= {"organisation_label": finance.COUNCIL[0], "organisation_uri": finance.COUNCIL[1]}
+    paid |= {"effective_date": "2026-04-30", "payment_date": "2026-04-13", "irrecoverable_vat_amount": "0.00"}
+    paid |= {"profit_centre": "299999", "proclass_label": "NA", "proclass_code": "NA", "vat_registration_number": "NA"}
+    lines = [
+        paid | {"beneficiary_name": "REDACTED PERSONAL DATA", "beneficiary_other_id": "REDACTED", "amount": "888.02",
+                "purpose": "Direct payment Zebedee Quxworthy", "organisational_unit": "Zebedee Quxworthy PB",
+                "transaction_number": "Quxworthy 1", "invoice_number": "Quxworthy 2"},
+        paid | {"beneficiary_name": payee[1], "beneficiary_other_id": payee[0], "amount": "888.03",
+                "purpose": "Zebedee Quxworthy 07700 900461 - assessment", "organisational_unit": "Quxworthy, Zebedee",
+                "transaction_number": "1909999999", "invoice_number": "INV-99"},
+    ]  # fmt: skip
+    path = county.home / "landing/finance/planted-supplier-spend-2026.zip"
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerows([[name.strip() for name in finance.LEDGER.split(",")], *(line.values() for line in lines)])
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("planted.csv", text.getvalue())
+    change(
+        county.places["PROCUREMENT_URL"],
+        "update contract set title = 'Care of Z, call 01632 960123', last_update = now() "
+        "where contract_ref = (select min(contract_ref) from contract where end_date > now())",
+    )
+    county.load("erp")
+    county.load("procurement")
+    county.build("finance")
+
+    tables = county.sql("select table_name from information_schema.tables where table_schema = 'finance'")
+    found = {
+        table
+        for (table,) in tables
+        if county.sql(f"select exists (select from finance.{table} as t where t::text ~* 'quxworthy|900461')")[0][0]
+    }
+    assert found == set()
+    withheld, named = county.sql(
+        'select "OrganisationalUnit", "TransactionNumber", "Purpose", "InvoiceNumber", "ProfitCentre" '
+        'from finance.rpt_spend_over_500 where "Amount" in (888.02, 888.03) order by "Amount"'
+    )
+    assert withheld == ("Redacted",) * 5, "no text of the line, and no cost centre"
+    assert named == ("Other", "1909999999", "Other", "INV-99", "299999")
+    faults = county.sql(
+        "select column_name, count(*) from conformed.int_erp__rule_results where rule_code = 'COD01' group by 1"
+    )
+    assert dict(faults) == {"purpose": 2, "organisational_unit": 1}
+    with county.entered():
+        write_report("finance", "rpt_spend_over_500", tmp_path / "spend.csv", "csv")
+        assert "uxworthy" not in (tmp_path / "spend.csv").read_text(encoding="utf-8")
+        with pytest.raises(OutgoingError, match="column Title: a telephone number"):
+            write_report("finance", "rpt_contracts_register", tmp_path / "contracts.csv", "csv")

@@ -7,3 +7,7 @@ class WarehouseError(Exception):
 
 class VaultError(WarehouseError):
     """An operation on the vault is refused."""
+
+
+class OutgoingError(WarehouseError):
+    """A file that would leave the warehouse has personal data; the message names rows and columns, not values."""
