@@ -345,7 +345,7 @@ class Loads:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(f"create tablespace faults location '{disk}'")
-                cursor.execute("grant create on tablespace faults to svc_loader")
+                cursor.execute("grant create on tablespace faults to svc_loader, wh_owner")
                 cursor.execute("alter role svc_loader set default_tablespace = 'faults'")
                 try:
                     with self.child() as victim:

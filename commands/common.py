@@ -19,9 +19,14 @@ REASON = click.option("--reason", required=True, help="Reason, which is recorded
 
 @contextmanager
 def administrator() -> Iterator[pg.connection]:
-    """A connection with the login of WAREHOUSE_URL. Raises WarehouseError where the warehouse is not running."""
+    """A connection with the login of WAREHOUSE_URL, and the rights of wh_owner, which owns what the commands change.
+
+    Raises WarehouseError where the warehouse is not running.
+    """
     environment.prepare(start=False)
     with closing(environment.connect(environment.warehouse_url())) as connection:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("set role wh_owner")
         yield connection
 
 

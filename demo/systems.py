@@ -197,6 +197,7 @@ def _prepare_database(warehouse_url: str, name: str, module: ModuleType, county:
         if not cursor.rowcount:
             create = sql.SQL("create database {} template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'")
             cursor.execute(create.format(sql.Identifier(name)))
+            cursor.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(name)))
     with _connect(warehouse_url, name) as connection, connection.cursor() as cursor:
         found = _tables(cursor)
         if found and _marker(county) not in found.values():

@@ -108,8 +108,8 @@ def commit(cursor: pg.cursor, extracts: list[ExtractResult], load_id: str) -> li
             unreconciled.add(name)
     if unreconciled:
         raise UnreconciledError(unreconciled)
-    for step in commits.values():
-        step.run("drop table if exists {landing}, {arrived}")  # their rows are in the store now
+    for system in {extract.table.system.name for extract in extracts}:
+        cursor.execute("select governance.drop_landing_tables(%s)", [system])  # their rows are in the store now
     return load_results
 
 
@@ -124,12 +124,6 @@ class _Commit:
             "landing": landing_table(self.table.system, name),
             "arrived": landing_table(self.table.system, ROW_COUNTS),
             "store": sql.Identifier(f"{system}_store", name),
-            "old": sql.Identifier(f"{system}_store", f"{name}__old"),
-            "view": sql.Identifier(system, name),
-            "name": sql.Identifier(name),
-            "old_name": sql.Identifier(f"{name}__old"),
-            "store_schema": sql.Identifier(f"{system}_store"),
-            "index": sql.Identifier(f"{name}_key"),
             "columns": _list("{}", extract.columns),
             "key": _list("{}", key),
             "place": sql.SQL("_source_file, _source_row" if self.table.files else "null, null"),
@@ -215,7 +209,7 @@ class _Commit:
             self._alter_store()
         before = extract.last.total
         if replaces_store:
-            rows, total = self._replace(existed)
+            rows, total = self._replace()
         elif parent:
             rows, total = self._replace_children(parent, before)
         elif table.load == "merge":
@@ -224,7 +218,8 @@ class _Commit:
             rows, total = self._load_history(before)
         else:
             rows, total = self._append(before)
-        self._create_view()
+        if not replaces_store:
+            self._define("create_raw_view", self._view_columns)
         self._store_identities()
         quarantined = self._quarantine()
         state = extract.version or self.load_id
@@ -256,14 +251,9 @@ class _Commit:
                 )
         return False
 
-    def _replace(self, existed: bool) -> tuple[int, int]:
+    def _replace(self) -> tuple[int, int]:
         """The landing table becomes the store's table; no row is copied."""
-        if existed:
-            self.run("alter table {store} rename to {old_name}")
-            self.run("drop index if exists {store_schema}.{index}")
-        self.run("alter table {landing} set schema {store_schema}")
-        self._create_view()
-        self.run("drop table if exists {old}")
+        self._define("replace_raw_table", self._view_columns)
         if self.table.load == "history":
             ended = self._end_versions("({key}) in (select {key} from {store} group by {key} having count(*) > 1)")
             return self.arrived, self.arrived - ended
@@ -279,7 +269,7 @@ class _Commit:
 
     def _merge(self, before: int) -> tuple[int, int]:
         """One row per key: insert new and update changed rows, never with an older one; a full refresh also deletes."""
-        self._index("store")
+        self._index("_store")
         newer: sql.Composable = sql.SQL("true")
         if self.table.cursor:
             newer = sql.SQL("(s.{0} is null or excluded.{0} >= s.{0})").format(sql.Identifier(self.table.cursor))
@@ -303,7 +293,7 @@ class _Commit:
 
     def _load_history(self, before: int) -> tuple[int, int]:
         """Every version of a key, valid from the source's time if there is one; a late version finds its place."""
-        self._index("store")
+        self._index("_store")
         current = (
             "select count(*) from {store} as s where valid_to is null and exists "
             "(select from {landing} as l where {same_key})"
@@ -369,7 +359,7 @@ class _Commit:
         """
         self.run("savepoint keys")
         try:
-            self._index("landing")
+            self._index("_landing")
         except psycopg2.errors.UniqueViolation:
             self.run("rollback to savepoint keys")
             remove = (
@@ -389,10 +379,23 @@ class _Commit:
                     "from removed",
                     [self.table.system.name, self.table.name, self.load_id],
                 )
-            self._index("landing")
+            self._index("_landing")
 
-    def _index(self, where: str) -> None:
-        self.run(f"create unique index if not exists {{index}} on {{{where}}} ({{versioned_key}})")
+    def _define(self, function: str, *values: object) -> None:
+        """Call a function that makes or changes the raw table (warehouse/sql/raw_tables.sql)."""
+        place = [self.table.system.name, self.table.name]
+        self.cursor.execute(f"select governance.{function}(%s, %s{', %s' * len(values)})", [*place, *values])
+
+    def _index(self, part: str) -> None:
+        key = [*self.table.key, *(["valid_from"] if self.table.load == "history" else [])]
+        self.cursor.execute(
+            "select governance.index_raw_table(%s, %s, %s, %s)", [self.table.system.name, part, self.table.name, key]
+        )
+
+    @property
+    def _view_columns(self) -> list[str]:
+        """The declared columns, which the view shows to dbt."""
+        return [name for name in self.extract.columns if name not in self.extract.new_columns]
 
     def _store_columns(self) -> dict[str, str]:
         """{name: Postgres type} of the store's columns."""
@@ -407,33 +410,12 @@ class _Commit:
         """Add the extract's new columns to the store's table, and change types."""
         stored = self._store_columns()
         for name, kind in self.extract.columns.items():
-            column = sql.Identifier(name)
-            if name not in stored:
-                self.run("alter table {store} add column {column} " + kind, column=column)
-            elif stored[name].replace("timestamp with time zone", "timestamptz") != kind:
-                self.run("drop view if exists {view} cascade")
+            if stored.get(name, "").replace("timestamp with time zone", "timestamptz") != kind:
                 self.run("savepoint retype")
                 try:
-                    self.run(
-                        "alter table {store} alter column {column} type " + f"{kind} using {{column}}::{kind}",
-                        column=column,
-                    )
+                    self._define("alter_raw_table", name, kind)
                 except psycopg2.DataError:
                     self.refuse(f"{name} has values that are not {kind}, the type in the contract")
-
-    def _create_view(self) -> None:
-        """Create the view that dbt reads. It has the declared columns only."""
-        names = [name for name in self.extract.columns if name not in self.extract.new_columns]
-        create = "create or replace view {view} as select {shown} from {store}"
-        self.run("savepoint view")
-        try:
-            self.run(create, shown=_list("{}", names))
-        except (
-            psycopg2.errors.InvalidTableDefinition
-        ):  # a column was removed or changed its type; dbt rebuilds its own views
-            self.run("rollback to savepoint view")
-            self.run("drop view {view} cascade")
-            self.run(create, shown=_list("{}", names))
 
     # --- records
 

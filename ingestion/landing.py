@@ -1,5 +1,6 @@
 """The landing schema, into which dlt loads an extract before it is committed: its tables and dlt's destination."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,19 +29,13 @@ def landing_table(system: System, table: str) -> sql.Identifier:
 
 
 def create_landing_tables(connection: pg.connection, system: System, tables: TableColumns) -> None:
-    """Drop the system's landing tables and create them empty."""
-    tables = tables | {ROW_COUNTS: {"file_id": "text primary key", "table_name": "text", "rows": "bigint"}}
+    """Drop the system's landing tables and create them empty (warehouse/sql/raw_tables.sql)."""
+    tables = tables | {ROW_COUNTS: {"file_id": "text", "table_name": "text", "rows": "bigint"}}
     with connection, connection.cursor() as cursor:
+        cursor.execute("select governance.create_landing_tables(%s, %s)", [system.name, json.dumps(tables)])
         cursor.execute(
-            "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'r'",
-            [f"{system.name}_landing"],
+            "select governance.index_raw_table(%s, '_landing', %s, %s)", [system.name, ROW_COUNTS, ["file_id"]]
         )
-        for (leftover,) in cursor.fetchall():  # left by an interrupted load
-            cursor.execute(sql.SQL("drop table {}").format(landing_table(system, leftover)))
-        for name, kinds in tables.items():
-            columns = [sql.SQL("{} " + kind).format(sql.Identifier(column)) for column, kind in kinds.items()]
-            create = sql.SQL("create table {} ({})")
-            cursor.execute(create.format(landing_table(system, name), sql.SQL(", ").join(columns)))
 
 
 def postgres_copy(system: System, url: str, tables: TableColumns) -> Destination[Any, Any]:

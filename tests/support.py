@@ -410,6 +410,7 @@ class TrialServer:
             connection.autocommit = True
             cursor.execute(f"create database {name} template warehouse")
             cursor.execute(f"create database {name}_source template template0")
+            cursor.execute(f"revoke all on database {name}_source from public")
             cursor.execute(  # the rights on a database are not copied
                 "update pg_database set datacl = (select datacl from pg_database where datname = 'warehouse') "
                 "where datname = %s",

@@ -86,7 +86,7 @@ def person(trial: Trial) -> set[str]:
 
 
 def test_a_search_finds_all_data_about_a_person(trial: Trial, person: set[str]) -> None:
-    trial.sql("create table conformed.copied as select nhs, note from raw_twin.visits")
+    trial.sql("create table conformed.copied as select nhs, note from raw_twin.visits", role="svc_dbt")
     try:
         with subject_requests(trial) as people:
             held = people.export(person)

@@ -227,13 +227,14 @@ def test_a_wrong_password_or_a_port_in_use_is_reported_in_one_message(warehouse:
 
 def test_services_have_the_rights_they_need_and_no_more(county: Warehouse) -> None:
     allowed = {
-        "svc_loader": ["select 1 from raw_erp.ledger_lines limit 1", "create table raw_erp.x (); drop table raw_erp.x"],
+        "svc_loader": ["select 1 from raw_erp_store.ledger_lines limit 1", "delete from raw_erp_store.ledger_lines"],
         "svc_dbt": ["select 1 from raw_erp.ledger_lines limit 1", "create temporary table x ()"],
     }
     denied = {
         "svc_loader": [
             "select 1 from finance.dim_suppliers",
             "create schema x",
+            "create table raw_erp_landing.x ()",
             "select governance.publish('finance', null, '{}')",
             "delete from governance.load_audit",
         ],

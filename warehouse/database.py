@@ -16,10 +16,10 @@ from warehouse.errors import WarehouseError
 
 MIGRATIONS = ROOT / "warehouse/migrations"
 DEFINITIONS = ROOT / "warehouse/sql"
-BEFORE_MIGRATIONS = ("settings", "roles")
+BEFORE_MIGRATIONS = ("settings", "roles", "large_objects")
 AFTER_MIGRATIONS = (
     *("load_audit", "vault", "matching", "subjects", "reidentification", "declassification"),
-    *("publication", "access", "schemas", "readers", "read_log"),
+    *("publication", "access", "schemas", "raw_tables", "readers", "read_log"),
 )
 JOURNAL = """
     create schema if not exists governance;
@@ -47,9 +47,9 @@ def update_database(connection: pg.connection, settings: Mapping[str, str], fold
             cursor.execute("select pg_advisory_xact_lock(hashtext('warehouse setup'))")
             for name, value in settings.items():
                 cursor.execute("select set_config(%s, %s, true)", [name, value])
-            _define(cursor, BEFORE_MIGRATIONS)
+            define(cursor, *BEFORE_MIGRATIONS)
             _migrate(cursor, folder)
-            _define(cursor, AFTER_MIGRATIONS)
+            define(cursor, *AFTER_MIGRATIONS)
     except psycopg2.errors.InsufficientPrivilege as error:
         raise WarehouseError(
             f"The login of WAREHOUSE_URL cannot create roles and schemas ({str(error).splitlines()[0]}). "
@@ -57,7 +57,8 @@ def update_database(connection: pg.connection, settings: Mapping[str, str], fold
         ) from None
 
 
-def _define(cursor: pg.cursor, names: tuple[str, ...]) -> None:
+def define(cursor: pg.cursor, *names: str) -> None:
+    """Runs definitions of `warehouse/sql`."""
     for name in names:
         cursor.execute((DEFINITIONS / f"{name}.sql").read_text(encoding="utf-8"))
 

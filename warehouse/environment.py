@@ -17,7 +17,7 @@ from psycopg2 import extensions as pg
 from ingestion.contracts import ROOT, read_contracts
 from ingestion.postgres import value_of
 from warehouse.access import read_access, read_declassification, read_reidentification
-from warehouse.database import update_database
+from warehouse.database import define, update_database
 from warehouse.errors import WarehouseError
 
 SERVICES = ("svc_loader", "svc_dbt", "svc_match", "svc_dagster")
@@ -150,6 +150,13 @@ def _set_up(
             cursor.execute("select exists (select from pg_database where datname = %s)", [dagster])
             if not value_of(cursor):
                 cursor.execute(f'create database "{dagster}" owner svc_dagster')
+                cursor.execute(f'revoke all on database "{dagster}" from public')
+    with (
+        closing(connect(urlunsplit(urlsplit(admin_url)._replace(path=f"/{quote(dagster)}")))) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        define(cursor, "large_objects")
 
 
 def _service_variables(admin_url: str, passwords: dict[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ administrator's.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -27,10 +27,9 @@ from ingestion.contracts import System, Table
 from ingestion.pipeline import BUILD_LOCK
 from ingestion.postgres import value_of
 from ingestion.privacy import UNIQUE_KINDS, Keys
+from warehouse.environment import dbt_connection
 from warehouse.errors import VaultError
 from warehouse.vault import SUBJECT_COLUMNS, decrypted_identities, encrypted_rejected_rows
-
-NO_MODELS = ("pg_catalog", "information_schema", "governance", "vault", "quarantine")  # schemas without dbt's tables
 
 
 class SubjectRequests:
@@ -118,12 +117,19 @@ class SubjectRequests:
                     rows_by_table[table.label] += cursor.fetchall()
             for _, table, content in self._rejected_rows(other_cursor, tokens):
                 rows_by_table[f"quarantine: {table.label}"].append(content)
+            for name, token_column in [*SUBJECT_COLUMNS, ("governance.reidentifications", "token")]:
+                cursor.execute(f"select * from {name} where {token_column} = any(%s)", [sorted(tokens)])
+                rows_by_table[name] += cursor.fetchall()
+        # dbt's login reads dbt's tables: with an administrator's rights a policy or view could run code
+        with (
+            closing(dbt_connection()) as models,
+            models.cursor(cursor_factory=RealDictCursor) as cursor,
+            models.cursor() as other_cursor,
+        ):
             for relation, column in self._model_columns(other_cursor):
                 query = sql.SQL("select * from {} where {} = any(%s)")
                 cursor.execute(query.format(relation, column), [sorted(tokens)])
                 rows_by_table[relation.as_string(cursor).replace('"', "")] += cursor.fetchall()
-            cursor.execute("select * from governance.reidentifications where token = any(%s)", [sorted(tokens)])
-            rows_by_table["governance.reidentifications"] += cursor.fetchall()
         return {table: rows for table, rows in rows_by_table.items() if rows}
 
     def erase(self, tokens: set[str], case_reference: str, by: str) -> dict[str, int]:
@@ -219,6 +225,7 @@ class SubjectRequests:
         """Rewrites the files of tables with deleted rows, which hold the deleted values until then."""
         self.connection.autocommit = True
         with self.connection.cursor() as cursor:
+            cursor.execute("reset role")  # only an administrator may rewrite pg_statistic
             stores = [store_table(table) for table in self.tables if store_exists(cursor, table)]
             others = [("vault", "identities"), ("vault", "data_keys"), ("quarantine", "rows")]
             # pg_statistic has common values of columns; last, after the new statistics
@@ -272,14 +279,12 @@ class SubjectRequests:
                     yield row_id, table, content
 
     def _model_columns(self, cursor: pg.cursor) -> list[tuple[sql.Identifier, sql.Identifier]]:
-        """(table, column) of every text column in dbt's tables, where a token is unmistakable."""
-        raw = [f"{system.name}{part}" for system in self.systems for part in ("", "_store", "_landing")]
+        """(table, column) of every text column in dbt's tables, where a token is unmistakable; with dbt's login."""
         cursor.execute(
             "select n.nspname, c.relname, a.attname from pg_attribute as a "
             "inner join pg_class as c on a.attrelid = c.oid and c.relkind in ('r', 'p', 'm') and a.attnum > 0 "
             "inner join pg_namespace as n on c.relnamespace = n.oid where a.atttypid = 'text'::regtype "
-            "and not a.attisdropped and n.nspname <> all(%s) and n.nspname !~ '^pg_' order by 1, 2, 3",
-            [[*NO_MODELS, *raw]],
+            "and not a.attisdropped and c.relowner = current_user::regrole and n.nspname !~ '^pg_' order by 1, 2, 3"
         )
         return [
             (sql.Identifier(schema, relation), sql.Identifier(name)) for schema, relation, name in cursor.fetchall()

@@ -24,6 +24,24 @@ begin
     grant svc_dbt to wh_owner; -- the swap locks the tables of a set
     execute format('revoke all on database %I from public', current_database());
     execute format('grant connect, temporary on database %I to svc_loader, svc_dbt, svc_match', current_database());
-    execute format('grant create on database %I to wh_owner', current_database()); -- required to rename a schema
+    -- create: to rename a schema; temporary: for the commands of administrators, which run as wh_owner
+    execute format('grant create, temporary on database %I to wh_owner', current_database());
     revoke all on schema public from public;
+end $$;
+
+-- No login connects to a database that is not its own. Databases of other applications on the server are changed by
+-- `warehouse access apply` only; until then the check reports them.
+do $$
+declare
+    name text;
+    is_forced constant boolean := current_setting('warehouse.apply_access', true) = 'yes';
+begin
+    for name in
+        select d.datname from pg_database as d
+        where (is_forced or d.datname in ('postgres', 'template1', current_database(), current_database() || '_dagster'))
+            and exists (select from aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) as a where a.grantee = 0)
+            and pg_has_role(d.datdba, 'usage')
+    loop
+        execute format('revoke all on database %I from public', name);
+    end loop;
 end $$;

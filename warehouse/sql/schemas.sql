@@ -15,10 +15,12 @@ begin
         foreach schema_name in array array[name, name || '_store', name || '_landing'] loop
             execute format('create schema if not exists %I', schema_name);
             execute format('alter schema %I owner to wh_owner', schema_name);
-            execute format('grant usage, create on schema %I to svc_loader', schema_name);
+            execute format('revoke all on schema %I from svc_loader', schema_name);
+            if schema_name <> name then
+                execute format('grant usage on schema %I to svc_loader', schema_name);
+            end if;
         end loop;
         execute format('grant usage on schema %I to svc_dbt', name);
-        execute format('alter default privileges for role svc_loader in schema %I grant select on tables to svc_dbt', name);
     end loop;
 
     foreach name in array pg_temp.as_list('warehouse.publish_sets') loop
