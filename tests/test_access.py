@@ -106,7 +106,7 @@ def test_readers_cannot_create_publish_or_change_anything(warehouse: Warehouse, 
         "copy (select 1) to program 'true'",
         "select pg_read_file('postgresql.conf')",
     ]
-    reidentify = "select * from governance.reidentify('k1_x', 'a reason in words', 'IG-1')"
+    reidentify = "select * from governance.request_reidentification('k1_x', 'a reason in words', 'IG-1')"
     for login, connection in logins.items():
         for statement in statements:
             assert attempt(connection, statement) is None, (login, statement)

@@ -132,7 +132,8 @@ LOADER_FUNCTIONS = [  # with values that would end a name or a type and begin an
     ("create_landing_tables", "raw_trial", '{"spy": {"a": "text default pg_temp.spied()"}}'),
     ("create_landing_tables", "raw_trial", '{"spy": {"a": "text); create role stolen superuser; --"}}'),
     ("create_landing_tables", "raw_trial", '{"spy": {"a": "text check (pg_temp.spied() <> a)"}}'),
-    ("create_landing_tables", "raw_trial", '{"spy": {"a": "staging.spy"}}'),
+    ("create_landing_tables", "raw_trial", '{"spy": {"a": "pg_temp.spying"}}'),
+    ("create_landing_tables", "raw_trial", '{"spy": {"a": "spying"}}'),
     ("create_landing_tables", "raw_trial", '{"spy": {"a": "regproc generated always as identity"}}'),
     ("create_landing_tables", 'raw_trial"; create role stolen; --', '{"spy": {"a": "text"}}'),
     ("index_raw_table", "raw_trial", ".identities", "people", ["person_no"]),
@@ -175,6 +176,7 @@ def succeeded(connection: psycopg2.extensions.connection, statement: sql.Compose
         try:  # a login that may create temporary objects owns these functions
             cursor.execute("create function pg_temp.spy() returns trigger language plpgsql as 'begin return old; end'")
             cursor.execute("create function pg_temp.spied() returns text language sql as 'select current_user::text'")
+            cursor.execute("create domain pg_temp.spying as text check (value <> pg_temp.spied())")
         except psycopg2.errors.InsufficientPrivilege:
             cursor.execute("rollback to spy")
         try:
@@ -248,6 +250,51 @@ def test_commands_of_administrators_run_no_code_of_dbt(victim: Trial) -> None:
         finally:
             cursor.execute("drop table conformed.trap; drop function conformed.spy()")
             connection.commit()
+
+
+def test_a_caseworker_re_identifies_nobody_without_a_record(victim: Trial) -> None:
+    ((token,),) = victim.sql("select min(nhs_no) from raw_trial.people")
+    ask = "select request_id from governance.request_reidentification(%s, 'a reason in words', 'IG-1')"
+    answer = "select system, encrypted from governance.reidentify(%s)"
+    recorded = "select requested_by, token from governance.reidentifications"
+    login = CASEWORKERS[0]
+    with closing(stolen(victim, login)) as connection, connection.cursor() as cursor:
+
+        def asked() -> int:
+            cursor.execute(ask, [token])
+            return cursor.fetchall()[0][0]
+
+        def answered(request: int) -> bool:
+            cursor.execute(answer, [request])
+            return any(encrypted is not None for _, encrypted in cursor.fetchall())
+
+        assert not answered(asked()), "in the transaction of the request"
+        cursor.execute("savepoint s")
+        request = asked()
+        cursor.execute("release savepoint s")
+        assert not answered(request), "after a subtransaction"
+        connection.rollback()
+        assert not answered(request), "the request was rolled back"
+        assert victim.sql(recorded) == [], "nothing was learned, so nothing is recorded"
+        request = asked()
+        connection.commit()
+        assert answered(request)
+        connection.rollback()
+        assert victim.sql(recorded) == [(login, token)], "the record outlives the rollback of the answer"
+        assert not answered(request + 1), "of another request"
+        victim.sql("update governance.reidentifications set requested_at = now() - interval '16 minutes'")
+        assert not answered(request), "too late"
+        connection.rollback()
+        victim.sql("update governance.reidentifications set requested_at = now(), requested_by = 'other'")
+        assert not answered(request), "of another login"
+        connection.rollback()
+        victim.sql("delete from governance.reidentifications; update governance.reidentifiers set per_day = 2")
+        found = []
+        for _ in range(5):
+            found.append(asked())
+            connection.commit()
+        assert [request for request in found if answered(request)] == found[:2], "the daily limit counts requests"
+        connection.rollback()
 
 
 def test_services_log_in_to_their_own_database_only(victim: Trial) -> None:

@@ -71,13 +71,23 @@ def _record_key(cursor: pg.cursor, keys: Keys) -> None:
 def reidentify(
     connection: pg.connection, token: str, reason: str, case_reference: str
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """(raw table, identifiers in clear) of each record with the token. Raises VaultError for a refusal."""
-    with closing(connection), connection, connection.cursor() as cursor:
+    """(raw table, identifiers in clear) of each record with the token. Raises VaultError for a refusal.
+
+    The request is committed first; the answer is a second transaction.
+    """
+    with closing(connection), connection.cursor() as cursor:
+        request = "select request_id, refusal from governance.request_reidentification(%s, %s, %s)"
         try:
-            cursor.execute("select * from governance.reidentify(%s, %s, %s)", [token, reason, case_reference])
+            with connection:
+                cursor.execute(request, [token, reason, case_reference])
+                ((request_id, refusal),) = cursor.fetchall()
         except psycopg2.errors.InsufficientPrivilege:
             raise VaultError("This login is not in `reidentification` of access.yml.") from None
-        records = cursor.fetchall()
+        if refusal:
+            raise VaultError(refusal)
+        with connection:
+            cursor.execute("select * from governance.reidentify(%s)", [request_id])
+            records = cursor.fetchall()
     if records and records[0][0]:
         raise VaultError(records[0][0])
     if not records:

@@ -170,11 +170,14 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     from logins as l cross join pg_proc as f inner join pg_namespace as n on f.pronamespace = n.oid
     where n.nspname not like 'pg\_%' and n.nspname <> 'information_schema'
         and has_schema_privilege(l.oid, n.oid, 'usage') and has_function_privilege(l.oid, f.oid, 'execute')
-        and not (l.is_reidentifier and f.oid = 'governance.reidentify(text, text, text)'::regprocedure)
+        and not (l.is_reidentifier and f.oid in (
+            'governance.request_reidentification(text, text, text)'::regprocedure, 'governance.reidentify(bigint)'::regprocedure
+        ))
     union all
     select 'governance', format('%s cannot re-identify', d.login)
     from governance.reidentifiers as d
-    where not has_function_privilege(d.login, 'governance.reidentify(text, text, text)', 'execute')
+    where not has_function_privilege(d.login, 'governance.request_reidentification(text, text, text)', 'execute')
+        or not has_function_privilege(d.login, 'governance.reidentify(bigint)', 'execute')
     union all
     select coalesce(a.publish_set, r.schema_name), format(
         'row policy of %s on %s is %s, expected %s', coalesce(a.grantee, p.grantee), r.name, coalesce(p.condition, 'missing'),

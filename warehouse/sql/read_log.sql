@@ -1,4 +1,4 @@
--- Log settings of readers' logins, where the administrator may set them: pgaudit logs the tables that are read; without
+-- Log settings of the logins of access.yml, where the administrator may set them: pgaudit logs the tables that are read; without
 -- pgaudit the server logs the statements. Bound values and the statements of other logins are not logged. See
 -- docs/how-to/audit-reads.md.
 do $$
@@ -7,11 +7,14 @@ declare
     found record;
 begin
     for found in
-        select distinct r.login, s.name, s.value
-        from governance.readers as r
-        cross join (
+        select r.login, s.name, s.value
+        from (
+            select login, has_pgaudit as by_pgaudit from governance.readers
+            union select login, false from governance.reidentifiers -- reads no table, calls functions
+        ) as r
+        cross join lateral (
             values
-            ('log_statement', case when has_pgaudit then 'none' else 'all' end),
+            ('log_statement', case when r.by_pgaudit then 'none' else 'all' end),
             ('log_parameter_max_length', '0'),
             ('log_min_messages', 'error'), -- a refused statement reads nothing
             ('log_min_error_statement', 'panic'),

@@ -21,7 +21,7 @@ begin
     for member in select login from governance.reidentifiers loop
         if to_regrole(member) is not null then
             execute format('revoke all on schema governance from %I', member);
-            execute format('revoke all on function governance.reidentify(text, text, text) from %I', member);
+            execute format('revoke all on all functions in schema governance from %I', member);
         end if;
     end loop;
     delete from governance.reidentifiers;
@@ -31,7 +31,10 @@ begin
     cross join jsonb_populate_record(null::governance.reidentifiers, given) as r;
     for member in select login from governance.reidentifiers loop
         execute format('grant usage on schema governance to %I', member);
-        execute format('grant execute on function governance.reidentify(text, text, text) to %I', member);
+        execute format(
+            'grant execute on function governance.request_reidentification(text, text, text), governance.reidentify(bigint) to %I',
+            member
+        );
     end loop;
     delete from governance.readers;
     insert into governance.readers (login, publish_set, row_column, row_values, whole_tables)

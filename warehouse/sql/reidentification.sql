@@ -9,17 +9,20 @@ comment on table governance.reidentifications is
 alter table governance.reidentifications owner to wh_owner;
 grant select on governance.reidentifications to svc_dbt;
 
--- Returns the encrypted records of a token, which the vault key decrypts. Every request is audited.
-create or replace function governance.reidentify(requested_token text, reason text, case_reference text)
-returns table (refusal text, system text, table_name text, salt bytea, encrypted bytea)
+-- Records a request to re-identify a token. Returns its number, or the reason for a refusal. The request is answered in a
+-- later transaction (governance.reidentify), so that no answer is without its record and none escapes the daily limit.
+-- What the vault contains decides nothing here: a caller who rolls back learns nothing of it.
+create or replace function governance.request_reidentification(requested_token text, reason text, case_reference text)
+returns table (request_id bigint, refusal text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     refused text;
     allowed integer;
+    request bigint;
 begin
-    perform pg_advisory_xact_lock(hashtext('reidentify ' || session_user));
-    select r.per_day into allowed from governance.reidentifiers as r where r.login = session_user;
+    -- the row's lock: of two requests of one login, the second counts the first
+    select r.per_day into allowed from governance.reidentifiers as r where r.login = session_user for update;
     refused := case
         when allowed is null then 'This login is not in `reidentification` of access.yml.'
         when length(trim(coalesce(reason, ''))) < 10 then 'Give a reason of at least 10 characters.'
@@ -28,14 +31,40 @@ begin
             select count(*) from governance.reidentifications as r
             where r.requested_by = session_user and r.refusal is null and r.requested_at > now() - interval '24 hours'
         ) >= allowed then format('The daily limit is reached: %s re-identifications in the last 24 hours.', allowed)
-        when exists (
-            select from vault.identities as i where requested_token = any(i.tokens)
-            group by i.system, i.table_name having count(distinct i.subject) > 1
+    end;
+    insert into governance.reidentifications (requested_by, token, reason, case_reference, refusal, requested_in)
+    values (
+        session_user, coalesce(requested_token, ''), coalesce(reason, ''), coalesce(case_reference, ''), refused,
+        pg_current_xact_id()
+    ) returning reidentification_id into request;
+    perform set_config('synchronous_commit', 'on', true); -- the record outlives a crash of the server
+    return query select request, refused;
+end $$;
+
+-- Returns the encrypted records of the token of a committed request, which the vault key decrypts. A request is answered
+-- for 15 minutes, to the login that made it.
+create or replace function governance.reidentify(request bigint)
+returns table (refusal text, system text, table_name text, salt bytea, encrypted bytea)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+    requested_token text := (
+        select r.token from governance.reidentifications as r
+        where r.reidentification_id = request and r.requested_by = session_user and r.refusal is null
+            and r.requested_at between now() - interval '15 minutes' and clock_timestamp()
+            and pg_xact_status(r.requested_in) = 'committed'
+    );
+    refused text := case
+        when requested_token is null then 'There is no committed request of this login with this number in the last 15 minutes.'
+        when (
+            select count(distinct (i.system, i.table_name, i.subject)) > count(distinct (i.system, i.table_name))
+            from vault.identities as i where requested_token = any(i.tokens)
         ) then 'Several people share this token. Use a token of one person.'
     end;
-    insert into governance.reidentifications (requested_by, token, reason, case_reference, refusal)
-    values (session_user, coalesce(requested_token, ''), coalesce(reason, ''), coalesce(case_reference, ''), refused);
+begin
     if refused is not null then
+        update governance.reidentifications as r set refusal = refused
+        where r.reidentification_id = request and r.requested_by = session_user and requested_token is not null;
         return query select refused, null::text, null::text, null::bytea, null::bytea;
     else
         return query
@@ -46,5 +75,12 @@ begin
     end if;
 end $$;
 
-alter function governance.reidentify(text, text, text) owner to wh_owner;
-revoke all on function governance.reidentify(text, text, text) from public;
+do $$
+declare
+    routine text;
+begin
+    foreach routine in array array['request_reidentification(text, text, text)', 'reidentify(bigint)'] loop
+        execute format('alter function governance.%s owner to wh_owner', routine);
+        execute format('revoke all on function governance.%s from public', routine);
+    end loop;
+end $$;
