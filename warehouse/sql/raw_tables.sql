@@ -1,6 +1,6 @@
 -- Functions with which the loader makes and changes raw tables. The loader owns no table, view or function and may
 -- create none, so that no trigger, view or function of the loader runs with the rights of another login (decision
--- record 69). `system` is the raw schema's name, raw_<system>.
+-- record 70). `system` is the raw schema's name, raw_<system>.
 
 -- Returns the name of a system's schema: its landing schema, its store, or (without `part`) the schema of its views.
 create or replace function governance.raw_schema(system text, part text default '') returns text
