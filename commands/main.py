@@ -1,5 +1,6 @@
 """The console script `warehouse`: gathers the commands, runs and stops the warehouse."""
 
+import json
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ from typing import Any
 
 import click
 
-from commands import access, loads, people, publish_sets, status
+from commands import access, backups, loads, people, publish_sets, status
 from commands.common import DEMO
 from ingestion.contracts import ROOT, ContractError, SourceError, read_contracts
 from warehouse import environment
@@ -60,6 +61,14 @@ def url(reader: str | None) -> None:
     environment.prepare(start=False)
     administrators = environment.warehouse_url()
     click.echo(environment.reader_url(reader) if reader else administrators)
+
+
+@main.command()
+def env() -> None:
+    """Print the variables of the services' logins, with passwords, for an environment file."""
+    environment.prepare(start=False)
+    for name, value in environment.service_environment().items():
+        click.echo(f"{name}={json.dumps(value)}")
 
 
 @main.command()
@@ -157,6 +166,6 @@ def ensure_port_free(port: int) -> None:
 for command in (
     *(status.status, access.access, people.keys, people.reidentify, people.match, people.subject),
     *(publish_sets.build, publish_sets.preview, publish_sets.publish, publish_sets.undo),
-    *(loads.accept, loads.redrive, loads.source),
+    *(loads.accept, loads.redrive, loads.source, backups.backup, backups.restore),
 ):
     main.add_command(command)

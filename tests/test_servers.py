@@ -7,14 +7,20 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from urllib.parse import quote
 
 import psycopg2
 import pytest
+import urllib3
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -22,11 +28,12 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from ingestion.contracts import SourceError
 from tests.readers import ACCESS, LOGINS, SOUGHT, ask, holding, may_read, read_log, reads
-from tests.support import Warehouse, free_port
+from tests.support import ROOT, Warehouse, free_port
 
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 PGAUDIT = bool(DEBIAN) and (DEBIAN[-1].parents[1] / "lib/pgaudit.so").exists()
 LOG = "-c logging_collector=on -c log_destination=csvlog -c log_filename=%Y-%m-%d.log -c log_timezone=UTC"
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium") or "", shutil.which("chromedriver") or ""
 needs_chromium = pytest.mark.skipif(
     not (CHROMIUM and CHROMEDRIVER), reason="needs Chromium and its driver: `make test-packages` (Debian, root)"
@@ -204,8 +211,6 @@ def served(warehouse: Warehouse, *words: str) -> Iterator[str]:
 
 def page(url: str, seconds: int = 120) -> str:
     """Return the answer of the address once its server is up."""
-    import time
-
     give_up = time.monotonic() + seconds
     while True:
         try:
@@ -223,6 +228,102 @@ def test_the_dagster_page_shows_the_graph(county: Warehouse) -> None:
         query = "%7BassetNodes%7BassetKey%7Bpath%7D%7D%7D"
         answer = page(f"{address}/graphql?query={query}")
         assert '["raw_erp", "ledger_lines"]' in re.sub(r",\s*", ", ", answer)
+
+
+@needs_debian
+def test_the_service_files_start_dagster_from_any_folder(other: Warehouse, tmp_path: Path) -> None:
+    """The commands of the unit files, with the variables of `warehouse env` and without the administrator's URL."""
+    variables = dict(line.split("=", 1) for line in other("env").splitlines())
+    settings = {name: json.loads(value) for name, value in variables.items()} | {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(other.root),
+    }
+    assert not [value for value in settings.values() if "administrator" in value]
+    port, started, commands = free_port(), [], {}
+    for unit in (other.root / "deploy/systemd").iterdir():
+        text = unit.read_text().replace("/opt/warehouse", str(other.root)).replace("--port 3000", f"--port {port}")
+        (tmp_path / unit.name).write_text(text)
+        if found := re.search("^ExecStart=(.+)$", text, re.M):
+            commands[unit.stem] = found[1].split()
+    verified = subprocess.run(["systemd-analyze", "verify", *tmp_path.iterdir()], capture_output=True, text=True)
+    assert (verified.returncode, verified.stderr) == (0, "")
+    try:
+        for name in ("warehouse-webserver", "warehouse-daemon"):
+            with (tmp_path / f"{name}.log").open("w") as log:
+                started.append(
+                    subprocess.Popen(
+                        commands[name], cwd="/", env=settings, stdout=log, stderr=log, start_new_session=True
+                    )
+                )
+        query = (
+            "{instance{runQueuingSupported daemonHealth{allDaemonStatuses{required healthy}}}"
+            "pipelineRunsOrError{...on Runs{count}}}"
+        )
+        give_up = time.monotonic() + 240
+        while True:
+            answer = json.loads(page(f"http://127.0.0.1:{port}/graphql?query={quote(query)}", 240))["data"]
+            daemons = [found for found in answer["instance"]["daemonHealth"]["allDaemonStatuses"] if found["required"]]
+            if daemons and all(found["healthy"] for found in daemons):
+                break
+            assert time.monotonic() < give_up, [(log.name, log.read_text()[-2000:]) for log in tmp_path.glob("*.log")]
+            time.sleep(0.5)
+        assert answer["pipelineRunsOrError"]["count"] > 0, "the history of the first run, in Postgres"
+        assert answer["instance"]["runQueuingSupported"], "warehouse/dagster.yaml is used"
+    finally:
+        for process in started:
+            os.killpg(process.pid, signal.SIGTERM)
+        for process in started:
+            process.wait(60)
+
+
+@pytest.mark.skipif(not NGINX, reason="needs nginx: `make test-packages` (Debian, root)")
+def test_the_proxy_lets_only_people_pass_who_are_signed_in(tmp_path: Path) -> None:
+    """Behind the proxy are stand-ins: a sign-on that knows one cookie, and a page that says whom the proxy names."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            signed_in = self.headers["Cookie"] == "session=good"
+            self.send_response(200 if self.path != "/oauth2/auth" or signed_in else 401)
+            self.send_header("X-Auth-Request-User", "a.person")
+            self.end_headers()
+            self.wfile.write(f"{self.path} for {self.headers['X-Forwarded-User']}".encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    behind, secure, plain = ThreadingHTTPServer(("127.0.0.1", 0), Answers), free_port(), free_port()
+    certificate = ("-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=warehouse.example")
+    keys = ("-keyout", tmp_path / "key.pem", "-out", tmp_path / "certificate.pem")
+    subprocess.run(["openssl", "req", *certificate, *keys], check=True, capture_output=True)
+    site = (ROOT / "deploy/nginx.conf").read_text().replace("/etc/ssl/warehouse", str(tmp_path))
+    site = re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{behind.server_port}", site)
+    site = site.replace("listen 80", f"listen 127.0.0.1:{plain}").replace("listen 443", f"listen 127.0.0.1:{secure}")
+    main = (
+        f"pid {tmp_path}/pid; daemon off; error_log {tmp_path}/error.log; events {{}} http {{ access_log off; {site} }}"
+    )
+    (tmp_path / "nginx.conf").write_text(main)
+    command = [NGINX, "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path)]
+    subprocess.run([*command, "-t"], check=True, capture_output=True)
+    pool = urllib3.PoolManager(
+        cert_reqs="CERT_NONE", retries=urllib3.Retry(connect=20, backoff_factor=0.05, redirect=0)
+    )
+    Thread(target=behind.serve_forever, daemon=True).start()
+    proxy = subprocess.Popen(command)
+    try:
+        for place in ("/runs", "/documentation/", "/graphql"):
+            ask = partial(pool.request, "GET", f"https://127.0.0.1:{secure}{place}", redirect=False)
+            refused = ask(headers={"X-Forwarded-User": "intruder"})
+            assert (refused.status, "/oauth2/sign_in" in refused.headers["Location"]) == (302, True)
+            passed = ask(headers={"Cookie": "session=good", "X-Forwarded-User": "intruder"})
+            assert passed.status == 200
+            assert "intruder" not in passed.data.decode()
+        assert passed.data.decode() == "/graphql for a.person"
+        assert pool.request("GET", f"http://127.0.0.1:{plain}/", redirect=False).status == 301
+    finally:
+        proxy.terminate()
+        proxy.wait(30)
+        behind.shutdown()
+        behind.server_close()
 
 
 class Site:

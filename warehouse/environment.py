@@ -83,6 +83,16 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
     shutil.copy(ROOT / "warehouse/dagster.yaml", os.environ["DAGSTER_HOME"])
 
 
+def start_server() -> str:
+    """Starts the embedded server unless WAREHOUSE_URL names another; returns the administrator's URL."""
+    load_settings()
+    if url := os.environ.get("WAREHOUSE_URL"):
+        return url
+    from demo import postgres
+
+    return postgres.start(home())
+
+
 def load_settings() -> None:
     """Sets the variables of `.env` that are not set."""
     if (ROOT / ".env").exists():
@@ -157,6 +167,12 @@ def _set_up(
         connection.cursor() as cursor,
     ):
         define(cursor, "large_objects")
+
+
+def service_environment() -> dict[str, str]:
+    """The variables of the services' logins and folders, after `prepare`: what a machine that runs Dagster needs."""
+    folders = {"WAREHOUSE_HOME": str(home()), "OUTBOX": os.environ["OUTBOX"]}
+    return _service_variables(warehouse_url(), _passwords()) | folders
 
 
 def _service_variables(admin_url: str, passwords: dict[str, str]) -> dict[str, str]:
