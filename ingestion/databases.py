@@ -1,9 +1,11 @@
 """Read relational databases by SQLAlchemy URL: SQL Server, Oracle, MariaDB and Postgres."""
 
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,18 +13,29 @@ from zoneinfo import ZoneInfo
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.dialects import mssql, mysql
-from sqlalchemy.dialects.postgresql import CITEXT
+from sqlalchemy.dialects import mssql
 
 from ingestion.contracts import Column, DriftError, SourceError, System, Table
 from ingestion.layouts import snake_case
+from ingestion.sql_types import MYSQL, SOURCE_TYPE, SPECIAL_TEXTS, has_offset, readable, summable
 
 CHUNK_ROWS = 10_000
 PAGE_ROWS = 10 * CHUNK_ROWS  # per query, where the driver holds the whole result in memory
 MAX_UNPAGED_ROWS = 3 * PAGE_ROWS  # per query, where the table has no key for paging
 BATCH_BYTES = {"adbc.postgresql.batch_size_hint_bytes": str(4 << 20)}  # 17,000 rows of 15 columns
-SPECIAL_TEXT_TYPES = (sa.Enum, mysql.SET, CITEXT)  # texts whose order or form is not that of their letters
 ARROW_SCHEMES = {"mysql": "mysql", "mariadb": "mysql", "mssql": "mssql"}  # read by connectorx
+UNKNOWN_TYPE = re.compile(r"Did not recognize type '(?P<type>.*)' of column '(?P<column>.*)'")
+SESSION = {  # statements that fix the form of texts, by engine
+    "postgresql": [
+        "set client_encoding to 'UTF8'",
+        "set datestyle to 'ISO, YMD'",
+        "set intervalstyle to 'postgres'",
+        "set extra_float_digits to 1",
+        "set timezone to 'UTC'",
+    ],
+    "mysql": ["set time_zone = '+00:00'"],
+}
+ORACLE_MOMENT = 'YYYY-MM-DD"T"HH24:MI:SS.FF6TZH:TZM'
 CursorValue = date | datetime | int
 
 
@@ -31,13 +44,15 @@ class Database:
     """A source database: the connection `live` sees it as it is now, `snapshot` as it was when the load began.
 
     They are one connection where rows are read from the snapshot too: `snapshot_statements` let another connection
-    share it. They are also one where the engine offers no snapshot; both then see the present.
+    share it. They are also one where the engine offers no snapshot; both then see the present. `session_statements` set
+    the forms and the time zone in which every connection that reads rows writes texts.
     """
 
     engine: sa.Engine
     snapshot: sa.Connection
     live: sa.Connection
     snapshot_statements: list[str] = field(default_factory=list)
+    session_statements: list[str] = field(default_factory=list)
     reflected: sa.MetaData = field(default_factory=sa.MetaData)
 
     def read(self, table: Table, since: CursorValue | None, rows: int | None = None) -> Iterator[pa.Table]:
@@ -74,7 +89,11 @@ class Database:
         while page is not None:
             rows, previous = 0, last
             for batch in connectorx.read_sql(
-                url, self._as_sql(page), return_type="arrow_stream", batch_size=CHUNK_ROWS
+                url,
+                self._as_sql(page),
+                return_type="arrow_stream",
+                batch_size=CHUNK_ROWS,
+                pre_execution_query=self.session_statements or None,
             ):
                 if len(batch):  # the last batch may be empty
                     yield pa.Table.from_batches([batch])
@@ -95,7 +114,7 @@ class Database:
             adbc.connect(self._url("postgresql"), autocommit=True) as connection,
             connection.cursor(adbc_stmt_kwargs=BATCH_BYTES) as cursor,
         ):
-            for statement in ("set client_encoding to 'UTF8'", *self.snapshot_statements, self._as_sql(query)):
+            for statement in (*self.session_statements, *self.snapshot_statements, self._as_sql(query)):
                 cursor.execute(statement)
             for batch in cursor.fetch_record_batch():
                 yield pa.Table.from_batches([batch])
@@ -115,7 +134,7 @@ class Database:
         source = self.reflect(table)
         names = _declared(table, source)
         totals = {
-            column.name: sa.func.sum(source.c[name])
+            column.name: sa.func.sum(summable(source.c[name], self.engine.dialect))
             for name, column in names.items()
             if column.name in table.control_totals and not pa.types.is_floating(column.arrow_type)
         }
@@ -131,17 +150,36 @@ class Database:
     def max_cursor(self, table: Table) -> CursorValue | None:
         """The table's highest cursor value; None without a cursor or a row."""
         source = self.reflect(table)
-        cursors = [source.c[name] for name, column in _declared(table, source).items() if column.name == table.cursor]
-        return self.live.scalar(sa.select(sa.func.max(*cursors))) if cursors else None
+        for name, declared in _declared(table, source).items():
+            if declared.name == table.cursor:
+                return self._highest(source.c[name])
+        return None
+
+    def _highest(self, cursor: sa.Column[Any]) -> CursorValue | None:
+        highest: sa.ColumnElement[Any] = sa.func.max(cursor)
+        if has_offset(cursor.type) and self.engine.dialect.name == "oracle":
+            highest = sa.func.sys_extract_utc(highest, type_=sa.DateTime)
+        value: CursorValue | None = self.live.scalar(sa.select(highest))
+        is_moment = isinstance(value, datetime) and value.tzinfo is None and has_offset(cursor.type)
+        return value.replace(tzinfo=UTC) if is_moment and isinstance(value, datetime) else value
 
     def reflect(self, table: Table) -> sa.Table:
         """The table as the database describes it; raises DriftError if it does not exist."""
         name = table.source_table or table.name
+        schema = table.system.source_schema
+        if (known := self.reflected.tables.get(f"{schema}.{name}" if schema else name)) is not None:
+            return known
         try:
-            return sa.Table(name, self.reflected, schema=table.system.source_schema, autoload_with=self.live)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", sa.exc.SAWarning)
+                source = sa.Table(name, self.reflected, schema=schema, autoload_with=self.live)
         except sa.exc.NoSuchTableError:
             where = table.system.location
             raise DriftError(f"{table.label}: {where} has no table {name}. Was it renamed?", table) from None
+        for warning in caught:
+            if unknown := UNKNOWN_TYPE.search(str(warning.message)):
+                source.columns[unknown["column"]].info[SOURCE_TYPE] = unknown["type"]
+        return source
 
 
 @contextmanager
@@ -149,12 +187,15 @@ def open_database(system: System, location: str) -> Iterator[Database]:
     """Open the database; all tables are read at one moment if its engine can share a snapshot (Postgres)."""
     try:
         engine = sa.create_engine(location)
+        if engine.dialect.name in MYSQL:
+            sa.event.listen(engine, "connect", _set_session)
         connection = engine.connect()
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise SourceError(f"{system.name}: cannot reach the database that {system.location} names: {cause}") from None
     database = Database(engine, connection, connection)
     try:
+        database.session_statements = SESSION.get(engine.dialect.name.replace("mariadb", "mysql"), [])
         if engine.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             snapshot = connection.scalar(sa.text("select pg_export_snapshot()"))
@@ -164,7 +205,7 @@ def open_database(system: System, location: str) -> Iterator[Database]:
             ]
         else:
             connection.execution_options(isolation_level="AUTOCOMMIT")
-        if engine.dialect.name in ("mysql", "mariadb"):
+        if engine.dialect.name in MYSQL:
             database.snapshot = engine.connect().execution_options(isolation_level="REPEATABLE READ")
             database.snapshot.exec_driver_sql("start transaction with consistent snapshot")
         yield database
@@ -172,6 +213,12 @@ def open_database(system: System, location: str) -> Iterator[Database]:
         database.snapshot.close()
         connection.close()
         engine.dispose()
+
+
+def _set_session(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        for statement in SESSION["mysql"]:
+            cursor.execute(statement)
 
 
 def select_rows(table: Table, source: sa.Table, dialect: sa.Dialect, since: CursorValue | None) -> sa.Select[Any]:
@@ -187,23 +234,24 @@ def select_rows(table: Table, source: sa.Table, dialect: sa.Dialect, since: Curs
             raise SourceError(
                 f"{table.label}: two source columns give the name {name}; choose one with `header`", table
             )
-        names[name] = _readable(column, dialect).label(name)
+        data_type = declared[column.name].data_type if column.name in declared else "text"
+        names[name] = readable(table, column, data_type, dialect).label(name)
     return _where_changed(sa.select(*names.values()), table, source, dialect, since)
 
 
 def _text(value: object) -> str | None:
     if value is None:
         return None
-    return value.hex() if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _page_key(table: Table, source: sa.Table) -> dict[str, sa.Column[Any]]:
     """The primary key under the contract's names, if it is declared and of numbers and texts; else empty."""
     declared = _declared(table, source)
     for column in source.primary_key:
-        is_sortable = isinstance(column.type, sa.Integer | sa.String) and not isinstance(
-            column.type, SPECIAL_TEXT_TYPES
-        )
+        is_sortable = isinstance(column.type, sa.Integer | sa.String) and not isinstance(column.type, SPECIAL_TEXTS)
         if column.name not in declared or not is_sortable:
             return {}
     return {declared[column.name].name: column for column in source.primary_key}
@@ -236,24 +284,18 @@ def _where_changed(
         return query
     column = next(source.c[name] for name, found in _declared(table, source).items() if found.name == table.cursor)
     moment: object = since
-    if isinstance(since, datetime) and not getattr(column.type, "timezone", False):  # in the source's time zone
-        moment = since.astimezone(ZoneInfo(table.system.time_zone)).replace(tzinfo=None)
-    if isinstance(moment, datetime) and dialect.name == "mssql":  # its datetime type reads no microseconds from a text
-        moment = sa.cast(sa.literal(moment.isoformat(), sa.String), mssql.DATETIME2)
+    if isinstance(since, datetime):
+        zone = UTC if has_offset(column.type) else ZoneInfo(table.system.time_zone)  # else: the source's local time
+        moment = _moment(since.astimezone(zone), column.type, dialect)
     return query.where((column >= moment) | column.is_(None))
 
 
-def _readable(column: sa.Column[Any], dialect: sa.Dialect) -> sa.ColumnElement[Any]:
-    """The column, as text if Arrow could not carry every value of its type exactly."""
-    kind = column.type
-    if isinstance(kind, sa.Float):
-        kind.asdecimal = False  # a double read as a decimal of ten places would change
-    if isinstance(kind, mysql.BIT):
-        return sa.cast(column, sa.Integer)  # its text would be raw bytes
-    exact: tuple[type, ...] = (sa.Integer, sa.Boolean, sa.Float, sa.String)
-    if dialect.name not in ("mysql", "mariadb"):  # there a date may be 0000-00-00
-        exact += (sa.Date, sa.DateTime)
-    in_arrow = dialect.name in ("postgresql", *ARROW_SCHEMES)
-    if not in_arrow or (isinstance(kind, exact) and not isinstance(kind, SPECIAL_TEXT_TYPES)):
-        return column
-    return sa.cast(column, sa.String)
+def _moment(moment: datetime, kind: Any, dialect: sa.Dialect) -> object:
+    """The moment, in the time zone of the column, as the engine compares it with the column."""
+    if dialect.name == "mssql":  # its datetime type reads no microseconds from a text
+        precise = mssql.DATETIMEOFFSET if has_offset(kind) else mssql.DATETIME2
+        moment = moment if has_offset(kind) else moment.replace(tzinfo=None)
+        return sa.cast(sa.literal(moment.isoformat(), sa.String), precise)
+    if dialect.name == "oracle" and has_offset(kind):  # the driver would drop the offset
+        return sa.func.to_timestamp_tz(moment.isoformat(timespec="microseconds"), ORACLE_MOMENT)
+    return moment if dialect.name == "postgresql" and has_offset(kind) else moment.replace(tzinfo=None)

@@ -5,7 +5,6 @@ Discovery reads through a draft contract and the loader's own readers, so it fin
 
 import glob
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mssql, mysql
 
 from ingestion.contracts import GRAIN, ContractError, SourceError, System, Table
 from ingestion.databases import open_database
@@ -22,6 +20,7 @@ from ingestion.files import read_file, read_head
 from ingestion.inference import Values
 from ingestion.layouts import Row, snake_case
 from ingestion.spreadsheets import SUFFIXES, sheet_names
+from ingestion.sql_types import SOURCE_TYPE, contract_type
 
 TEXT_FILES = {".csv", ".tsv", ".txt", ".gz", ".zip"}
 ENCODINGS = ("utf-8", "utf-16", "windows-1252")
@@ -62,9 +61,7 @@ class FoundTable:
 def from_database(system: str, variable: str, url: str, wanted: set[str], schema: str | None) -> list[FoundTable]:
     password = sa.make_url(url).password
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", sa.exc.SAWarning)  # of unknown types, which are excluded
-            return list(_reflected(system, variable, url, wanted, schema))
+        return list(_reflected(system, variable, url, wanted, schema))
     except SourceError as error:
         raise SourceError(_mask_password(str(error), password)) from None
     except sa.exc.SQLAlchemyError as error:
@@ -101,7 +98,7 @@ def _describe(name: str, source_name: str, source: sa.Table, dialect: str) -> Fo
         table.meta["source_table"] = source_name
     names = unique(snake_case(column.name) or f"column_{place}" for place, column in enumerate(source.columns, 1))
     for column_name, column in zip(names, source.columns, strict=True):
-        data_type, guess = contract_type(column.type, dialect)
+        data_type, guess = contract_type(column.type, dialect, column.info.get(SOURCE_TYPE, ""))
         if data_type is None:
             table.left_out[column.name] = guess
             continue
@@ -130,38 +127,6 @@ def _key(source: sa.Table) -> tuple[list[str], str | None]:
             unique.append([*index.columns])
     keys = [[column.name for column in columns] for columns in unique if not any(c.nullable for c in columns)]
     return min(keys, key=lambda names: (len(names), names), default=[]), "guessed: unique at the source"
-
-
-def contract_type(kind: Any, dialect: str) -> tuple[str | None, Any]:
-    """(the contract's type for a database type, a comment if guessed), or (None, reason) if it is not supported."""
-    if isinstance(kind, sa.types.NullType):
-        return None, "unknown type"
-    if isinstance(kind, mysql.BIT | mysql.YEAR):
-        return "bigint", None
-    if isinstance(kind, mssql.MONEY | mssql.SMALLMONEY):
-        return "numeric(19,4)", None
-    if isinstance(kind, sa.Boolean) or (isinstance(kind, mysql.TINYINT) and kind.display_width == 1):
-        return "boolean", None
-    if isinstance(kind, sa.Float):
-        return "double precision", None
-    if isinstance(kind, sa.Integer) and not isinstance(kind, sa.Numeric):  # Oracle's NUMBER is both
-        return "numeric(20,0)" if isinstance(kind, mysql.BIGINT) and kind.unsigned else "bigint", None
-    if isinstance(kind, sa.Numeric):
-        precision, scale = kind.precision, kind.scale or 0
-        if dialect == "oracle" and precision and precision <= 18 and scale == 0:
-            return "bigint", None
-        if precision and precision <= 38 and 0 <= scale <= precision:
-            return f"numeric({precision},{scale})", None
-        return "text", "guessed: the source's precision does not fit numeric(p,s)"
-    if isinstance(kind, sa.DateTime):
-        return "timestamptz", None
-    if isinstance(kind, sa.Date):
-        return "date", None
-    try:
-        is_binary = kind.python_type is bytes
-    except NotImplementedError:
-        is_binary = False
-    return (None, "binary") if is_binary else ("text", None)
 
 
 @dataclass

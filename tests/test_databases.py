@@ -138,6 +138,36 @@ def test_mariadb_rows_changed_during_a_load_are_reported_and_load_next_time(
         trial.load(NUMBERS, at=mariadb)
 
 
+@needs_mariadb
+def test_a_mariadb_timestamp_is_a_cursor_whatever_the_time_zone_of_the_source(trial: Trial, mariadb: str) -> None:
+    change(
+        mariadb,
+        "drop table if exists visits",
+        "create table visits (id int primary key, v int, changed timestamp(6) not null)",
+        "set time_zone = '+05:00'",
+        "insert into visits values (1, 1, '2026-07-01 17:00:00'), (2, 1, '2026-07-01 16:00:00')",
+    )
+    visits = {"name": "visits", "columns": {"id": "bigint", "v": "bigint", "changed": "timestamptz"}, "load": "merge",
+              "key": ["id"], "cursor": "changed"}  # fmt: skip
+    (result,) = trial.load(visits, at=mariadb)
+    assert (result.read, result.high_watermark) == (2, "2026-07-01 12:00:00+00:00")
+    later = "update visits set v = 2, changed = '2026-07-01 17:30:00' where id = 2"
+    change(mariadb, "set time_zone = '+05:00'", later)
+    (result,) = trial.load(visits, at=mariadb)
+    assert (result.read, result.high_watermark) == (2, "2026-07-01 12:30:00+00:00")
+    assert trial.sql("select v, changed from raw_trial.visits where id = 2") == [
+        (2, datetime(2026, 7, 1, 12, 30, tzinfo=UTC))
+    ]
+
+
+def test_control_totals_of_postgres_money_are_compared(trial: Trial) -> None:
+    trial.source("create table fees (id int, fee money); insert into fees values (1, 1234.50), (2, -0.01)")
+    fees = {"name": "fees", "columns": {"id": "bigint", "fee": "numeric(19,2)"}, "load": "replace",
+            "control_totals": ["fee"]}  # fmt: skip
+    (result,) = trial.load(fees)
+    assert (result.total, trial.sql("select sum(fee) from raw_trial.fees")) == (2, [(Decimal("1234.49"),)])
+
+
 SOURCE = sa.Table(
     "cases", sa.MetaData(),
     sa.Column("CaseNo", sa.BigInteger), sa.Column("Amount", sa.Numeric(18, 2)), sa.Column("ChangedAt", sa.DateTime),
@@ -148,7 +178,7 @@ SOURCE = sa.Table(
 @pytest.mark.parametrize(
     ("dialect", "amount", "since"),
     [
-        (mssql.dialect(), "CAST(cases.[Amount] AS VARCHAR(max))", "CAST('2026-07-01T13:00:00' AS DATETIME2)"),
+        (mssql.dialect(), "CAST(cases.[Amount] AS VARCHAR(40))", "CAST('2026-07-01T13:00:00' AS DATETIME2)"),
         (oracle.dialect(), 'cases."Amount"', "TO_DATE('2026-07-01 13:00:00'"),
         (mysql.dialect(), "CAST(cases.`Amount` AS CHAR)", "'2026-07-01 13:00:00'"),
         (postgresql.dialect(), 'CAST(cases."Amount" AS VARCHAR)', "'2026-07-01 13:00:00'"),
