@@ -19,6 +19,8 @@ def check() -> None:
     differences = query_as_dbt(query, [])
     for publish_set, difference in differences:
         click.echo(f"{publish_set:<12} {difference}")
+    ((read_log,),) = query_as_dbt("select governance.read_log_state()", [])
+    click.echo(f"Read log: {read_log}.")
     if differences:
         raise WarehouseError(f"{len(differences)} differences from access.yml. `warehouse access apply` corrects them.")
     click.echo("The database matches access.yml.")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ingestion.contracts import read_contracts
-from ingestion.postgres import names_in
+from ingestion.postgres import names_in, value_of
 from orchestration.data_tests import DataTests
 from warehouse import environment, published
 from warehouse.environment import home
@@ -73,8 +73,14 @@ def _servers() -> dict[str, dict[str, Any]]:
     servers: dict[str, dict[str, Any]] = {"warehouse": {"state": "stopped"}}
     if "WAREHOUSE_URL" in os.environ or "DBT_HOST" in os.environ:
         try:
-            environment.dbt_connection().close()
-            servers["warehouse"] = {"state": "running", "host": os.environ["DBT_HOST"], "port": os.environ["DBT_PORT"]}
+            with closing(environment.dbt_connection()) as connection, connection.cursor() as cursor:
+                cursor.execute("select to_regprocedure('governance.read_log_state()') is not null")
+                read_log = "not set up: run `warehouse access apply`"
+                if value_of(cursor):
+                    cursor.execute("select governance.read_log_state()")
+                    read_log = value_of(cursor)
+            place = {"host": os.environ["DBT_HOST"], "port": os.environ["DBT_PORT"]}
+            servers["warehouse"] = {"state": "running", **place, "read_log": read_log}
         except WarehouseError as error:
             servers["warehouse"] = {"state": "unreachable", "reason": str(error)}
     if (home() / "landing").exists():

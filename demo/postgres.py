@@ -39,7 +39,8 @@ TIMEOUT = 60  # seconds for the lock, for a start (recovery, sessions that outli
 # terse, so only errors of readers are logged, with their statements (warehouse/sql/read_log.sql). Every password is
 # random, so one hash of it is as safe as thousands; dbt connects once per model and test, and waits for each hash.
 SETTINGS = f"""
-    listen_addresses=127.0.0.1 unix_socket_directories= max_connections=100 timezone=UTC jit=off scram_iterations=1
+    listen_addresses=127.0.0.1 unix_socket_directories= max_connections=100 reserved_connections=50 timezone=UTC
+    jit=off scram_iterations=1
     shared_buffers={min(psutil.virtual_memory().total // 4 >> 20, 2048)}MB work_mem=64MB max_wal_size=4GB
     wal_level=minimal max_wal_senders=0 synchronous_commit=off
     logging_collector=on log_destination=csvlog log_directory=log log_filename=postgresql-%Y-%m-%d.log

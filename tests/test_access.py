@@ -1,19 +1,23 @@
 """Read rights, tried as each login on every table and column."""
 
+import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psycopg2
 import pytest
 from psycopg2 import sql
 
+from demo import postgres
 from ingestion.contracts import ContractError
 from tests.readers import CASEWORKERS, LOGINS, REDDITCH, SETS, may_read
-from tests.support import ROOT, Warehouse
-from warehouse.access import FILE, read_access
+from tests.support import ROOT, TRIALS, Trial, TrialServer, Warehouse
+from warehouse import environment
+from warehouse.access import FILE, read_access, read_limits
 
 
 @pytest.fixture
@@ -159,6 +163,8 @@ def test_removing_a_line_revokes_its_rights(county: Warehouse, tmp_path: Path) -
         ("[pbi_finance]", "[svc_dbt]", "svc_dbt begins with a reserved prefix"),
         ("[pbi_finance]", "['x; drop role y']", "access.yml:{readers}: finance.readers: String should match"),
         ("column: district_code", "colum: district_code", "colum: Extra inputs are not permitted"),
+        ("30min", "half an hour", "limits.readers.statement_timeout: String should match"),
+        ("  logins: {}", "  logins: {pbi_finance: {conections: 3}}", "limits.conections: Extra inputs are not permitted"),
         ("highways:", "roads:", "add owner, purpose and readers of the publish set highways"),
     ],
 )
@@ -167,5 +173,103 @@ def test_a_mistake_in_access_yml_is_reported_with_its_line(tmp_path: Path, old: 
     file = tmp_path / "access.yml"
     file.write_text(text.replace(old, new, 1), encoding="utf-8")
     finance = text.splitlines().index("finance:") + 1
+    read = read_limits if "limits" in words else lambda file: read_access(SETS, file)
     with pytest.raises(ContractError, match=re.escape(words.format(finance=finance, readers=finance + 4))):
-        read_access(SETS, file)
+        read(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("alter role pbi_finance bypassrls", "pbi_finance has BYPASSRLS"),
+        ("alter role svc_match createrole", "svc_match has CREATEROLE"),
+        ("alter role svc_dbt replication", "svc_dbt has REPLICATION"),
+        ("alter role wh_owner login", "wh_owner has LOGIN"),
+        ("create role x superuser login", "x has SUPERUSER"),
+        ("create role x login createrole in role read_children", "x has CREATEROLE"),
+        ("create role x login createrole in role read_children", "x is a member of read_children"),
+        ("grant pg_read_all_data to pbi_finance", "pbi_finance is a member of pg_read_all_data"),
+        ("grant svc_match to svc_loader", "svc_loader is a member of svc_match"),
+        ("grant read_children to pbi_finance", "pbi_finance is a member of read_children"),
+        ("grant connect on database template1 to pbi_finance", "pbi_finance has CONNECT on database template1"),
+        ("grant connect on database postgres to public", "PUBLIC has CONNECT on database postgres"),
+        ("grant select on vault.identities to svc_dbt", "svc_dbt has SELECT on vault.identities"),
+        ("grant select (encrypted) on vault.identities to svc_dbt", "svc_dbt has SELECT on vault.identities.encrypted"),
+        ("grant update on governance.publications to svc_dbt", "svc_dbt has UPDATE on governance.publications"),
+        ("grant execute on function governance.swap to svc_dbt", "svc_dbt has EXECUTE on governance.swap(text)"),
+        ("grant create on schema raw_confirm to svc_loader", "svc_loader has CREATE on schema raw_confirm"),
+        ("revoke select on vault.identities from svc_match", "svc_match lacks SELECT on vault.identities"),
+        ("alter role pbi_finance connection limit -1", "pbi_finance may use -1 connections, expected 20"),
+        ("alter role pbi_finance set log_statement = 'none'", "setting log_statement is not all for pbi_finance"),
+        ("alter role pbi_finance reset temp_file_limit", "setting temp_file_limit is not 5GB for pbi_finance"),
+        ("alter role svc_dbt set search_path = staging", "svc_dbt has the setting search_path = staging"),
+        (
+            "set local role svc_dbt; create function staging.f() returns int language sql as 'select 1'; reset role",
+            "svc_dbt owns function staging.f()",
+        ),
+        ("create table staging.t (); alter table staging.t owner to svc_match", "svc_match owns staging.t"),
+        (
+            "create trigger t before delete on vault.identities execute function suppress_redundant_updates_trigger()",
+            "trigger t runs a function on vault.identities",
+        ),
+    ],
+)
+def test_a_changed_role_or_right_of_a_service_is_found(trial: Trial, change: str, words: str) -> None:
+    with closing(psycopg2.connect(trial.url)) as connection, connection.cursor() as cursor:
+        before = {row[0] for row in _differences(cursor)}
+        assert not [difference for difference in before if "on database warehouse" not in difference]
+        cursor.execute(change)
+        assert words in {row[0] for row in _differences(cursor)} - before
+        connection.rollback()
+
+
+def _differences(cursor: psycopg2.extensions.cursor) -> list[tuple]:
+    cursor.execute("select difference from governance.access_differences()")
+    return cursor.fetchall()
+
+
+def test_a_right_granted_by_hand_to_a_service_is_revoked_by_the_next_setup(trial: Trial) -> None:
+    trial.sql("grant select on vault.identities to svc_dbt; grant execute on function governance.swap(text) to svc_dbt")
+    environment.prepare(systems=TRIALS)
+    found = trial.sql("select difference from governance.access_differences() where difference ~ '^svc_dbt'")
+    assert [row for row in found if "on database warehouse" not in row[0]] == []
+
+
+def test_limits_of_access_yml_apply_to_each_login(trial: Trial) -> None:
+    limit = read_limits().readers
+    with closing(psycopg2.connect(environment.reader_url("pbi_finance"))) as connection, connection.cursor() as cursor:
+        for name, value in limit.model_dump(exclude={"connections"}).items():
+            cursor.execute(f"show {name}")
+            assert cursor.fetchall() == [(value,)]
+        for refused in ("set temp_file_limit = -1", "alter role pbi_finance connection limit -1"):
+            assert attempt(connection, refused) is None
+
+
+def test_readers_leave_connections_to_services(trial: Trial) -> None:
+    with ExitStack() as connections:
+
+        def fill(login: str) -> str:
+            """Open connections until the server refuses one; return the reason."""
+            try:
+                while True:
+                    connections.enter_context(closing(psycopg2.connect(environment.reader_url(login))))
+            except psycopg2.OperationalError as refusal:
+                return str(refusal)
+
+        reasons = [fill(login) for login in LOGINS[:5]]
+        assert "too many connections for role" in reasons[0]
+        assert "remaining connection slots are reserved" in reasons[-1]
+        for service in ("LOADER_URL", "VAULT_URL"):
+            connections.enter_context(closing(psycopg2.connect(os.environ[service])))
+
+
+def test_no_password_is_in_the_servers_log(trial: Trial, trial_server: TrialServer) -> None:
+    trial.sql("alter role postgres set log_statement = 'all'")
+    try:
+        environment.prepare(systems=TRIALS)
+    finally:
+        trial.sql("alter role postgres reset log_statement")
+    log = b"".join(file.read_bytes() for file in postgres.log_folder(trial_server.folder).iterdir())
+    assert log.count(b"SCRAM-SHA-256$") > len(LOGINS)
+    passwords = json.loads((trial.home / "passwords.json").read_text())
+    assert [login for login, password in passwords.items() if password.encode() in log] == []

@@ -1,6 +1,6 @@
 """Reads and validates access.yml. The definitions in warehouse/sql apply it to the database."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -11,7 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, Va
 from ingestion.contracts import ROOT, ContractError, Name, Text, YamlPath, describe_errors, read_yaml
 
 FILE = ROOT / "access.yml"
-OTHER_ENTRIES = PLATFORM, REIDENTIFICATION, DECLASSIFICATION = "platform", "reidentification", "declassification"
+PLATFORM, REIDENTIFICATION, DECLASSIFICATION = "platform", "reidentification", "declassification"
+LIMITS, ADMINISTRATORS = "limits", "administrators"
+OTHER_ENTRIES = (PLATFORM, REIDENTIFICATION, DECLASSIFICATION, LIMITS, ADMINISTRATORS)
 Model = TypeVar("Model", bound=BaseModel)
 RESERVED = ("svc_", "read_", "wh_", "pg_", "postgres")
 
@@ -89,6 +91,43 @@ class Declassification(BaseModel):
     accepted_on: date
 
 
+Time = Annotated[str, Field(pattern=r"^\d+ ?(ms|s|min|h|d)?$")]
+Size = Annotated[str, Field(pattern=r"^(-1|\d+ ?(kB|MB|GB|TB)?)$")]
+
+
+class Limit(BaseModel):
+    """Limits of a login: connections at a time, and settings in Postgres' own notation."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+    connections: int = Field(ge=1)
+    statement_timeout: Time
+    idle_in_transaction_session_timeout: Time
+    lock_timeout: Time
+    temp_file_limit: Size
+
+
+class Limits(BaseModel):
+    """Limits of readers, of services, and of single logins where these differ."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+    readers: Limit
+    services: Limit
+    logins: dict[Name, dict[str, int | str]] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> "Limits":
+        for differing in self.logins.values():
+            Limit.model_validate(self.readers.model_dump() | differing)
+        return self
+
+    def rows(self, readers: Iterable[str], services: Iterable[str]) -> list[dict[str, Any]]:
+        """One row of governance.login_limits for each login. Raises ContractError for limits of no login."""
+        kinds = dict.fromkeys(readers, self.readers) | dict.fromkeys(services, self.services)
+        if unknown := self.logins.keys() - kinds.keys():
+            raise ContractError(f"{FILE.name}: limits.logins: no such login: {', '.join(sorted(unknown))}")
+        return [{"login": login} | kind.model_dump() | self.logins.get(login, {}) for login, kind in kinds.items()]
+
+
 def read_access(publish_sets: list[str], file: Path = FILE) -> dict[str, Access]:
     """{publish set: its readers}. Raises ContractError, with file and line, for a missing, unknown or invalid set."""
     shown, root, document = read_yaml(file)
@@ -120,6 +159,18 @@ def read_declassification(file: Path = FILE) -> dict[str, str]:
         return {}
     accepted = _validated(Declassification, document[DECLASSIFICATION], root, (DECLASSIFICATION,), shown)
     return accepted.model_dump(mode="json")
+
+
+def read_limits(file: Path = FILE) -> Limits:
+    """The limits of each login. Raises ContractError."""
+    shown, root, document = read_yaml(file)
+    return _validated(Limits, document.get(LIMITS), root, (LIMITS,), shown)
+
+
+def read_administrators(file: Path = FILE) -> list[str]:
+    """Logins that may be superusers or create roles. Raises ContractError."""
+    shown, root, document = read_yaml(file)
+    return _validated(RootModel[list[Name]], document.get(ADMINISTRATORS, []), root, (ADMINISTRATORS,), shown).root
 
 
 def _validated(model: type[Model], part: Any, root: yaml.Node | None, start: YamlPath, shown: Path) -> Model:

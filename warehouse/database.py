@@ -19,7 +19,7 @@ DEFINITIONS = ROOT / "warehouse/sql"
 BEFORE_MIGRATIONS = ("settings", "roles", "large_objects")
 AFTER_MIGRATIONS = (
     *("load_audit", "vault", "matching", "subjects", "reidentification", "declassification"),
-    *("publication", "access", "schemas", "raw_tables", "readers", "read_log"),
+    *("publication", "read_log", "logins", "access", "schemas", "raw_tables", "readers", "login_settings"),
 )
 JOURNAL = """
     create schema if not exists governance;
@@ -38,9 +38,10 @@ def update_database(connection: pg.connection, settings: Mapping[str, str], fold
     """Applies new migrations from `folder`, then every definition, in one transaction with an administrator's login.
 
     `settings` are what the definitions read: warehouse.systems and warehouse.publish_sets (names, separated by commas),
-    warehouse.readers, .reidentifiers and .accepted_proposals (rows of these governance tables, in JSON),
-    warehouse.apply_access (yes: also revoke grants made by hand) and warehouse.password_<login>. Raises WarehouseError,
-    and changes nothing, where the login lacks a right or the database does not fit the migrations.
+    warehouse.readers, .reidentifiers, .accepted_proposals and .login_limits (rows of these governance tables, in JSON),
+    warehouse.administrators (logins), warehouse.apply_access (yes: also revoke grants made by hand) and
+    warehouse.password_<login> (a SCRAM verifier). Raises WarehouseError, and changes nothing, where the login lacks a
+    right or the database does not fit the migrations.
     """
     try:
         with connection, connection.cursor() as cursor:

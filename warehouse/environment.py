@@ -16,7 +16,13 @@ from psycopg2 import extensions as pg
 
 from ingestion.contracts import ROOT, read_contracts
 from ingestion.postgres import value_of
-from warehouse.access import read_access, read_declassification, read_reidentification
+from warehouse.access import (
+    read_access,
+    read_administrators,
+    read_declassification,
+    read_limits,
+    read_reidentification,
+)
 from warehouse.database import define, update_database
 from warehouse.errors import WarehouseError
 
@@ -151,8 +157,13 @@ def _set_up(
         "warehouse.apply_access": "yes" if apply_access else "no",
         "warehouse.systems": ",".join([*(system.name for system in read_contracts().values()), *systems]),
         "warehouse.publish_sets": ",".join(publish_sets()),
-    } | {f"warehouse.password_{login}": password for login, password in passwords.items()}
+        "warehouse.login_limits": json.dumps(read_limits().rows(sorted(logins()), SERVICES)),
+        "warehouse.administrators": ",".join(read_administrators()),
+    }
     with closing(connect(admin_url)) as connection:
+        for login, password in passwords.items():  # a log of the server's statements then has no password
+            verifier = pg.encrypt_password(password, login, connection, "scram-sha-256")
+            settings[f"warehouse.password_{login}"] = str(verifier)
         update_database(connection, settings)
         dagster = f"{unquote(urlsplit(admin_url).path.lstrip('/'))}_dagster"
         connection.autocommit = True

@@ -197,6 +197,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     inner join governance.publish_sets as s on s.publish_set = r.schema_name
     where coalesce(a.is_scoped, true) and r.relkind in ('r', 'p')
         and (p.condition is distinct from case when a.grantee is not null then coalesce(a.condition, 'true') end or not r.relrowsecurity)
+    union all
+    select null, d.difference from governance.login_differences() as d
 $$;
 
 do $$

@@ -29,6 +29,18 @@ begin
     revoke all on schema public from public;
 end $$;
 
+-- Rights on tables and functions that were granted by hand to a service or to all; the definitions grant the others again.
+do $$
+declare
+    name text;
+begin
+    for name in select nspname from pg_namespace where nspname in ('governance', 'vault', 'matching', 'quarantine') loop
+        execute format('revoke all on all tables in schema %I from public, svc_loader, svc_dbt, svc_match, svc_dagster', name);
+        execute format('revoke all on all functions in schema %I from public, svc_loader, svc_dbt, svc_match, svc_dagster', name);
+        execute format('revoke all on schema %I from public, svc_loader, svc_dbt, svc_match, svc_dagster', name);
+    end loop;
+end $$;
+
 -- No login connects to a database that is not its own. Databases of other applications on the server are changed by
 -- `warehouse access apply` only; until then the check reports them.
 do $$
