@@ -172,11 +172,8 @@ def _set_up(
             if not value_of(cursor):
                 cursor.execute(f'create database "{dagster}" owner svc_dagster')
                 cursor.execute(f'revoke all on database "{dagster}" from public')
-    with (
-        closing(connect(urlunsplit(urlsplit(admin_url)._replace(path=f"/{quote(dagster)}")))) as connection,
-        connection,
-        connection.cursor() as cursor,
-    ):
+    own = urlunsplit(urlsplit(admin_url)._replace(path=f"/{quote(dagster)}"))
+    with closing(connect(own)) as connection, connection, connection.cursor() as cursor:
         define(cursor, "large_objects")
 
 
