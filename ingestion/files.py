@@ -8,7 +8,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from ingestion.layouts import (
     name_columns,
     split_footer,
 )
+from ingestion.logs import LogEntries
 from ingestion.spreadsheets import SUFFIXES, open_sheet, read_sheet, sheet_head
 
 BLOCK_BYTES = 2 << 20  # longest row that can be read; larger blocks are not faster and take more memory
@@ -220,31 +220,9 @@ def _unpacked(table: Table, path: Path) -> Iterator[Bytes]:
                 raise SourceError(f"{location_in(table, path)}: {problem}") from None
             with member as file:
                 yield file
+    elif table.growing:
+        with path.open("rb") as log:
+            yield LogEntries(log, len(table.headings), table.delimiter, location_in(table, path))
     else:
         with path.open("rb", buffering=0) as file:
-            yield _FirstBytes(file, _end_of_last_row(path)) if table.growing else file
-
-
-def _end_of_last_row(path: Path) -> int:
-    """The end of a CSV's last complete row, in bytes; line ends within quotation marks do not end a row."""
-    end = size = marks = 0
-    with path.open("rb") as file:
-        for line in file:
-            size += len(line)
-            marks += line.count(b'"')
-            if marks % 2 == 0 and line.endswith(b"\n"):
-                end = size
-    return end
-
-
-@dataclass
-class _FirstBytes:
-    """The first `left` bytes of a file that another process is still writing to."""
-
-    file: Bytes
-    left: int
-
-    def read(self, size: int) -> bytes:
-        block = self.file.read(min(size, self.left))
-        self.left -= len(block)
-        return block
+            yield file

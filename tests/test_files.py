@@ -631,3 +631,39 @@ def test_complete_rows_of_a_growing_file_are_read_at_any_size(tmp_path: Path) ->
 def test_only_a_plain_csv_may_grow(layout: dict) -> None:
     with pytest.raises(ValidationError, match="growing needs"):
         declare(load="append", growing=True, **layout)
+
+
+GROWING = {"files": "*", "load": "append", "corrections": True, "growing": True}
+LOG = declare(texts("at", "login", "said"), headings=["AT", "LOGIN", "SAID"], **GROWING)
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (b't,caf\xe9\xff,"x"', ["t", "caf\ufffd\ufffd", "x"]),
+        (b't,"a\0b",x', ["t", "a\ufffdb", "x"]),
+        (b't,l,"a\nt,l,forged\n"', ["t", "l", "a\nt,l,forged\n"]),
+        (b"t,l", None),
+        (b't,l,x,"y"', None),
+        (b't,"l', None),
+        (b"\xff" * 3_000, None),
+    ],
+)
+def test_one_entry_of_a_log_does_not_lose_the_others(tmp_path: Path, entry: bytes, expected: list[str] | None) -> None:
+    found = rows(LOG, write(tmp_path, "log.csv", b't1,l,"first"\n' + entry + b'\nt2,l,"last ""one"""\n'))
+    values = [[row["at"], row["login"], row["said"]] for row in found]
+    assert values == [["t1", "l", "first"], expected or ["[unreadable]"] * 3, ["t2", "l", 'last "one"']]
+
+
+@pytest.mark.parametrize("content", [b"x", b'""', b"\xff", b"\n", b"a,b"])
+def test_a_long_entry_of_a_log_is_cut(tmp_path: Path, content: bytes) -> None:
+    said = content * (6_000_000 // len(content))
+    found = rows(LOG, write(tmp_path, "log.csv", b't,"l","' + said + b'","more"\nt2,l,last\n'))
+    assert [(row["at"], row["login"]) for row in found] == [("t", "l"), ("t2", "l")]
+    assert found[0]["said"].endswith("[cut]")
+    assert found[1]["said"] == "last"
+
+
+def test_a_log_with_another_number_of_columns_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="a line has 2 values; 3 headings are declared"):
+        rows(LOG, write(tmp_path, "log.csv", b"t,l\nt,l\n"))

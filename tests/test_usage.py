@@ -2,17 +2,27 @@
 from the source contracts to the published table.
 """
 
+import csv
+import os
+import re
+import shutil
+import socket
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 from types import ModuleType
+from urllib.parse import urlsplit
 
 import adbc_driver_postgresql.dbapi
 import psycopg2
 import pytest
 
+from demo import postgres
 from ingestion.contracts import read_contracts
+from ingestion.pipeline import load_system
 from tests.readers import SOUGHT, ask, holding, read_log, reads
-from tests.support import Warehouse
+from tests.support import Trial, TrialServer, Warehouse
+from warehouse import environment
 
 
 def test_every_read_is_recorded_without_the_text_of_the_statement(county: Warehouse) -> None:
@@ -75,6 +85,39 @@ def test_reads_are_counted_by_week(county: Warehouse) -> None:
     assert county.sql(latest, ("pbi_finance", "finance")) == county.sql(
         "select max(read_at) from usage.fct_mart_reads where application_name = 'counted'"
     )
+
+
+def test_nobody_ends_the_read_log(trial: Trial, trial_server: TrialServer, tmp_path: Path) -> None:
+    url = environment.reader_url("pbi_finance")
+    trial.sql("select 1", url=f"{url}?application_name=before")
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"select length('{'x' * 6_000_000}')")
+    user = b"caf\xe9\xff"  # a login name that is not UTF-8, without any password
+    message = b"\0\x03\0\0user\0" + user + b"\0database\0warehouse\0\0"
+    with socket.create_connection(("127.0.0.1", urlsplit(trial.url).port)) as stranger:
+        stranger.sendall((len(message) + 4).to_bytes(4, "big") + message)
+        stranger.recv(1000)
+        stranger.sendall(b"p" + (9).to_bytes(4, "big") + b"guess")
+        stranger.recv(1000)
+    trial.sql("select 1", url=f"{url}?application_name=after")
+    log = tmp_path / "log"
+    shutil.copytree(postgres.log_folder(trial_server.folder), log, ignore=shutil.ignore_patterns("*.log"))
+    last = max(log.glob("*.csv"))
+    csv.field_size_limit(10_000_000)
+    with last.open("r+", encoding="utf-8", errors="replace", newline="") as file:
+        values = next(row for row in csv.reader(file) if row[22] == "after")
+        values[6] = str(int(values[6]) + 5)
+        file.seek(0, os.SEEK_END)
+        file.write('2026-01-01 00:00:00.000 UTC,"torn\n')
+        csv.writer(file).writerow(values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERVER_LOG", str(log))
+        load_system(read_contracts()["serverlog"])
+    found = "select application_name from raw_serverlog.entries where application_name in ('before', 'after')"
+    assert {name for (name,) in trial.sql(found)} == {"before", "after"}
+    assert trial.sql("select count(*) from raw_serverlog.entries where user_name like 'caf%'")[0][0] >= 1
+    ((state,),) = trial.sql("select governance.read_log_state()", role="svc_dbt")
+    assert re.search(r"1 cut, \d+ missing, 1 unreadable$", state), state
 
 
 @pytest.mark.parametrize("setting", ["log_statement = 'none'", "log_min_duration_statement = 0"])

@@ -30,10 +30,12 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select s.login, s.name, s.value from governance.log_settings() as s
 $$;
 
--- Returns whether reads are recorded, in a sentence.
+-- Returns whether reads are recorded, and what the log of the last seven days lacks. The server numbers the entries of a
+-- session, so a gap is a lost entry. Runs with the rights of the caller, who reads the log's raw table.
 create or replace function governance.read_log_state() returns text
-language sql stable set search_path = pg_catalog, pg_temp as $$
-    select case
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+    state text := case
         when not exists (select from pg_settings where name = 'logging_collector' and setting = 'on')
             or not exists (select from pg_settings where name = 'log_destination' and setting ~ 'csvlog')
             then 'not set up: the server writes no CSV log (logging_collector, log_destination)'
@@ -43,8 +45,29 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         ) then 'not set up: the administrator had no right to set the log settings of each login'
         when exists (select from pg_settings where name = 'pgaudit.log') then 'pgaudit'
         else 'statements; a reader can hide a read, because pgaudit is not installed'
-    end
-$$;
+    end;
+    losses text;
+begin
+    if to_regclass('raw_serverlog.entries') is not null then
+        execute $query$
+            with numbered as (
+                select message, session_line_num - 1
+                    - lag(session_line_num) over (partition by session_id order by session_line_num) as missing
+                from raw_serverlog.entries where log_time >= to_char(now() - interval '7 days', 'YYYY-MM-DD')
+            ),
+            losses as (
+                select sum(missing) filter (where missing > 0) as rows, 'missing' as kind from numbered
+                union all
+                select count(*), 'cut' from numbered where message like '% [cut]'
+                union all
+                select count(distinct (file_name, row_number)), 'unreadable' from quarantine.rows
+                where system = 'raw_serverlog' and resolved_at is null and quarantined_at > now() - interval '7 days'
+            )
+            select string_agg(format('%s %s', l.rows, l.kind), ', ' order by l.kind) from losses as l where l.rows > 0
+        $query$ into losses;
+    end if;
+    return state || coalesce('; log entries of the last 7 days: ' || losses, '');
+end $$;
 
 -- Returns the rights of services on schemas, tables, columns and functions.
 create or replace function governance.current_service_rights()
