@@ -2,11 +2,16 @@
 
 import getpass
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from commands.common import REASON, declared_table, query_as_dbt
 from warehouse import environment
+
+if TYPE_CHECKING:
+    from ingestion.sampling import TableSample
 
 
 @click.command()
@@ -70,3 +75,50 @@ def add(system: str, location: str | None, tables: tuple[str, ...], schema: str 
     click.echo(f"2. Add this line to .env{password}:\n   {added.variable}={added.value}")
     click.echo(f"   Add {added.variable} to .env.example with a harmless value.")
     click.echo("3. Run `make check`, then `make run`.")
+
+
+@source.command("try")
+@click.argument("system")
+@click.option("--table", "tables", multiple=True, metavar="NAME", help="Raw table to read (repeatable; default: all).")
+@click.option("--rows", default=10_000, show_default=True, help="Rows after which reading a table ends.")
+def try_source(system: str, tables: tuple[str, ...], rows: int) -> None:
+    """Read a sample of SYSTEM by its contract and load nothing.
+
+    Shows types, rejected rows by rule, rule violations and a profile of each column, without values of identifiers.
+    Decisions that are still TODO do not matter. The exit status is 1 if a table cannot be read or a row is rejected.
+    """
+    from ingestion.sampling import draft_contract, try_system
+
+    environment.load_settings()
+    contract = draft_contract(system)
+    if contract.location and contract.location not in os.environ and environment.home().exists():
+        environment.prepare()  # a demo system
+    samples = []
+    for sample in try_system(contract, rows, set(tables)):
+        samples.append(sample)
+        click.echo("\n".join(_describe(sample)))
+    if any(sample.problem or sample.rejects for sample in samples):
+        raise SystemExit(1)
+
+
+def _describe(sample: "TableSample") -> Iterator[str]:
+    """The lines about a table."""
+    yield f"{sample.table.label}: {sample.read:,} rows read, {len(sample.rejects):,} rejected"
+    if sample.problem:
+        yield f"  Problem: {sample.problem}"
+    for rule, rejects in sample.rejected.items():
+        first = rejects[0]
+        place = f" (first: {first.file or ''} row {first.row})".replace(":  ", ": ") if first.row else ""
+        yield f"  Rejected: {rule}: {len(rejects):,} row{'s' if len(rejects) > 1 else ''}{place}"
+    if sample.repeated_keys:
+        yield f"  Repeated key ({', '.join(sample.table.key)}): {sample.repeated_keys:,} rows"
+    heads = ("column", "type", "nulls", "distinct", "lowest", "highest", "rule violations")
+    lines = [heads] if sample.profiles else []
+    for each in sample.profiles:
+        violations = ", ".join(f"{code}: {count:,}" for code, count in sorted(each.violations.items()))
+        figures = (f"{each.nulls:,}", f"{each.distinct:,}")
+        lines.append((each.name, each.data_type, *figures, each.lowest, each.highest, violations))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = zip(line, widths, strict=True)
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in cells).rstrip()

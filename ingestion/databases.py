@@ -55,17 +55,25 @@ class Database:
     session_statements: list[str] = field(default_factory=list)
     reflected: sa.MetaData = field(default_factory=sa.MetaData)
 
-    def read(self, table: Table, since: CursorValue | None, rows: int | None = None) -> Iterator[pa.Table]:
+    def read(
+        self, table: Table, since: CursorValue | None, rows: int | None = None, limit: int | None = None
+    ) -> Iterator[pa.Table]:
         """The table's rows, in chunks; with `since`, the rows whose cursor is at or after it, or null.
 
-        `rows` is their approximate number, if known. Builds the query now on this connection; another connection may
-        run it on any thread.
+        `rows` is their approximate number, if known; `limit` is the number of rows after which reading ends. Builds the
+        query now on this connection; another connection may run it on any thread.
         """
         source = self.reflect(table)
         query = select_rows(table, source, self.engine.dialect, since)
+        if limit is not None:
+            query = query.limit(limit)
         if self.engine.dialect.name == "postgresql":
             return self._from_postgres(query)
         if self.engine.dialect.name not in ARROW_SCHEMES:
+            return self._row_by_row(query)
+        if limit is not None and limit <= MAX_UNPAGED_ROWS:
+            return self._from_connectorx(query, {})
+        if limit is not None:
             return self._row_by_row(query)
         if key := _page_key(table, source) if since is None else {}:
             return self._from_connectorx(query.order_by(*key.values()).limit(PAGE_ROWS), key)

@@ -15,7 +15,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
+from commands.main import main
 from demo import api_server, highways
 from ingestion.apis import _http, child_rows, open311, parse_json, rows_to_arrow
 from ingestion.contracts import ContractError, DriftError, SourceError, System, Table, read_contracts
@@ -703,3 +705,15 @@ def test_a_wrong_parent_in_a_contract_is_refused(tmp_path: Path, was: str, becom
     with pytest.raises(ContractError) as refused:
         tables(tmp_path, CONTRACT.replace(was, becomes, 1))
     assert says in str(refused.value)
+
+
+def test_an_api_is_tried_without_a_warehouse(api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OPEN311_URL", api.url)
+    monkeypatch.setenv("WAREHOUSE_HOME", str(tmp_path / "home"))
+    result = CliRunner().invoke(main, ["source", "try", "open311", "--rows", "5"], prog_name="warehouse")
+    assert not (tmp_path / "home").exists()
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.output.splitlines()]
+    assert lines[0] == "raw_open311.service_requests: 5 rows read, 0 rejected"
+    assert "service_request_id text 0 5 r0 r4" in lines
+    assert PERSONAL not in result.output
