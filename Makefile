@@ -6,7 +6,8 @@ PORT ?=
 WITH_DEMO := $(if $(DEMO),--demo)
 DEMO_PEOPLE := $(or $(PEOPLE),$(DEMO_PEOPLE))
 CHECKED := .warehouse/check
-DBT_INPUTS := dbt_project seeds dbt_project.yml profiles.yml pyproject.toml warehouse/lineage.py ingestion/contracts.py
+DBT_INPUTS := dbt_project seeds dbt_project.yml profiles.yml pyproject.toml warehouse/lineage.py ingestion/columns.py \
+	ingestion/contracts.py
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 # Hash of the files' names and contents, the installed packages and dbt's variables
 hash = { find $(1) -type f | sort; find $(1) -type f | sort | git hash-object --stdin-paths; \

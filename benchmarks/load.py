@@ -24,9 +24,9 @@ import pyarrow.parquet
 
 from benchmarks import harness, mariadb, peers, rows
 from benchmarks.harness import Run, database
+from ingestion.casting import ARROW_TYPES
 from ingestion.contracts import SourceError, read_contracts
 from ingestion.files import matching_files
-from ingestion.tables import ARROW_TYPES
 from warehouse import environment
 
 DLT_ROWS = 200_000  # rows for dlt's defaults, which take minutes for 2,000,000

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from commands.common import REASON, administrator, rebuild
-from ingestion.contracts import Identifier, read_contracts
+from ingestion.columns import Identifier
+from ingestion.contracts import read_contracts
 from warehouse import environment
 from warehouse.errors import WarehouseError
 

@@ -5,63 +5,33 @@ import re
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    StringConstraints,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
-if TYPE_CHECKING:
-    import pyarrow as pa  # slower to import than all contracts are to read
+from ingestion.columns import Column, Name, Part, Text, Unpivot
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGING = ROOT / "dbt_project" / "models" / "staging"
 
-DATA_TYPES = ("text", "bigint", "double precision", "boolean", "date", "timestamptz")  # and NUMERIC
-NUMERIC = re.compile(r"numeric\((\d{1,2}),(\d{1,2})\)")
 ORIGIN_COLUMNS = {"_source_file": "text", "_source_row": "bigint"}  # added to each row of a file: its origin
 VALIDITY_COLUMNS = {"valid_from": "timestamptz", "valid_to": "timestamptz"}  # added to each version of a row
-DBT_KEYS = {"config", "data_tests", "tags", "loader", "quoting"}  # dbt's keys, which the loader does not read
 
 GRAIN = "One row per"
-TODO = re.compile(r"\bTODO\b")  # written by `warehouse source add` for a person to replace
 KEYS_WITHOUT_EFFECT = {"description", "privacy"}  # column keys that do not change what is loaded
+# keys that later releases added: a contract that does not use them keeps its digest, so no table is loaded again
+ADDED_TABLE_KEYS = {"source_table", "null_values"}
+ADDED_COLUMN_KEYS = {"optional", "required", "earliest", "latest", "number_format", "null_values"}
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Duration = Annotated[str, StringConstraints(pattern=r"^P(\d+Y)?(\d+M)?(\d+D)?$")]
-Identifier = Literal[
-    "nhs_number", "nino", "upn", "utr", "employee_number", "person_number",
-    "name", "date_of_birth", "address", "postcode", "uprn", "email", "telephone",
-]  # fmt: skip
-KINDS_WITHOUT_RULES = ("employee_number", "person_number")  # every other kind has rules in ingestion.standards
 YamlPath = tuple[int | str, ...]  # keys and positions on the way to a node of a YAML file
 CONTACT_KINDS = ("address", "postcode", "email", "telephone")  # kinds by which a person is contacted
 Separator = Annotated[str, StringConstraints(pattern=r'^([^\w\s"]|[\t ])$')]
 ARTICLE_6 = re.compile(r"article 6\(1\)\([a-f]\)", re.IGNORECASE)  # UK GDPR
 ARTICLE_9 = re.compile(r"article 9\(2\)\(([a-j])\)", re.IGNORECASE)
 SCHEDULE_1 = re.compile(r"schedule 1 paragraph \d+", re.IGNORECASE)  # Data Protection Act 2018
-
-
-def token_columns(name: str, kind: str | None) -> dict[str, str]:
-    """{form: column} of the tokens of an identifier column; "" is the canonical form."""
-    forms = ("premises", "street") if kind == "address" else ()
-    return ({"": name} if kind else {}) | {form: f"{name}_{form}" for form in forms}
-
-
-def companion_columns(name: str, kind: str | None) -> list[str]:
-    """The columns loaded beside a token: the code of the rule it violates and, for a birth date, its month."""
-    has_rules = kind is not None and kind not in KINDS_WITHOUT_RULES
-    return [f"{name}_fault"] * has_rules + [f"{name}_month"] * (kind == "date_of_birth")
 
 
 class ContractError(Exception):
@@ -87,118 +57,7 @@ class LoadCheckError(SourceError):
     """An extract that a load check refuses."""
 
 
-class _Part(BaseModel):
-    """A part of the contract: dbt's own keys and the keys under config.meta."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, use_attribute_docstrings=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _flatten(cls, part: Any) -> Any:
-        if not isinstance(part, dict):
-            return part
-        declared = {key: value for key, value in part.items() if key not in DBT_KEYS}
-        return declared | ((part.get("config") or {}).get("meta") or {})
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _refuse_todo(cls, value: Any) -> Any:
-        if isinstance(value, str) and TODO.search(value):
-            raise ValueError("is still TODO; replace it by a decision of the data owner")
-        return value
-
-
-class Column(_Part):
-    """A column: its name and type in Postgres, its privacy class and, for a file, its heading and date format."""
-
-    name: Name
-    """Name in the raw table: the source's name in snake case."""
-    data_type: str = Field(json_schema_extra={"anyOf": [{"enum": [*DATA_TYPES]}, {"pattern": f"^{NUMERIC.pattern}$"}]})
-    """Type in the raw table: numeric(precision,scale), or one of the types in the list."""
-    description: Text
-    """What the column holds, its unit, and what empty means where it can be empty."""
-    privacy: Literal["identifier", "personal", "special_category", "none"]
-    """Privacy class. An `identifier` is replaced by a token at extraction; `special_category` is that of UK GDPR
-    article 9; `personal` is any other data about a person."""
-    identifier: Identifier | None = None
-    """Kind of identifier. A `person_number` is the system's own; every other kind has one token in all systems."""
-    header: Text | None = None
-    """Exact name of the column at the source, if `name` is not that name in snake case."""
-    format: Text | None = None
-    """Format of a date or time that is not ISO 8601, such as %d/%m/%Y."""
-    of: list[Name] = []
-    """Source columns whose filled values are joined by a comma and a space, such as the fields of an address. They are
-    loaded themselves only if they are declared too."""
-
-    @model_validator(mode="after")
-    def _check(self) -> "Column":
-        if self.of and (self.data_type != "text" or self.header or self.format):
-            raise ValueError("a column with `of` is a text without `header` and `format`")
-        if self.data_type not in DATA_TYPES and not NUMERIC.fullmatch(self.data_type):
-            raise ValueError(f"data_type must be numeric(p,s) or one of {', '.join(DATA_TYPES)}")
-        if (self.privacy == "identifier") != bool(self.identifier):
-            raise ValueError(
-                f"privacy: identifier and `identifier` ({', '.join(get_args(Identifier))}) must both be set, or neither"
-            )
-        if self.identifier and (self.data_type == "date") != (self.identifier == "date_of_birth"):
-            raise ValueError("a date_of_birth is a date; no other identifier is a date")
-        if self.identifier and not re.fullmatch(r"text|date|bigint|numeric\(\d+,0\)", self.data_type):
-            raise ValueError("an identifier is a text, a whole number or a date")
-        return self
-
-    @property
-    def raw_columns(self) -> dict[str, str]:
-        """{name: Postgres type} of the raw table's columns: an identifier's tokens and their companion columns."""
-        if not self.identifier:
-            return {self.name: self.data_type}
-        return dict.fromkeys([*self.tokens.values(), *companion_columns(self.name, self.identifier)], "text")
-
-    @property
-    def kind(self) -> str:
-        """The kind of identifier; empty for any other column."""
-        return self.identifier or ""
-
-    @property
-    def tokens(self) -> dict[str, str]:
-        """{form: column} of an identifier's tokens; "" is the canonical form."""
-        return token_columns(self.name, self.identifier)
-
-    @property
-    def arrow_type(self) -> "pa.DataType":
-        """The Arrow type in which the column is loaded."""
-        from ingestion.tables import arrow_type
-
-        return arrow_type(self.data_type)
-
-
-class Unpivot(_Part):
-    """Columns that are turned into rows, as by SQL's UNPIVOT. An empty cell gives no row."""
-
-    headings: Text
-    """Regular expression that matches these columns' headings from end to end; its named groups fill the declared
-    columns of these names."""
-    value: Name
-    """Declared column that the cells fill."""
-
-    @model_validator(mode="after")
-    def _check(self) -> "Unpivot":
-        try:
-            groups = re.compile(self.headings).groupindex
-        except re.error as error:
-            raise ValueError(f"`headings` is not a regular expression: {error}") from None
-        if not groups or self.value in groups:
-            raise ValueError(
-                "`headings` needs a named group, such as (?P<month>…), for each column that it fills except `value`"
-            )
-        return self
-
-    @property
-    def filled(self) -> list[str]:
-        """The declared columns that come from headings and cells and are not columns of the file."""
-        return [*re.compile(self.headings).groupindex, self.value]
-
-
-class Table(_Part):
+class Table(Part):
     """A table, API resource or file pattern of a system, and how it is loaded (docs/reference/file-layouts.md)."""
 
     name: Name
@@ -208,7 +67,7 @@ class Table(_Part):
     load: Literal["replace", "append", "merge", "history"]
     """Load mode: `replace` replaces the table, `append` adds new rows, `merge` keeps one row per key, `history` keeps
     every version of a row with valid_from and valid_to (slowly changing dimension, type 2)."""
-    key: list[Name] = []
+    key: list[Name] = Field([])
     """Columns whose combination is unique."""
     cursor: Name | None = None
     """Column by which changed rows are read: rows at or after the high watermark less `lag`. Without a cursor every
@@ -219,9 +78,11 @@ class Table(_Part):
     """Largest drop in rows (0 to 1) that a full refresh may bring; a larger drop is refused."""
     rejects: float = Field(default=0.01, ge=0, le=1)
     """Largest share of rejected rows (0 to 1); a load with more is refused."""
-    control_totals: list[Name] = []
+    control_totals: list[Name] = Field([])
     """Columns whose sums must equal the source's sums."""
-    left_out: list[Text] = []
+    null_values: list[Text] = Field([])
+    """Texts that mean no value in every column, such as NA, NULL or -."""
+    left_out: list[Text] = Field([])
     """Columns that are not read, by heading or by name in snake case; `*` is any text. Every other undeclared column is
     loaded as text and hidden from readers."""
     subject: Name | None = None
@@ -254,11 +115,11 @@ class Table(_Part):
     """Sheet of a workbook that has several; `*` is any text."""
     header_rows: int = Field(1, ge=1, le=5)
     """Number of header rows. Their cells are joined by a space; a merged cell counts for every cell that it covers."""
-    headings: list[Text] = []
+    headings: list[Text] = Field([])
     """Headings of a file without a header, in the order of its columns."""
     unpivot: Unpivot | None = None
     """Columns that are turned into rows."""
-    footer: list[Text] = []
+    footer: list[Text] = Field([])
     """Texts with which the first filled cell of a footer row begins; a file without a footer is refused."""
     row_count_at: int | None = Field(None, ge=1)
     """Column (from 1) of the footer that holds the number of rows."""
@@ -348,11 +209,11 @@ class Table(_Part):
 
         excluded = {"description", "shrink", "rejects", "control_totals", "lag", "corrections", "growing"}
         excluded |= {"retained_from", "retention", "person"}
-        if self.source_table is None:
-            excluded.add("source_table")
-        content = self.model_dump_json(
-            exclude={**dict.fromkeys(excluded, True), "columns": {"__all__": KEYS_WITHOUT_EFFECT}}
-        )
+        excluded |= _unused(self, ADDED_TABLE_KEYS)
+        columns = {
+            place: KEYS_WITHOUT_EFFECT | _unused(column, ADDED_COLUMN_KEYS) for place, column in enumerate(self.columns)
+        }
+        content = self.model_dump_json(exclude={**dict.fromkeys(excluded, True), "columns": columns})
         rules = f" {RULES_VERSION}" if self.identifiers else ""
         return hashlib.sha256(f"{self._system.time_zone} {content}{rules}".encode()).hexdigest()[:12]
 
@@ -414,6 +275,12 @@ class Table(_Part):
         return f"{self._system.name}.{self.name}"
 
 
+def _unused(part: Part, keys: set[str]) -> set[str]:
+    """The keys that have their defaults."""
+    fields = type(part).model_fields
+    return {key for key in keys if getattr(part, key) == fields[key].get_default()}
+
+
 class Age(BaseModel):
     """Maximum age of the last load, in dbt's form."""
 
@@ -425,7 +292,7 @@ class Age(BaseModel):
     """Unit of time."""
 
 
-class System(_Part):
+class System(Part):
     """A line-of-business system: a dbt source, a Postgres schema and a dlt dataset of the same name."""
 
     name: Annotated[str, StringConstraints(pattern=r"^raw_[a-z][a-z0-9]{0,40}$")]

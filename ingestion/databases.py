@@ -15,7 +15,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import mssql
 
-from ingestion.contracts import Column, DriftError, SourceError, System, Table
+from ingestion.columns import Column
+from ingestion.contracts import DriftError, SourceError, System, Table
 from ingestion.layouts import snake_case
 from ingestion.sql_types import MYSQL, SOURCE_TYPE, SPECIAL_TEXTS, has_offset, readable, summable
 
@@ -277,7 +278,7 @@ def _after(key: dict[str, sa.Column[Any]], row: dict[str, object]) -> sa.ColumnE
 
 def _declared(table: Table, source: sa.Table) -> dict[str, Column]:
     """{source column: declared column} of the declared columns that the source has."""
-    by_name = {column.header or column.name: column for column in table.source_columns}
+    by_name = {header: column for column in table.source_columns for header in column.headers}
     return {
         column.name: found
         for column in source.columns

@@ -76,7 +76,7 @@ def find_header(table: Table, path: Path, rows: list[Row]) -> tuple[list[str], i
 
 
 def _header_problem(table: Table, path: Path, headings: list[str], missing: list[str] | None, end: int) -> str:
-    wanted = {column.name: column.header or column.name for column in table.source_columns}
+    wanted = {column.name: " or ".join(column.headers) for column in table.source_columns}
     needed = _positions(table, [])
     if missing is None or len(missing) * 2 > len(needed):
         names = ", ".join(wanted[name] for name in needed)
@@ -269,7 +269,7 @@ def _positions(table: Table, headings: list[str]) -> dict[str, list[int]]:
 
 def _meanings(table: Table, headings: list[str]) -> list[str]:
     """The column of each heading: the one with this `header`, else the one of its name in snake case."""
-    exact = {_single_spaced(column.header): column.name for column in table.source_columns if column.header}
+    exact = {_single_spaced(header): column.name for column in table.source_columns for header in column.header}
     names = {column.name for column in table.source_columns if not column.header} - set(_unpivoted_columns(table))
     return [exact.get(heading) or (name if (name := snake_case(heading)) in names else "") for heading in headings]
 

@@ -23,6 +23,7 @@ from psycopg2 import extensions as pg
 from sqlalchemy.exc import DBAPIError
 
 from ingestion.apis import child_rows, rows_to_arrow
+from ingestion.casting import CAST_ERRORS, cast
 from ingestion.commit import (
     ExtractResult,
     LoadResult,
@@ -38,7 +39,7 @@ from ingestion.files import fingerprint, matching_files, read_file
 from ingestion.landing import TableColumns, create_landing_tables, postgres_copy
 from ingestion.postgres import value_of
 from ingestion.privacy import Keys, Pseudonymiser
-from ingestion.tables import CAST_ERRORS, MAX_REJECTS, cast, conform
+from ingestion.tables import MAX_REJECTS, conform
 
 FILE_BYTES = 48_000_000  # per Parquet file; two files are loaded at once
 PSEUDONYMISE_BYTES = 3_000_000  # of rows that are pseudonymised at a time

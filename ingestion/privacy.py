@@ -22,9 +22,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg2 import extensions as pg
 
 from ingestion import addresses
-from ingestion.contracts import ROOT, Column, SourceError, Table
+from ingestion.casting import as_text
+from ingestion.columns import Column
+from ingestion.contracts import ROOT, SourceError, Table
 from ingestion.standards import month_of_birth, move_misplaced
-from ingestion.tables import Reject, as_text
+from ingestion.tables import Reject
 
 KEY_BYTES = 32
 PSEUDONYM_PATTERN = "^k[0-9]+_[0-9a-f]{32}$"

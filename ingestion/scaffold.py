@@ -14,7 +14,8 @@ import sqlalchemy as sa
 import yaml
 from sqlalchemy.dialects import postgresql
 
-from ingestion.contracts import GRAIN, ROOT, STAGING, TODO, ContractError
+from ingestion.columns import TODO
+from ingestion.contracts import GRAIN, ROOT, STAGING, ContractError
 from ingestion.discovery import FoundTable, from_database, from_files, unique
 
 SHOWN_IN_QUERY = {"charset", "driver", "encrypt", "service_name", "sslmode", "sslrootcert", "trustservercertificate"}

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from ingestion.contracts import DBT_KEYS, ROOT, TODO, System
+from ingestion.columns import DBT_KEYS, TODO
+from ingestion.contracts import ROOT, System
 
 FILE = ROOT / "ingestion" / "contract.schema.json"
 DECLARED = (

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import pyarrow as pa
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from ingestion.contracts import SourceError, Table
+from ingestion.formats import prints_back
 from ingestion.layouts import HEAD_ROWS, FileColumns, Row, batches, find_header, location_in, name_columns, split_footer
 
+MAX_EXACT = 2**53  # a double holds every whole number up to this
 SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
 
 
@@ -28,17 +31,18 @@ def read_sheet(table: Table, path: Path) -> tuple[FileColumns, Iterator[pa.Table
     sheet = open_sheet(table, path)
     headings, end = find_header(table, path, sheet_head(sheet))
     columns = name_columns(table, path, headings)
-    formats = {column.name: column.format for column in table.columns}
-    forms = [formats.get(name) for name in columns.names]
+    formats = {column.name: tuple(column.format) for column in table.columns}
+    forms = [formats.get(name, ()) for name in columns.names]
     rows = ([as_text(*cell) for cell in zip(row, forms, strict=True)] for row in islice(_rows(sheet), end, None))
     return columns, batches(split_footer(table, path, rows, columns), columns.names)
 
 
-def as_text(cell: Any, date_format: str | None = None) -> str | None:
+def as_text(cell: Any, date_formats: tuple[str, ...] = ()) -> str | None:
     """A cell as text, to be cast like a CSV's value.
 
-    A number has the 15 digits that Excel shows, without `.0`; a date has the column's format, else ISO 8601, with a
-    time only if it has one. Empty cells and errors (#N/A) are null.
+    A whole number has all its digits, or an exponent where a double does not hold them; a fraction has the 15 digits
+    that Excel shows; a date has the column's format if that keeps the whole
+    date, else ISO 8601, with a time only if it has one. Empty cells and errors (#N/A) are null.
     """
     match cell:
         case str():
@@ -47,10 +51,12 @@ def as_text(cell: Any, date_format: str | None = None) -> str | None:
             return str(cell).lower()
         case int():
             return str(cell)
+        case float() if cell.is_integer() and float(f"{cell:.15g}") != cell:
+            return str(int(cell)) if abs(cell) <= MAX_EXACT else repr(cell)
         case float():
             return format(Decimal(f"{cell:.15g}"), "f")
-        case date() if date_format:
-            return cell.strftime(date_format)
+        case date() if form := _lossless(cell, date_formats):
+            return cell.strftime(form)
         case datetime():
             return cell.isoformat(" ")
         case date() | time():
@@ -60,6 +66,13 @@ def as_text(cell: Any, date_format: str | None = None) -> str | None:
             return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
         case _:
             return None
+
+
+@lru_cache(maxsize=4096)
+def _lossless(moment: date, forms: tuple[str, ...]) -> str:
+    """The first format that keeps the whole date; empty if there is none."""
+    whole = moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day)
+    return next((form for form in forms if prints_back(whole, form)), "")
 
 
 def sheet_head(sheet: CalamineSheet) -> list[Row]:

@@ -1,41 +1,23 @@
 """Cast the batches of every kind of source to the contract's Arrow types, and set rejected rows apart."""
 
 import json
-import re
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+<<<<<<< HEAD
 from ingestion.contracts import NUMERIC, ORIGIN_COLUMNS, Column, DriftError, Table
+=======
+from ingestion.casting import CAST_ERRORS, arrow_type, as_text, cast, without_null_values
+from ingestion.columns import Column
+from ingestion.contracts import ORIGIN_COLUMNS, SourceError, Table
+>>>>>>> 4bb9920 (Land dates, numbers and local times exactly, or reject the row by its rule)
 
-
-class _NoPandas:
-    """An import finder that hides pandas, which only person matching needs."""
-
-    @staticmethod
-    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError(name)
-
-
-sys.meta_path.insert(0, _NoPandas)
-pa.array([])  # the first array would import pandas: 30 MB and 0.3 s in every load
-sys.meta_path.remove(_NoPandas)
-
-ARROW_TYPES = {
-    "text": pa.string(),
-    "bigint": pa.int64(),
-    "double precision": pa.float64(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "timestamptz": pa.timestamp("us", "UTC"),
-}
-CAST_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
-OFFSET = r"[T ]\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"  # the UTC offset at the end of a time
 MAX_REJECTS = 10_000  # rejected rows of one load; with more, the extract itself is wrong
 
 
@@ -113,11 +95,12 @@ def _cast_columns(
     declared: dict[str, pa.ChunkedArray] = {}
     violations: dict[int, tuple[str, str]] = {}
     for column in table.columns:
-        values = batch[column.name]
+        values = without_null_values(batch[column.name], table.null_values + column.null_values)
         try:
             declared[column.name] = cast(values, column, table.system.time_zone)
         except CAST_ERRORS:
             uncastable = _uncastable_positions(values, column, table)
+            declared[column.name] = pa.chunked_array([pa.nulls(len(values), column.arrow_type)])
             if len(uncastable) > MAX_REJECTS:
                 raise DriftError(
                     f"{where}: {table.label}.{column.name}: more than {MAX_REJECTS:,} values are {_rule(column)}. "
@@ -126,17 +109,18 @@ def _cast_columns(
                 ) from None
             violations = {position: (_rule(column), column.name) for position in uncastable} | violations
         else:
-            outside = _outside_calendar(declared[column.name])
-            violations = dict.fromkeys(outside, ("outside the years 1 to 9999", column.name)) | violations
-        if values.null_count and column.name in table.key and table.is_keyed:
-            violations = dict.fromkeys(_where(pc.is_null(values)), ("no key", column.name)) | violations
+            for outside, rule in _outside(declared[column.name], column, table.system.time_zone):
+                violations = dict.fromkeys(outside, (rule, column.name)) | violations
+        if values.null_count and (column.required or column.name in table.key):
+            rule = "no key" if column.name in table.key else "no value in a required column"
+            violations = dict.fromkeys(_where(pc.is_null(values)), (rule, column.name)) | violations
     for name in batch.column_names:
         violations = dict.fromkeys(_with_nul(batch[name]), ("a NUL character", name)) | violations
     return declared, violations
 
 
 def _rule(column: Column) -> str:
-    return f"not {column.data_type}" + (f" in the form {column.format}" if column.format else "")
+    return f"not {column.data_type}" + (f" in the form {' or '.join(column.format)}" if column.format else "")
 
 
 def _uncastable_positions(values: pa.ChunkedArray, column: Column, table: Table, start: int = 0) -> list[int]:
@@ -144,8 +128,8 @@ def _uncastable_positions(values: pa.ChunkedArray, column: Column, table: Table,
     try:
         cast(values, column, table.system.time_zone)
     except CAST_ERRORS:
-        if len(values) == 1:
-            return [start]
+        if len(values) < 2:
+            return [start] * len(values)
         half = len(values) // 2
         found = _uncastable_positions(values.slice(0, half), column, table, start)
         if len(found) <= MAX_REJECTS:
@@ -154,15 +138,26 @@ def _uncastable_positions(values: pa.ChunkedArray, column: Column, table: Table,
     return []
 
 
-def _outside_calendar(values: pa.ChunkedArray) -> list[int]:
-    """Positions of times outside the calendar, such as a database's infinity."""
+def _outside(values: pa.ChunkedArray, column: Column, time_zone: str) -> Iterator[tuple[list[int], str]]:
+    """Positions of dates and times outside the column's range or the calendar (a database's infinity), and the rule."""
     if not pa.types.is_temporal(values.type):
-        return []
-    first, last = (pa.scalar(moment).cast(values.type) for moment in (datetime(1, 1, 1), datetime(9999, 12, 31)))
+        return
     ends = pc.min_max(values)
-    if not ends["min"].is_valid or (pc.and_(pc.greater_equal(ends["min"], first), pc.less(ends["max"], last)).as_py()):
-        return []
-    return _where(pc.or_(pc.less(values, first), pc.greater_equal(values, last)))
+    calendar = "outside the years 1 to 9999"
+    day_after = column.latest + timedelta(days=1) if column.latest else None
+    first = _moment(column.earliest, values.type, time_zone) or pa.scalar(datetime(1, 1, 1)).cast(values.type)
+    end = _moment(day_after, values.type, time_zone) or pa.scalar(datetime(9999, 12, 31)).cast(values.type)
+    if pc.less(ends["min"], first).as_py():
+        yield _where(pc.less(values, first)), f"earlier than {column.earliest}" if column.earliest else calendar
+    if pc.greater_equal(ends["max"], end).as_py():
+        yield _where(pc.greater_equal(values, end)), f"later than {column.latest}" if column.latest else calendar
+
+
+def _moment(day: date | None, kind: pa.DataType, time_zone: str) -> pa.Scalar | None:
+    """The beginning of a day, local time, in a column's type."""
+    if day is None or pa.types.is_date(kind):
+        return None if day is None else pa.scalar(day)
+    return pa.scalar(datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(time_zone))).cast(kind)
 
 
 def _with_nul(values: pa.ChunkedArray) -> list[int]:
@@ -183,57 +178,3 @@ def _reject(table: Table, row: dict[str, Any], rule: str, column: str) -> Reject
     key = "|".join(str(row[name]) for name in table.key) if table.key else None
     file, number = row.pop("_source_file", None), row.pop("_source_row", None)
     return Reject(rule, column, key, file, number, json.dumps(row))
-
-
-def arrow_type(data_type: str) -> pa.DataType:
-    """The Arrow type of a contract's data_type."""
-    numeric = NUMERIC.fullmatch(data_type)
-    return pa.decimal128(int(numeric[1]), int(numeric[2])) if numeric else ARROW_TYPES[data_type]
-
-
-def as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values as text; lists and objects as JSON."""
-    try:
-        return values.cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        texts = [None if value is None else json.dumps(value, default=str) for value in values.to_pylist()]
-        return pa.chunked_array([pa.array(texts, pa.string())])
-
-
-def cast(values: pa.ChunkedArray, column: Column, time_zone: str) -> pa.ChunkedArray:
-    """The values in the column's type; a time without an offset is in the source's time zone. Raises one of
-    CAST_ERRORS.
-    """
-    target = column.arrow_type
-    if target == pa.string():
-        return as_text(values)
-    if pa.types.is_string(values.type):
-        values = pc.utf8_trim_whitespace(values)
-        if column.format:
-            values = pc.strptime(values, format=column.format, unit="us")
-            time_zone = "UTC" if column.format.endswith(("UTC", "Z")) else time_zone
-        elif pa.types.is_timestamp(target):
-            return _parse_timestamps(values, target, time_zone)
-    if pa.types.is_timestamp(target) and pa.types.is_timestamp(values.type) and values.type.tz is None:
-        values = _localise(values, time_zone)
-    return values.cast(target)
-
-
-def _parse_timestamps(texts: pa.ChunkedArray, target: pa.DataType, time_zone: str) -> pa.ChunkedArray:
-    """Parse texts with an offset, without one (in the source's time zone), or a mix of both.
-
-    Most columns are all like their first value; Arrow refuses the others.
-    """
-    has_offset = bool(re.search(OFFSET, pc.first(texts).as_py() or ""))
-    try:
-        return texts.cast(target) if has_offset else _localise(texts.cast(pa.timestamp("us")), time_zone).cast(target)
-    except pa.ArrowInvalid:
-        have_offset = pc.match_substring_regex(texts, OFFSET)
-        if pc.all(have_offset if has_offset else pc.invert(have_offset)).as_py():
-            raise
-    with_offset = pc.if_else(have_offset, texts, None).cast(target)
-    return pc.coalesce(with_offset, _parse_timestamps(pc.if_else(have_offset, None, texts), target, time_zone))
-
-
-def _localise(values: pa.ChunkedArray, time_zone: str) -> pa.ChunkedArray:
-    return pc.assume_timezone(values, time_zone, ambiguous="earliest", nonexistent="latest")

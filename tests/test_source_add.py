@@ -108,7 +108,7 @@ def test_a_column_has_the_narrowest_type_that_fits_every_value(
     (landing / "rows.csv").write_text("No,Value\n" + "".join(rows), encoding="utf-8")
     add_source("trial", str(landing), staging=staging)
     column = decided(staging).tables[0].columns[1]
-    assert (column.name, column.data_type, column.format) == ("value", data_type, form)
+    assert (column.name, column.data_type, column.format) == ("value", data_type, [form] if form else [])
 
 
 def test_the_last_row_of_a_long_file_affects_the_column_type(landing: Path, staging: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
-from ingestion.contracts import ROOT, ContractError, Name, Text, YamlPath, describe_errors, read_yaml
+from ingestion.columns import Name, Text
+from ingestion.contracts import ROOT, ContractError, YamlPath, describe_errors, read_yaml
 
 FILE = ROOT / "access.yml"
 PLATFORM, REIDENTIFICATION, DECLASSIFICATION = "platform", "reidentification", "declassification"

@@ -1,0 +1,79 @@
+"""The forms in which sources write dates and numbers: which forms a contract may name, and the shape of their texts."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from typing import Literal
+
+DIRECTIVES = {
+    "%d": r"[0-9]{1,2}", "%m": r"[0-9]{1,2}", "%Y": r"[0-9]{4}", "%y": r"[0-9]{2}",
+    "%b": "[A-Za-z]{3}", "%B": "[A-Za-z]{3,9}", "%a": "[A-Za-z]{3}", "%A": "[A-Za-z]{6,9}",
+    "%H": r"[0-9]{1,2}", "%I": r"[0-9]{1,2}", "%M": r"[0-5][0-9]", "%S": r"[0-5][0-9]", "%p": "(?i:am|pm)",
+}  # fmt: skip
+DATE_PARTS = ({"%Y", "%y"}, {"%m", "%b", "%B"})  # a format needs one of each; without a day it is the month's first
+NumberForm = Literal["thousands", "pound", "brackets", "credit", "trailing_minus"]
+POUND, CREDIT, DEBIT = "£", "CR", "DR"
+
+
+@cache
+def date_shape(form: str) -> str:
+    """The regular expression of the texts that a date format prints, with the day in a group.
+
+    Parsers accept more: `%Y` takes two digits, `%M` the minute 60.
+    """
+    return "".join(
+        f"({DIRECTIVES[part]})" if part == "%d" else DIRECTIVES.get(part) or re.escape(part)
+        for part in re.findall("%.|[^%]", form)
+    )
+
+
+def check_date_format(form: str) -> None:
+    """Raise ValueError for a format that no date or time can be read by."""
+    used = re.findall("%.?", form)
+    if unknown := [part for part in used if part not in DIRECTIVES]:
+        raise ValueError(f"format {form}: {unknown[0]} is not supported; use {' '.join(DIRECTIVES)}")
+    if any(not parts & set(used) for parts in DATE_PARTS):
+        raise ValueError(f"format {form} has no year or no month")
+    if twice := [part for part in used if used.count(part) > 1]:
+        raise ValueError(f"format {form} has {twice[0]} twice")
+    if ("%I" in used) != ("%p" in used):
+        raise ValueError(f"format {form}: %I (hour from 1 to 12) and %p (am or pm) need each other")
+
+
+def prints_back(moment: datetime, form: str) -> bool:
+    """Whether the format keeps the whole date or time: `%b-%y` loses the day, `%d/%m/%Y` the time."""
+    try:
+        return datetime.strptime(moment.strftime(form), form) == moment
+    except ValueError:
+        return False
+
+
+@cache
+def number_shape(forms: Sequence[str]) -> str:
+    """The regular expression of the numbers that a column with these number formats may hold."""
+    whole = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)" if "thousands" in forms else "[0-9]+"
+    pound = f"(?:{POUND} ?)?" if "pound" in forms else ""
+    amount = rf"{pound}(?:{whole}(?:\.[0-9]*)?|\.[0-9]+)"
+    shapes = [f"[+-]? ?{amount}"]
+    if pound:
+        shapes.append(rf"{POUND} ?[+-]{amount.removeprefix(pound)}")
+    if "brackets" in forms:
+        shapes += [rf"\( ?{amount} ?\)", *([rf"{POUND} ?\({amount.removeprefix(pound)}\)"] if pound else [])]
+    if "credit" in forms:
+        shapes.append(f"{amount} ?(?i:{CREDIT}|{DEBIT})")
+    if "trailing_minus" in forms:
+        shapes.append(f"{amount} ?-")
+    return "|".join(shapes)
+
+
+NEGATIVE = f"[(-]|(?i:{CREDIT})$"  # in a text of a number's shape
+NO_DIGITS = r"[^0-9.]"
+
+
+def plain_number(text: str, forms: Sequence[str]) -> str:
+    """The number as a program writes it (1234.50, -50.00); a text of another shape as it is."""
+    stripped = text.strip()
+    if not forms or not re.fullmatch(number_shape(tuple(forms)), stripped):
+        return stripped
+    return "-" * bool(re.search(NEGATIVE, stripped)) + re.sub(NO_DIGITS, "", stripped)

@@ -1,0 +1,173 @@
+"""Values of files land exactly as they were read, or their row is rejected with the rule and the column."""
+
+import csv
+import io
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from ingestion.files import read_file
+from ingestion.tables import conform
+from tests.test_files import declare, workbook, write
+
+
+def landed(folder: Path, values: list[str | None], **column: object) -> list[object]:
+    """Return the value that each text lands as, or the reason why its row is rejected."""
+    table = declare({"no": {"data_type": "bigint"}, "v": column})
+    text = io.StringIO()
+    csv.writer(text).writerows([("no", "v"), *enumerate(values)])
+    found: dict[int, object] = {}
+    for batch in read_file(table, write(folder, "values.csv", text.getvalue())):
+        rows, rejects = conform(table, batch, "values.csv")
+        found |= {row["no"]: row["v"] for row in rows.to_pylist()}
+        found |= {reject.row - 1: reject.reason for reject in rejects if reject.row}
+    return [found[place] for place in range(len(values))]
+
+
+def typed(values: pa.Array, data_type: str) -> list[object]:
+    """Return what the values of a typed source (Parquet, a database) land as, or the rule by which one is rejected."""
+    found = []
+    for value in values:
+        batch = pa.table({"v": pa.array([value], values.type)})
+        rows, rejects = conform(declare({"v": {"data_type": data_type}}), batch, "values")
+        found += [reject.rule for reject in rejects] or rows["v"].to_pylist()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("form", "good", "bad"),
+    [
+        ("%d/%m/%Y", {"28/02/2026": date(2026, 2, 28), "1/2/2026": date(2026, 2, 1), " 01/02/2026 ": date(2026, 2, 1)},
+         ["31/02/2026", "29/02/2025", "31/04/2026", "03/07/126", "03/07/26", "0/07/2026", "01/13/2026", "1/1/2026 1"]),
+        ("%d-%b-%Y", {"01-Apr-2011": date(2011, 4, 1), "01-APR-2011": date(2011, 4, 1)},
+         ["01-Apr-11", "01-Sept-2011", "01-April-2011", "31-Feb-2011"]),
+        ("%d/%m/%y", {"29/02/24": date(2024, 2, 29)}, ["29/02/23", "01/02/2024", "1/2/4"]),
+        ("%b-%y", {"Apr-13": date(2013, 4, 1)}, ["April-13", "Apr-2013", "1-Apr-13"]),
+        ("%d %B %Y", {"1 September 2026": date(2026, 9, 1)}, ["31 September 2026", "1 Septembre 2026"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_a_date_lands_only_if_it_prints_back_to_what_was_read(
+    tmp_path: Path, form: str, good: dict[str, date], bad: list[str]
+) -> None:
+    column = {"data_type": "date", "format": form}
+    assert landed(tmp_path, [*good], **column) == [*good.values()]
+    assert landed(tmp_path, [*good, *bad], **column)[len(good) :] == [f"v: not date in the form {form}"] * len(bad)
+
+
+def test_a_time_in_a_declared_form_has_a_possible_day_minute_and_second(tmp_path: Path) -> None:
+    column = {"data_type": "timestamptz", "format": "%d/%m/%Y %H:%M:%S"}
+    good, *bad = ["01/07/2026 12:00:00", "01/04/2026 23:59:60", "31/06/2026 12:00:00", "01/07/2026 24:00:00"]
+    reason = f"v: not timestamptz in the form {column['format']}"
+    assert landed(tmp_path, [good, *bad], **column) == [datetime(2026, 7, 1, 11, tzinfo=UTC), *[reason] * len(bad)]
+
+
+def test_each_value_may_have_one_of_several_date_forms(tmp_path: Path) -> None:
+    column = {"data_type": "date", "format": ["%d/%m/%Y", "%d-%b-%y"]}
+    assert landed(tmp_path, ["01/02/2026", "03-Apr-11", None, "2026-01-01"], **column) == [
+        date(2026, 2, 1), date(2011, 4, 3), None, "v: not date in the form %d/%m/%Y or %d-%b-%y",
+    ]  # fmt: skip
+
+
+def test_a_date_outside_the_declared_range_is_rejected(tmp_path: Path) -> None:
+    bounds = {"earliest": "1900-01-01", "latest": "2026-12-31"}
+    assert landed(tmp_path, ["1899-12-31", "1900-01-01", "2026-12-31", "2027-01-01"], data_type="date", **bounds) == [
+        "v: earlier than 1900-01-01", date(1900, 1, 1), date(2026, 12, 31), "v: later than 2026-12-31",
+    ]  # fmt: skip
+    bounds = {"earliest": "2026-07-01", "latest": "2026-07-01"}
+    days = ["2026-06-30 23:59:59", "2026-07-01 00:00:00", "2026-07-01 23:59:59", "2026-07-02"]
+    assert landed(tmp_path, days, data_type="timestamptz", **bounds) == [
+        "v: earlier than 2026-07-01",
+        datetime(2026, 6, 30, 23, tzinfo=UTC),
+        datetime(2026, 7, 1, 22, 59, 59, tzinfo=UTC),
+        "v: later than 2026-07-01",
+    ]
+
+
+def test_a_local_time_that_the_change_of_clocks_skips_is_rejected(tmp_path: Path) -> None:
+    times = ["2026-03-29 00:59:59", "2026-03-29 01:30:00", "2026-03-29 02:00:00", "2026-10-25 01:30:00"]
+    assert landed(tmp_path, times, data_type="timestamptz") == [
+        datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC),
+        "v: not timestamptz",
+        datetime(2026, 3, 29, 1, tzinfo=UTC),
+        datetime(2026, 10, 25, 0, 30, tzinfo=UTC),  # the first of the two, as documented
+    ]
+
+
+FORMS = ["thousands", "pound", "brackets", "credit", "trailing_minus"]
+
+
+def test_numbers_land_in_the_forms_that_the_contract_allows(tmp_path: Path) -> None:
+    amounts = {
+        "2,142.73": "2142.73", " 765.00 ": "765.00", "£1,000.00": "1000.00", "£ 1": "1.00", "(50.00)": "-50.00",
+        "1.00 CR": "-1.00", "1.00 DR": "1.00", "5.00-": "-5.00", "-£5": "-5.00", "£-5": "-5.00", "(£5.10)": "-5.10",
+        "£(5.10)": "-5.10", "+7": "7.00", "1,234,567": "1234567.00", ".5": "0.50",
+    }  # fmt: skip
+    column = {"data_type": "numeric(18,2)", "number_format": FORMS}
+    assert landed(tmp_path, [*amounts], **column) == [Decimal(amount) for amount in amounts.values()]
+    wrong = ["1,23", "12,3456", "£", "(5", "5)", "1.00 CRR", "--5", "(-5)", "1.234,50", "€5", "-", "5 000"]
+    assert landed(tmp_path, wrong, **column) == ["v: not numeric(18,2)"] * len(wrong)
+    assert landed(tmp_path, ["£5", "5"], data_type="numeric(18,2)", number_format=["thousands"]) == [
+        "v: not numeric(18,2)", Decimal(5),
+    ]  # fmt: skip
+
+
+def test_declared_words_mean_no_value(tmp_path: Path) -> None:
+    column = {"data_type": "numeric(18,2)", "null_values": ["NA", "NULL", "-"]}
+    assert landed(tmp_path, ["327310", "NA", " NULL ", "-", "N/A"], **column) == [
+        Decimal(327310), None, None, None, "v: not numeric(18,2)",
+    ]  # fmt: skip
+    assert landed(tmp_path, ["NA", "x"], data_type="text", null_values=["NA"], required=True) == [
+        "v: no value in a required column", "x",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data_type", "texts"), [("bigint", ["0x1F", "1e3", "1.0"]), ("double precision", ["1e400", "0x1p3", "1,5"])]
+)
+def test_a_number_that_only_a_program_would_read_is_rejected(tmp_path: Path, data_type: str, texts: list[str]) -> None:
+    assert landed(tmp_path, texts, data_type=data_type) == [f"v: not {data_type}"] * len(texts)
+    assert landed(tmp_path, ["12", *texts], data_type=data_type)[0] == 12
+
+
+def test_a_typed_value_that_would_change_is_rejected() -> None:
+    moments = pa.array([datetime(2026, 7, 1), datetime(2026, 7, 1, 13)], pa.timestamp("us"))
+    assert typed(moments, "date") == [date(2026, 7, 1), "not date"]
+    assert typed(pa.array([datetime(2026, 6, 30, 23)], pa.timestamp("us", "UTC")), "date") == [date(2026, 7, 1)]
+    assert typed(pa.array([0.25, 0.105]), "numeric(18,2)") == [Decimal("0.25"), "not numeric(18,2)"]
+    assert typed(pa.array([0, 1, 2]), "boolean") == [False, True, "not boolean"]
+    assert typed(pa.array([20260701]), "timestamptz") == ["not timestamptz"]
+    assert typed(pa.array([date(2026, 7, 1)]), "timestamptz") == [datetime(2026, 6, 30, 23, tzinfo=UTC)]
+
+
+def test_a_sheets_numbers_and_dates_land_as_the_file_holds_them(tmp_path: Path) -> None:
+    cells = [["Card", "Day"], [1234567890123456, date(2013, 4, 1)], [0.1 + 0.2, date(2013, 4, 15)]]
+    table = declare({"card": {"data_type": "text"}, "day": {"data_type": "date", "format": ["%b-%y"]}})
+    (batch,) = read_file(table, workbook(tmp_path / "cells.xlsx", cells))
+    rows, rejects = conform(table, batch, "cells.xlsx")
+    assert rows.to_pylist()[0]["card"] == "1234567890123456"
+    assert rows.to_pylist()[0]["day"] == date(2013, 4, 1)
+    assert [reject.reason for reject in rejects] == ["day: not date in the form %b-%y"], "the day would be lost"
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        ({"data_type": "numeric(50,10)"}, "the precision is 1 to 38"),
+        ({"data_type": "numeric(10,20)"}, "the scale 0 to the precision"),
+        ({"data_type": "numeric(0,0)"}, "the precision is 1 to 38"),
+        ({"data_type": "date", "format": "%Q-%%%"}, "format %Q-%%%: %Q is not supported"),
+        ({"data_type": "date", "format": "%d/%m"}, "has no year or no month"),
+        ({"data_type": "timestamptz", "format": "%d/%m/%Y %I:%M"}, "need each other"),
+        ({"data_type": "text", "format": "%d/%m/%Y"}, "are for a date or timestamptz"),
+        ({"data_type": "date", "earliest": "2026-01-02", "latest": "2026-01-01"}, "earliest is after latest"),
+        ({"data_type": "text", "number_format": ["pound"]}, "number_format is for a number"),
+    ],
+)
+def test_a_column_that_no_value_could_fit_is_refused_in_the_contract(column: dict, says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        declare({"v": column})
