@@ -21,7 +21,7 @@ from ingestion.postgres import value_of
 from ingestion.privacy import PSEUDONYM_PATTERN, RECORD_COLUMNS
 from ingestion.tables import Reject
 
-MIN_ALLOWED_REJECTS = 10  # rejected rows that are allowed in a load of any size
+MIN_ALLOWED_REJECTS = 10  # rejected rows that are allowed in a small load
 
 
 @dataclass
@@ -163,13 +163,16 @@ class _Commit:
                 )
         if self.arrived != extract.read - len(extract.rejects):
             self.refuse(f"{extract.read:,} rows read, {self.arrived:,} arrived")
-        allowed = max(MIN_ALLOWED_REJECTS, int(table.rejects * extract.read))
+        allowed = self._allowed_rejects()
         if extract.redriven is None and len(extract.rejects) > allowed and not self.use_override():
             reasons = [reject.reason for reject in extract.rejects]
             most = max(set(reasons), key=reasons.count)
+            first = extract.rejects[reasons.index(most)]
+            example = f", e.g. row {first.row}" + f" of {first.file}" * bool(first.file) if first.row else ""
+            others = f" (of these {reasons.count(most):,})" if reasons.count(most) < len(reasons) else ""
             self.refuse(
-                f"{len(extract.rejects):,} of {extract.read:,} rows do not fit the contract, "
-                f"{reasons.count(most):,} of them: {most} (contract allows {allowed:,})",
+                f"{len(extract.rejects):,} of {extract.read:,} rows rejected: {most}{others}{example} "
+                f"(contract allows {allowed:,})",
                 can_override=True,
             )
         previous_total = extract.last.total
@@ -180,6 +183,15 @@ class _Commit:
                 f"({when}contract allows a {table.shrink:.0%} drop)",
                 can_override=True,
             )
+
+    def _allowed_rejects(self) -> int:
+        """The declared share of the rows read; undeclared, at least ten rows, but never half of a whole table."""
+        extract, table = self.extract, self.table
+        share = int(table.rejects * extract.read)
+        if "rejects" in table.model_fields_set:
+            return share
+        is_whole = extract.full_refresh or not extract.last.version
+        return max(share, min(MIN_ALLOWED_REJECTS, extract.read // 2) if is_whole else MIN_ALLOWED_REJECTS)
 
     def refuse(self, reason: str, can_override: bool = False) -> None:
         """Raise LoadCheckError with the reason and, if a person may override the check, the command."""
@@ -200,7 +212,7 @@ class _Commit:
         """Load the landing table into the store by the contract's load mode, and record the result."""
         extract, table = self.extract, self.table
         existed = self.value("select to_regclass(%s)", [self.names["store"].as_string(self.cursor)]) is not None
-        if table.is_keyed or (table.load == "append" and table.key):
+        if table.key:
             self._deduplicate()
         replaces_store = not existed or (extract.full_refresh and (table.load == "replace" or parent is not None))
         if existed and not replaces_store and not extract.last.version.startswith(extract.contract_digest):
@@ -263,15 +275,30 @@ class _Commit:
         removed = 0
         if self.extract.corrected_files:
             removed = self.run("delete from {store} where _source_file = any(%s)", [self.extract.corrected_files])
-        conflict = sql.SQL("on conflict do nothing" if self.table.key and self.table.load == "append" else "")
-        rows = self.run("insert into {store} ({columns}) select {columns} from {landing} {conflict}", conflict=conflict)
+        if self.table.key:
+            self._remove_loaded_keys()
+        rows = self.run("insert into {store} ({columns}) select {columns} from {landing}")
         return rows + removed, before + rows - removed
 
+    def _remove_loaded_keys(self) -> None:
+        """Skip rows that were loaded before, as rows at the cursor's edge are; quarantine those with other content."""
+        content = [name for name in self.extract.columns if name not in ORIGIN_COLUMNS]
+        self.run(
+            "delete from {landing} as l using {store} as s "
+            "where {same_key} and ({stored}) is not distinct from ({landed})",
+            stored=_list("s.{}", content),
+            landed=_list("l.{}", content),
+        )
+        self._quarantine_landed(
+            "with removed as (delete from {landing} as l using {store} as s where {same_key} returning l.*) ",
+            "key loaded before with other content",
+        )
+
     def _merge(self, before: int) -> tuple[int, int]:
-        """One row per key: insert new and update changed rows, never with an older one; a full refresh also deletes."""
+        """One row per key: insert new, update changed rows, but not from an older file; a full refresh also deletes."""
         self._index("_store")
         newer: sql.Composable = sql.SQL("true")
-        if self.table.cursor:
+        if self.table.cursor and self.table.files:  # a file may be late; any other source holds what is true now
             newer = sql.SQL("(s.{0} is null or excluded.{0} >= s.{0})").format(sql.Identifier(self.table.cursor))
         content = [name for name in self.extract.columns if name not in ORIGIN_COLUMNS]
         self.run(
@@ -309,12 +336,19 @@ class _Commit:
             landed=_list("l.{}", content),
             assignments=_list("{0} = excluded.{0}", content),
         )
-        if self.extract.full_refresh:  # a deleted key that is back with the same content is valid again from now on
+        self._end_versions("exists (select from {landing} as l where {same_key})")
+        if self.extract.full_refresh:  # a key that was deleted, or set back at the source, is valid from now on
             opened += self.run(
-                "insert into {store} ({columns}) select {columns} from (select {but}, %s as valid_from from {landing} "
-                "as l where not exists (select from {store} as s where {same_key} and s.valid_to is null)) as l",
+                "insert into {store} ({columns}) select {columns} from (select distinct on ({landed_key}) {but}, "
+                "greatest(%s, (select max(s.valid_from) + interval '1 microsecond' from {store} as s "
+                "where {same_key})) as valid_from from {landing} as l order by {landed_key}, l.valid_from desc) as l "
+                "where not exists (select from {store} as s where {same_key} and s.valid_to is null "
+                "and ({stored}) is not distinct from ({landed}))",
                 [self.extract.as_at],
+                landed_key=_list("l.{}", self.table.key),
                 but=_list("l.{}", [name for name in self.extract.columns if name != "valid_from"]),
+                stored=_list("s.{}", content),
+                landed=_list("l.{}", content),
             )
         self._end_versions("exists (select from {landing} as l where {same_key})")
         closed = 0
@@ -373,13 +407,28 @@ class _Commit:
                 self.extract.read -= self.cursor.rowcount
                 self.arrived -= self.cursor.rowcount
             else:
-                self.arrived -= self.run(
-                    remove + "insert into quarantine.rows (system, table_name, rule, key, content, load_id, file_name, "
-                    "row_number) select %s, %s, 'duplicate key', concat_ws('|', {key}), to_json(removed), %s, {place} "
-                    "from removed",
-                    [self.table.system.name, self.table.name, self.load_id],
-                )
+                duplicates = self._quarantine_landed(remove, "duplicate key")
+                self.arrived -= duplicates
+                self._limit_duplicates(duplicates)
             self._index("_landing")
+
+    def _limit_duplicates(self, duplicates: int) -> None:
+        extract = self.extract
+        allowed = self._allowed_rejects()
+        if extract.redriven is None and len(extract.rejects) + duplicates > allowed and not self.use_override():
+            self.refuse(
+                f"{duplicates:,} of {extract.read:,} rows rejected: duplicate key ({', '.join(self.table.key)}) "
+                f"(contract allows {allowed:,})",
+                can_override=True,
+            )
+
+    def _quarantine_landed(self, removed: str, rule: str) -> int:
+        """Quarantine the landed rows that the query `removed` deletes; return their number."""
+        return self.run(
+            removed + "insert into quarantine.rows (system, table_name, rule, key, content, load_id, file_name, "
+            "row_number) select %s, %s, %s, concat_ws('|', {key}), to_json(removed), %s, {place} from removed",
+            [self.table.system.name, self.table.name, rule, self.load_id],
+        )
 
     def _define(self, function: str, *values: object) -> None:
         """Call a function that makes or changes the raw table (warehouse/sql/raw_tables.sql)."""

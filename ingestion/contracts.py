@@ -22,13 +22,14 @@ VALIDITY_COLUMNS = {"valid_from": "timestamptz", "valid_to": "timestamptz"}  # a
 GRAIN = "One row per"
 KEYS_WITHOUT_EFFECT = {"description", "privacy"}  # column keys that do not change what is loaded
 # keys that later releases added: a contract that does not use them keeps its digest, so no table is loaded again
-ADDED_TABLE_KEYS = {"source_table", "null_values"}
+ADDED_TABLE_KEYS = {"source_table", "null_values", "quote", "escape"}
 ADDED_COLUMN_KEYS = {"optional", "required", "earliest", "latest", "number_format", "null_values"}
 
 Duration = Annotated[str, StringConstraints(pattern=r"^P(\d+Y)?(\d+M)?(\d+D)?$")]
 YamlPath = tuple[int | str, ...]  # keys and positions on the way to a node of a YAML file
 CONTACT_KINDS = ("address", "postcode", "email", "telephone")  # kinds by which a person is contacted
 Separator = Annotated[str, StringConstraints(pattern=r'^([^\w\s"]|[\t ])$')]
+Quote = Annotated[str, StringConstraints(pattern=r"^(\"|'|`|none)$")]
 ARTICLE_6 = re.compile(r"article 6\(1\)\([a-f]\)", re.IGNORECASE)  # UK GDPR
 ARTICLE_9 = re.compile(r"article 9\(2\)\(([a-j])\)", re.IGNORECASE)
 SCHEDULE_1 = re.compile(r"schedule 1 paragraph \d+", re.IGNORECASE)  # Data Protection Act 2018
@@ -111,6 +112,11 @@ class Table(Part):
     """Encoding of a text file, such as windows-1252. With utf-8, a byte order mark is optional."""
     delimiter: Separator = ","
     """Separator between the values of a CSV."""
+    quote: Quote = '"'
+    """Quotation mark around values of a CSV that contain delimiters or line ends; `none` if marks have no meaning. A
+    mark within a quoted value is doubled."""
+    escape: Separator | None = None
+    """Character that takes the meaning from the following character of a CSV, usually a backslash."""
     sheet: Text | None = None
     """Sheet of a workbook that has several; `*` is any text."""
     header_rows: int = Field(1, ge=1, le=5)
@@ -177,7 +183,17 @@ class Table(Part):
 
     @model_validator(mode="after")
     def _check_layout(self) -> "Table":
-        layout = {"delimiter", "sheet", "header_rows", "headings", "unpivot", "footer", "row_count_at"}
+        layout = {
+            "delimiter",
+            "quote",
+            "escape",
+            "sheet",
+            "header_rows",
+            "headings",
+            "unpivot",
+            "footer",
+            "row_count_at",
+        }
         if self.files and self.source_table:
             raise ValueError("source_table is for tables of a database")
         if not self.files and (without := layout & self.model_fields_set):
@@ -259,6 +275,11 @@ class Table(Part):
         return self.person is not None or (
             is_about_them and any(column.identifier in CONTACT_KINDS for column in self.identifiers)
         )
+
+    @property
+    def quote_character(self) -> str | None:
+        """The quotation mark of a CSV, if it has one."""
+        return None if self.quote == "none" else self.quote
 
     @property
     def is_keyed(self) -> bool:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -295,7 +295,10 @@ def _where_changed(
     moment: object = since
     if isinstance(since, datetime):
         zone = UTC if has_offset(column.type) else ZoneInfo(table.system.time_zone)  # else: the source's local time
-        moment = _moment(since.astimezone(zone), column.type, dialect)
+        local = since.astimezone(zone)
+        first, second = (local.replace(fold=fold).utcoffset() or timedelta() for fold in (0, 1))
+        # of an hour that came twice, when the clocks went back, both are read
+        moment = _moment(local - max(first - second, timedelta()), column.type, dialect)
     return query.where((column >= moment) | column.is_(None))
 
 

@@ -10,6 +10,8 @@ from ingestion.contracts import SourceError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+    from ingestion.quoting import QuoteChecker
+
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 C1_CONTROLS = re.compile("[\x80-\x9f]")  # Windows-1252 has quotation marks, dashes and the euro here
 
@@ -29,11 +31,11 @@ class Utf8(io.RawIOBase):
 
     Raises EncodingError, beginning with `where`, for a file in another encoding: bytes that the encoding does not have,
     another byte order mark or, for a single-byte encoding, valid UTF-8 from end to end. `utf-16` needs a mark, which
-    gives the byte order. Memory: a few times the size of one read.
+    gives the byte order. `quotes` checks the quotation marks. Memory: a few times the size of one read.
     """
 
-    def __init__(self, file: Bytes, encoding: str, where: str, tail: bytes = b""):
-        self.file, self.encoding, self.where, self.tail = file, encoding, where, tail
+    def __init__(self, file: Bytes, encoding: str, where: str, tail: bytes = b"", quotes: "QuoteChecker | None" = None):
+        self.file, self.encoding, self.where, self.tail, self.quotes = file, encoding, where, tail, quotes
         self.pending, self.ended, self.ends = b"", False, [0, 0]
         declared = codecs.lookup(encoding).name.removesuffix("-sig")
         start = file.read(512)
@@ -87,10 +89,11 @@ class Utf8(io.RawIOBase):
             raise self._refusal("it has bytes of windows-1252")
         if self.utf8_decoder:
             self._check_utf8(self.utf8_decoder, raw)
+        utf8 = raw if self.name == "utf-8" and not self.ended else text.encode()
+        if self.quotes:
+            self.quotes.feed(utf8, (self.ends[0], self.ends[1]))
         self._count(raw)
-        if self.ended:
-            return text.encode() + self.tail
-        return raw if self.name == "utf-8" else text.encode()
+        return utf8 + self.tail if self.ended else utf8
 
     def _count(self, raw: bytes) -> None:
         self.ends[0] += raw.count(b"\n")

@@ -4,10 +4,12 @@ import csv
 import gzip
 import hashlib
 import io
+import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from ingestion.contracts import SourceError, Table
+from ingestion.contracts import SourceError, System, Table
 from ingestion.encodings import Bytes, Utf8
 from ingestion.layouts import (
     HEAD_ROWS,
@@ -30,6 +32,7 @@ from ingestion.layouts import (
     split_footer,
 )
 from ingestion.logs import LogEntries
+from ingestion.quoting import QuoteChecker
 from ingestion.spreadsheets import SUFFIXES, open_sheet, read_sheet, sheet_head
 
 BLOCK_BYTES = 2 << 20  # longest row that can be read; larger blocks are not faster and take more memory
@@ -43,14 +46,43 @@ def matching_files(table: Table, location: str) -> list[Path]:
     Excel's lock files (`~$`) and unfinished copies (`.`) are ignored.
     """
     folder = Path(location)
+    if re.match(r"\w{2,}:", location):
+        raise SourceError(f"{table.label}: {table.system.location} is a URL; files are read from a folder", table)
     if not folder.is_dir():
         raise SourceError(f"{table.label}: the folder {folder} does not exist (check {table.system.location})")
-    found = (
-        path for path in folder.glob(table.files or "") if path.is_file() and not path.name.startswith(("~$", "."))
-    )
+    found = (path for path in folder.glob(_any_case(table.files or "")) if _is_delivered(path))
     if not (paths := sorted(found)):
         raise SourceError(f"{table.label}: no file {table.files} in {folder} (check {table.system.location})")
     return paths
+
+
+def unmatched_files(systems: Iterable[System], location: str) -> list[str]:
+    """Names of the files below the landing folder that no table of the systems reads.
+
+    Folders that no pattern of these systems names are not searched: other systems' files may be there.
+    """
+    folder = Path(location)
+    patterns = [table.files or "" for system in systems for table in system.tables]
+    matched = {path for pattern in patterns for path in folder.glob(_any_case(pattern))}
+    folders = {
+        path for pattern in patterns for path in folder.glob(_any_case(str(Path(pattern).parent))) if path.is_dir()
+    }
+    found = {path for parent in folders for path in parent.iterdir() if _is_delivered(path)}
+    return [str(path.relative_to(folder)) for path in sorted(found - matched)]
+
+
+def _any_case(pattern: str) -> str:
+    """The pattern for names in upper or lower case: *.csv also finds MAY.CSV."""
+
+    def both_cases(found: re.Match[str]) -> str:
+        text = found[0]
+        return text if text.startswith("[") else f"[{text.lower()}{text.upper()}]"
+
+    return re.sub(r"\[[^]]*\]|[A-Za-z]", both_cases, pattern)
+
+
+def _is_delivered(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(("~$", "."))
 
 
 def fingerprint(path: Path) -> str:
@@ -59,11 +91,12 @@ def fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_file(table: Table, path: Path) -> Iterator[pa.Table]:
+def read_file(table: Table, path: Path, name: str | None = None) -> Iterator[pa.Table]:
     """Arrow tables of bounded size of one file, not yet cast: text, or Parquet's own types; empty values are null.
 
-    Columns: the declared columns, other columns under their headings in snake case unless excluded, _source_file (file
-    name) and _source_row (int64: row of data from 1; blank lines are not counted). A file without rows yields nothing.
+    Columns: the declared columns, other columns under their headings in snake case unless excluded, _source_file
+    (`name`: the path below the landing folder, by default the file's name) and _source_row (int64: row of data from 1;
+    blank lines are not counted). A file without rows yields nothing.
     Raises SourceError, which names file, row, table and column but no value, for a file that does not match its
     contract. The error may come at the file's end, so keep nothing before that.
     """
@@ -73,7 +106,7 @@ def read_file(table: Table, path: Path) -> Iterator[pa.Table]:
         columns, source = read_sheet(table, path)
     else:
         columns, source = _read_csv(table, path)
-    yield from add_origin(table, path, columns, source)
+    yield from add_origin(table, path, columns, source, name or path.name)
 
 
 def read_head(table: Table, path: Path) -> list[Row]:
@@ -97,7 +130,7 @@ def _csv_head(table: Table, path: Path) -> tuple[list[Row], list[int]]:
         text = file.take(HEAD_BYTES).decode(errors="ignore")  # ignore a character that the limit cuts in two
     lines = io.StringIO(text, newline="").readlines()
     csv.field_size_limit(BLOCK_BYTES)
-    reader = csv.reader(lines, delimiter=table.delimiter)
+    reader = csv.reader(lines, **_grammar(table))
     rows: list[Row] = []
     ends = [0]  # line number after each row: a heading may contain line ends
     for row in islice(reader, HEAD_ROWS):
@@ -119,6 +152,8 @@ def _read_plain(table: Table, path: Path, columns: FileColumns, start: int) -> I
     reading = pyarrow.csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES, use_threads=False)
     parsing = pyarrow.csv.ParseOptions(
         delimiter=table.delimiter,
+        quote_char=table.quote_character or False,
+        escape_char=table.escape or False,
         newlines_in_values=True,
         invalid_row_handler=refuse,
     )
@@ -126,7 +161,9 @@ def _read_plain(table: Table, path: Path, columns: FileColumns, start: int) -> I
         column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""], check_utf8=False
     )
     last = None
-    with _open(table, path, tail="\n" + table.delimiter.join(['""'] * len(names)) + "\n") as file:
+    mark = table.quote_character
+    tail = "\n" + table.delimiter.join([mark * 2] * len(names)) + "\n" if mark else ""
+    with _open(table, path, tail) as file:
         file.take(start)
         try:
             for batch in pyarrow.csv.open_csv(file, reading, parsing, converting):
@@ -137,9 +174,10 @@ def _read_plain(table: Table, path: Path, columns: FileColumns, start: int) -> I
                 row, found = damaged[0].number, damaged[0].actual_columns
                 problem = f"{found} values, {len(names)} headings. The file is damaged; request it again"
                 raise SourceError(f"{location_in(table, path, f', row {row}')}: {problem}") from None
-            why = "a row is longer than 2 MB. Is a quotation mark not closed?" if "straddl" in str(error) else "not CSV"
-            raise SourceError(f"{location_in(table, path)}: {why}") from None
-    if last is None or any(column.null_count == 0 for column in last.columns):
+            if "straddl" in str(error):
+                raise _too_long(table, path) from None
+            raise SourceError(f"{location_in(table, path)}: not CSV") from None
+    if mark and (last is None or any(column.null_count == 0 for column in last.columns)):
         raise SourceError(
             f"{location_in(table, path)}: the file ends within quotation marks. It is truncated; request it again"
         )
@@ -149,15 +187,33 @@ def _read_with_footer(table: Table, path: Path, columns: FileColumns, start: int
     """The rows from byte `start`, read by Python: a footer may have fewer values than a row."""
     with _open(table, path) as file:
         above = file.take(start).count(b"\n")
-        reader = csv.reader(
-            io.TextIOWrapper(io.BufferedReader(file), "utf-8", newline=""), delimiter=table.delimiter, strict=True
-        )
+        reader = csv.reader(_short_lines(table, path, file), strict=True, **_grammar(table))
         rows = ([cell or None for cell in row] for row in reader if row)
         try:
             yield from batches(split_footer(table, path, rows, columns), columns.names)
         except csv.Error as error:
             line = above + reader.line_num
             raise SourceError(f"{location_in(table, path, f', line {line}')}: not CSV ({error})") from None
+
+
+def _grammar(table: Table) -> dict[str, Any]:
+    """The contract's grammar for Python's reader, which reads headers and files with a footer."""
+    quoting: dict[str, Any] = (
+        {"quotechar": table.quote_character} if table.quote_character else {"quoting": csv.QUOTE_NONE}
+    )
+    return {"delimiter": table.delimiter, "escapechar": table.escape, **quoting}
+
+
+def _short_lines(table: Table, path: Path, file: Utf8) -> Iterator[str]:
+    lines = io.TextIOWrapper(io.BufferedReader(file), "utf-8", newline="")
+    while line := lines.readline(BLOCK_BYTES):
+        if len(line) == BLOCK_BYTES:
+            raise _too_long(table, path)
+        yield line
+
+
+def _too_long(table: Table, path: Path) -> SourceError:
+    return SourceError(f"{location_in(table, path)}: a row is longer than 2 MB. Is a quotation mark not closed?")
 
 
 def _read_parquet(table: Table, path: Path) -> tuple[FileColumns, Iterator[pa.Table]]:
@@ -196,7 +252,10 @@ def _open(table: Table, path: Path, tail: str = "") -> Iterator[Utf8]:
     """The CSV as UTF-8, decompressed and decoded while it is read, followed by `tail`."""
     try:
         with _unpacked(table, path) as file:
-            yield Utf8(file, table.encoding, location_in(table, path), tail.encode())
+            quotes = table.quote_character and QuoteChecker(
+                partial(location_in, table, path), table.delimiter, table.quote_character, table.escape
+            )
+            yield Utf8(file, table.encoding, location_in(table, path), tail.encode(), quotes or None)
     except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError):
         raise SourceError(
             f"{location_in(table, path)}: not a complete {path.suffix[1:]} file; request it again"

@@ -65,7 +65,9 @@ def find_header(table: Table, path: Path, rows: list[Row]) -> tuple[list[str], i
     for last in range(table.header_rows - 1, len(filled)):
         positions = filled[last - table.header_rows + 1 : last + 1]
         candidate = _join([rows[position] for position in positions])
-        not_found = [name for name, found in _positions(table, candidate).items() if not found]
+        optional = {column.name for column in table.source_columns if column.optional}
+        positions_of = _positions(table, candidate)
+        not_found = [name for name, found in positions_of.items() if not found and name not in optional]
         if missing == [] and (not_found or table.header_rows == 1):
             break  # a title above several header rows fits too: the header is the last fit
         if missing is None or not not_found or len(not_found) < len(missing):
@@ -197,8 +199,10 @@ def _figure(footer: list[Row], position: int) -> Decimal | None:
     return Decimal(numbers[0].replace(",", "")) if len(numbers) == 1 else None
 
 
-def add_origin(table: Table, path: Path, columns: FileColumns, source: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Batches of a file's columns: excluded columns removed, file and row number added, columns unpivoted.
+def add_origin(
+    table: Table, path: Path, columns: FileColumns, source: Iterable[pa.Table], name: str
+) -> Iterator[pa.Table]:
+    """Batches of a file's columns: excluded columns removed, file `name` and row number added, columns unpivoted.
 
     A row without values is dropped but counted. Raises SourceError if a column has values but no heading.
     """
@@ -206,14 +210,14 @@ def add_origin(table: Table, path: Path, columns: FileColumns, source: Iterable[
     for batch in source:
         numbers = pa.arange(first_row, first_row + len(batch))
         first_row += len(batch)
-        for name in columns.unnamed:
-            if batch[name].null_count < len(batch):
+        for unnamed in columns.unnamed:
+            if batch[unnamed].null_count < len(batch):
                 raise SourceError(
-                    f"{location_in(table, path)}: {name} has values but no heading; exclude it with `left_out`"
+                    f"{location_in(table, path)}: {unnamed} has values but no heading; exclude it with `left_out`"
                 )
         is_empty = _is_empty(batch)
         batch = batch.drop_columns(columns.excluded + columns.unnamed)
-        batch = batch.append_column("_source_file", pa.repeat(path.name, len(batch)))
+        batch = batch.append_column("_source_file", pa.repeat(name, len(batch)))
         batch = batch.append_column("_source_row", numbers)
         if is_empty is not None:
             batch = batch.filter(pc.invert(is_empty))

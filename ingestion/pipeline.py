@@ -22,7 +22,7 @@ from dlt.extract.items import DataItemWithMeta
 from psycopg2 import extensions as pg
 from sqlalchemy.exc import DBAPIError
 
-from ingestion.apis import child_rows, rows_to_arrow
+from ingestion.apis import child_rows, column_names, rows_to_arrow
 from ingestion.casting import CAST_ERRORS, cast
 from ingestion.commit import (
     ExtractResult,
@@ -49,7 +49,6 @@ PARQUET_OPTIONS = {
     "write_statistics": False,
 }  # the files exist for seconds only
 ROW_GROUP_ROWS = 10_000  # per Parquet row group, which is held in memory while it is loaded
-MIN_ROWS_TO_MISS_A_FIELD = 20  # rows of an API after which a declared field that no row has is an error
 BUILD_LOCK = "build"  # advisory lock: shared by loads that commit, exclusive for a build that reads the raw tables
 SYNCHRONOUS_COMMIT = (
     "select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'"
@@ -102,7 +101,7 @@ def source_state(system: System) -> str:
         with open_database(system, location) as database:
             return "; ".join(f"{table.name} {database.state(table)}" for table in system.tables)
     files = sorted({path for table in system.tables for path in matching_files(table, location)})
-    return "; ".join(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
+    return "; ".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
 
 
 def _load(
@@ -349,6 +348,7 @@ class _FromFiles(_Reader):
 
     def __init__(self, table: Table, last: LoadResult, location: str, connection: pg.connection):
         super().__init__(table, last, not table.cursor and table.load != "append")
+        self.folder = Path(location)
         self.paths: dict[str, Path] = {}  # by content hash, so a file that was delivered twice is read once
         for path in matching_files(table, location):
             self.paths.setdefault(fingerprint(path), path)
@@ -360,10 +360,13 @@ class _FromFiles(_Reader):
                 table.digest
             )  # the contract changed: read every file again
             seen = {} if read_all else _seen_files(table, connection)
+            old = {name for content, name in seen.items() if content not in self.paths}  # not in the folder any more
             self.paths = {content: path for content, path in self.paths.items() if content not in seen}
             self.has_new_data = bool(self.paths) or not last.version
-            names = {path.name for path in self.paths.values()}
-            self.extract.corrected_files = sorted(names & set(seen.values())) if table.load == "append" else []
+            names = {self._name(path) for path in self.paths.values()} & set(seen.values())
+            if "/" in (table.files or "") and "**" not in (table.files or ""):  # release 0.1 recorded no folders
+                names |= {path.name for path in self.paths.values()} & old
+            self.extract.corrected_files = sorted(names) if table.load == "append" else []
             if self.extract.corrected_files and not table.corrections:
                 raise LoadCheckError(
                     f"{self.extract.corrected_files[0]}: {table.label}: a file of this name was loaded with "
@@ -377,10 +380,14 @@ class _FromFiles(_Reader):
     def batches(self) -> Iterator[pa.Table]:
         for content, path in self.paths.items():
             rows = 0
-            for batch in read_file(self.table, path):
+            for batch in read_file(self.table, path, self._name(path)):
                 rows += len(batch)
                 yield batch
-            self.extract.files.append((path.name, content, rows))
+            self.extract.files.append((self._name(path), content, rows))
+
+    def _name(self, path: Path) -> str:
+        """The path below the landing folder: two folders may hold files of one name."""
+        return path.relative_to(self.folder).as_posix()
 
 
 class _FromApi(_Reader):
@@ -412,16 +419,19 @@ class _FromApi(_Reader):
     def _pages(self) -> Iterator[pa.Table]:
         for page in getattr(self.api, self.table.name)(self.location, self.since):
             if len(page):
-                yield self._process(
-                    page if isinstance(page, pa.Table) else self._add_missing_columns(rows_to_arrow(page))
-                )
+                yield self._process(page if isinstance(page, pa.Table) else self._named(rows_to_arrow(page)))
             for child in self.children:
                 if rows := child_rows(self.table, child.table, page):
-                    filled = child._add_missing_columns(rows_to_arrow(rows))
+                    filled = child._named(rows_to_arrow(rows))
                     yield dlt.mark.with_table_name(child._process(filled), child.table.name)
 
-    def _add_missing_columns(self, rows: pa.Table) -> pa.Table:
-        """Add declared columns that the page lacks: a field may be empty in all rows of one page."""
+    def _named(self, rows: pa.Table) -> pa.Table:
+        """The rows under the contract's names, with the declared columns that the page lacks.
+
+        A field may be absent from all rows of one page, but not from all pages.
+        """
+        names = column_names(self.table, rows.column_names)
+        rows = rows.rename_columns([names[field] for field in rows.column_names])
         self.seen |= set(rows.column_names)
         for name in self.table.source_names:
             if name not in rows.column_names:
@@ -429,9 +439,12 @@ class _FromApi(_Reader):
         return rows
 
     def finish(self) -> None:
-        missing = [name for name in self.table.source_names if name not in self.seen]
-        if self.seen and missing and self.extract.read >= MIN_ROWS_TO_MISS_A_FIELD:
-            what = f"no row has {', '.join(missing)}. Was it renamed or removed? Nothing was loaded"
+        optional = {column.name for column in self.table.source_columns if column.optional}
+        missing = [name for name in self.table.source_names if name not in self.seen | optional]
+        if self.seen and missing:
+            others = [name for name in self.extract.new_columns if name in self.seen]
+            hint = f" Undeclared fields: {', '.join(others)}." if others else ""
+            what = f"no row has {', '.join(missing)}. Was it renamed or removed?{hint} Nothing was loaded"
             raise DriftError(f"{self.table.label}: {what}", self.table)
         if hasattr(self.api, "count"):
             self.extract.source_total = self.api.count(self.table.name, self.location)

@@ -46,6 +46,9 @@ def conform(table: Table, batch: pa.Table, where: str) -> tuple[pa.Table, list[R
     MAX_REJECTS rows are rejected.
     """
     source = table.source_names
+    for column in table.source_columns:
+        if column.optional and column.name not in batch.column_names:
+            batch = batch.append_column(column.name, pa.nulls(len(batch), pa.string()))
     if missing := [name for name in source if name not in batch.column_names]:
         new = [name for name in batch.column_names if name not in ORIGIN_COLUMNS and name not in source]
         hint = f" Undeclared columns: {', '.join(new)}." if new else ""

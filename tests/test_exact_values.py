@@ -2,6 +2,7 @@
 
 import csv
 import io
+import random
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,9 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from ingestion.contracts import SourceError
 from ingestion.files import read_file
+from ingestion.quoting import QuoteChecker
 from ingestion.tables import conform
 from tests.test_files import declare, workbook, write
 
@@ -171,3 +174,57 @@ def test_a_sheets_numbers_and_dates_land_as_the_file_holds_them(tmp_path: Path) 
 def test_a_column_that_no_value_could_fit_is_refused_in_the_contract(column: dict, says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         declare({"v": column})
+
+
+# --- the grammar of a CSV
+
+SWALLOWED = 'id,v\n1,"5 inch pipe\n2,b\n3,"6 inch pipe\n4,d\n'
+
+
+def refused(folder: Path, content: str, **layout: object) -> str:
+    """Return the message with which a file of the columns id and v is refused."""
+    table = declare({"id": {"data_type": "text"}, "v": {"data_type": "text"}}, **layout)
+    with pytest.raises(SourceError) as refusal:
+        list(read_file(table, write(folder, "a.csv", content)))
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("layout", [{}, {"footer": ["Total"]}], ids=["plain", "footer"])
+def test_text_after_a_closing_quotation_mark_is_refused_by_every_reader(tmp_path: Path, layout: dict) -> None:
+    assert "a.csv, line 4: raw_tolls.crossings: text after a closing" in refused(tmp_path, SWALLOWED, **layout)
+    assert "a.csv, line 2: " in refused(tmp_path, 'id,v\n1,"ABC" Ltd\nTotal,\n', **layout)
+    assert "a.csv, line 1: " in refused(tmp_path, 'id,"v"x\n1,b\nTotal,\n', **layout)
+
+
+def test_the_quotation_mark_of_a_csv_is_declared(tmp_path: Path) -> None:
+    columns = {"id": {"data_type": "text"}, "v": {"data_type": "text"}}
+
+    def values(content: str, **layout: object) -> list[object]:
+        batches = read_file(declare(columns, **layout), write(tmp_path, "a.csv", content))
+        return [row["v"] for batch in batches for row in batch.to_pylist()]
+
+    for footer in ({}, {"footer": ["Total"]}):
+        end = "Total,\n" if footer else ""
+        assert values('id,v\n1,5" pipe\n2,6 "inch"\n' + end, **footer) == ['5" pipe', '6 "inch"']
+        assert values('id,v\n1,"5 inch\n2,b\n' + end, quote="none", **footer) == ['"5 inch', "b"]
+        assert values("id,v\n1,'a,b'\n2,\"c\n" + end, quote="'", **footer) == ["a,b", '"c']
+        assert values('id,v\n1,"a\\"b"\n2,c\\\\\n' + end, escape="\\", **footer) == ['a"b', "c\\"]
+
+
+def test_the_check_of_quotation_marks_agrees_with_python_at_every_division_into_blocks() -> None:
+    chance = random.Random(18)
+    for _ in range(3000):
+        text = "".join(chance.choices('",a\n', k=chance.randint(1, 14)))
+        try:
+            list(csv.reader(io.StringIO(text, newline=""), strict=True))
+            fits = True
+        except csv.Error as error:
+            fits = "unexpected end" in str(error)
+        for size in (1, 3, 20):
+            checker, found = QuoteChecker(str, ",", '"', None), True
+            try:
+                for start in range(0, len(text), size):
+                    checker.feed(text[start : start + size].encode())
+            except SourceError:
+                found = False
+            assert found == fits, (text, size)

@@ -11,11 +11,14 @@ deleted and a full refresh follows.
 """
 
 import json
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
-from ingestion.contracts import DriftError, Table
+from ingestion.contracts import DriftError, SourceError, Table
+from ingestion.layouts import snake_case
 
 Row = dict[str, Any]  # a JSON object
 ITEM_POSITION = "item_position"  # position of an item in its list, from 0, if the contract declares this column
@@ -45,6 +48,19 @@ def rows_to_arrow(page: list[Row]) -> pa.Table:
     return pa.table({_storable(name): pa.array([_text(row.get(name)) for row in page], pa.string()) for name in names})
 
 
+def column_names(table: Table, fields: Iterable[str]) -> dict[str, str]:
+    """{field: column}: the declared column of this `header`, else the field in snake case, as for files and databases.
+
+    Raises SourceError if two fields give one column.
+    """
+    by_header = {header: column.name for column in table.source_columns for header in column.header}
+    own = {column.name for column in table.source_columns if not column.header}
+    names = {field: by_header.get(field) or (field if field in own else snake_case(field) or field) for field in fields}
+    if twice := [name for name in names.values() if list(names.values()).count(name) > 1]:
+        raise SourceError(f"{table.label}: two fields give the name {twice[0]}; choose one with `header`", table)
+    return names
+
+
 def child_rows(parent: Table, child: Table, page: list[Row]) -> list[Row]:
     """The child's rows: the elements of the list `child.items` in each of the parent's rows, with the parent's key.
 
@@ -55,6 +71,7 @@ def child_rows(parent: Table, child: Table, page: list[Row]) -> list[Row]:
     name_of_list = child.items or ""
     if page and not any(name_of_list in row for row in page):
         raise DriftError(f"{child.label}: no list {name_of_list} in {parent.label}. Was it renamed or removed?")
+    key = {column: field for field, column in column_names(parent, dict.fromkeys(chain(*page))).items()}
     numbered = ITEM_POSITION in (column.name for column in child.columns)
     rows = []
     for row in page:
@@ -63,7 +80,7 @@ def child_rows(parent: Table, child: Table, page: list[Row]) -> list[Row]:
         for position, item in enumerate(items):
             fields = item if isinstance(item, dict) else {name_of_list: item}
             own = {ITEM_POSITION: position} if numbered else {}
-            rows.append(fields | {name: row.get(name) for name in parent.key} | own)
+            rows.append(fields | {name: row.get(key.get(name, name)) for name in parent.key} | own)
     return rows
 
 
