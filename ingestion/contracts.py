@@ -367,6 +367,8 @@ class System(Part):
             table._system = self
             if (self.kind == "files") != bool(table.files):
                 raise ValueError(f"{table.name}: `files` is required for kind: files, and only allowed there")
+            if table.control_totals and self.kind != "database" and not table.footer:
+                raise ValueError(f"{table.name}: control_totals need a source's own sums: a database, or a `footer`")
             if table.parent:
                 self._check_child(table)
         return self

@@ -64,9 +64,9 @@ def unmatched_files(systems: Iterable[System], location: str) -> list[str]:
     folder = Path(location)
     patterns = [table.files or "" for system in systems for table in system.tables]
     matched = {path for pattern in patterns for path in folder.glob(_any_case(pattern))}
-    folders = {
-        path for pattern in patterns for path in folder.glob(_any_case(str(Path(pattern).parent))) if path.is_dir()
-    }
+    parents = {str(Path(pattern).parent) for pattern in patterns}
+    folders = {path for parent in parents - {"."} for path in folder.glob(_any_case(parent)) if path.is_dir()}
+    folders |= {folder} if "." in parents else set()
     found = {path for parent in folders for path in parent.iterdir() if _is_delivered(path)}
     return [str(path.relative_to(folder)) for path in sorted(found - matched)]
 

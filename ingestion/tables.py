@@ -56,8 +56,8 @@ def conform(table: Table, batch: pa.Table, where: str) -> tuple[pa.Table, list[R
         raise DriftError(f"{where}: {table.label}: {problem} Nothing was loaded", table)
     batch = _with_composed_columns(table, batch)
     declared, violations = _cast_columns(table, batch, where)
-    rejects = []
-    if violations:
+    rejects: list[Reject] = []
+    while violations:  # a value that cannot be cast hides those of its column that are out of range
         positions = sorted(violations)
         rejected = batch.take(pa.array(positions))
         rows = pa.table(
@@ -66,12 +66,12 @@ def conform(table: Table, batch: pa.Table, where: str) -> tuple[pa.Table, list[R
                 for name in rejected.column_names
             }
         )
-        rejects = [
+        rejects += [
             _reject(table, row, *violations[position])
             for position, row in zip(positions, rows.to_pylist(), strict=True)
         ]
         batch = batch.filter(pc.invert(pc.is_in(pa.array(range(len(batch))), pa.array(positions))))
-        declared, _ = _cast_columns(table, batch, where)
+        declared, violations = _cast_columns(table, batch, where)
     known = {*declared, *source, *ORIGIN_COLUMNS}
     others = {name: as_text(batch[name]) for name in batch.column_names if name not in known}
     origin = {

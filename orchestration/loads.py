@@ -10,7 +10,8 @@ import dagster as dg
 import psycopg2
 
 from ingestion.commit import LoadResult
-from ingestion.contracts import Age, DriftError, LoadCheckError, SourceError, System
+from ingestion.contracts import Age, DriftError, LoadCheckError, SourceError, System, read_contracts
+from ingestion.files import unmatched_files
 from ingestion.pipeline import load_system, source_state
 from orchestration.models import dependent_sets, downstream_impact
 from warehouse.subjects import SubjectRequests
@@ -46,6 +47,8 @@ def build_loads(system: System, manifest: dict[str, Any]) -> tuple[dg.AssetsDefi
             impact = downstream_impact(manifest, system.name, error.table.name if error.table else None)
             kind = next((kind for cause, kind in KIND_OF_FAILURE.items() if isinstance(error, cause)), "load_failed")
             raise dg.Failure(f"{error}\n{impact}".strip(), metadata={"alert": kind, "reason": str(error)}) from None
+        if unread := _unmatched_files(system):
+            context.log.warning(f"{system.name}: no table reads {len(unread)} files: {', '.join(unread[:20])}")
         for result in results:
             version = dg.DataVersion(result.version)
             key = [system.name, result.table]
@@ -64,6 +67,14 @@ def build_loads(system: System, manifest: dict[str, Any]) -> tuple[dg.AssetsDefi
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     return load, schedule
+
+
+def _unmatched_files(system: System) -> list[str]:
+    """The files in the system's folders that no table of any system reads."""
+    if system.kind != "files" or not system.location:
+        return []
+    same_folder = (other for other in read_contracts().values() if other.location == system.location)
+    return unmatched_files(same_folder, os.environ[system.location])
 
 
 def report_load(system: System, result: LoadResult) -> None:

@@ -320,7 +320,10 @@ TRIALS = ("raw_trial", "raw_twin")
 
 
 def trial_system(*tables: dict, **changes: object) -> System:
-    """Return the contract of system `raw_trial` with `tables` ({name, columns: {name: type}, identifiers, load, …})."""
+    """Return the contract of system `raw_trial` with `tables` ({name, columns: {name: type}, identifiers, load, …}).
+
+    `column_keys` are {column: other keys of its contract}.
+    """
     declared = []
     for table in tables:
         described = {"description": "A column.", "privacy": "none"}
@@ -329,7 +332,8 @@ def trial_system(*tables: dict, **changes: object) -> System:
             if kind := table.get("identifiers", {}).get(column["name"]):
                 column |= {"privacy": "identifier", "identifier": kind}
             column["of"] = table.get("of", {}).get(column["name"], [])
-        rest = {name: value for name, value in table.items() if name not in ("identifiers", "of")}
+            column |= table.get("column_keys", {}).get(column["name"], {})
+        rest = {name: value for name, value in table.items() if name not in ("identifiers", "of", "column_keys")}
         declared.append({"description": "One row per row."} | rest | {"columns": columns})
     day = {"count": 1, "period": "day"}
     return System.model_validate(

@@ -199,7 +199,7 @@ def test_invalid_column_headings_are_mapped_to_columns(landing: Path, staging: P
     add_source("trial", str(landing), staging=staging)
     (table,) = decided(staging).tables
     assert [(column.name, column.header) for column in table.columns] == [
-        ("no", None), ("column_2", "£"), ("paid_on", None), ("paid_on_2", "PaidOn"), ("column_2026", None),
+        ("no", []), ("column_2", ["£"]), ("paid_on", []), ("paid_on_2", ["PaidOn"]), ("column_2026", []),
     ]  # fmt: skip
     assert table.left_out == ["column_5"]
 
@@ -302,7 +302,7 @@ def test_an_added_postgres_database_loads_exactly(trial: Trial, staging: Path) -
         "where table_schema = 'public' and column_name <> 'photo' and table_name <> 'open_crossings'"
     ):
         renamed = {"CrossingLanes": "crossing_lanes"}.get(name, name)
-        declared = {c.header or c.name: c.data_type for c in tables[renamed].columns}
+        declared = {c.headers[0]: c.data_type for c in tables[renamed].columns}
         found = declared.get(column) or declared[{"Paid On": "paid_on", "Note": "note"}[column]]
         if kind == "numeric":
             assert found == (f"numeric({precision},{scale})" if precision else "text")
