@@ -10,13 +10,9 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-<<<<<<< HEAD
-from ingestion.contracts import NUMERIC, ORIGIN_COLUMNS, Column, DriftError, Table
-=======
 from ingestion.casting import CAST_ERRORS, arrow_type, as_text, cast, without_null_values
 from ingestion.columns import Column
-from ingestion.contracts import ORIGIN_COLUMNS, SourceError, Table
->>>>>>> 4bb9920 (Land dates, numbers and local times exactly, or reject the row by its rule)
+from ingestion.contracts import ORIGIN_COLUMNS, DriftError, Table
 
 MAX_REJECTS = 10_000  # rejected rows of one load; with more, the extract itself is wrong
 
