@@ -22,7 +22,11 @@ VALIDITY_COLUMNS = {"valid_from": "timestamptz", "valid_to": "timestamptz"}  # a
 GRAIN = "One row per"
 KEYS_WITHOUT_EFFECT = {"description", "privacy"}  # column keys that do not change what is loaded
 # keys that later releases added: a contract that does not use them keeps its digest, so no table is loaded again
-ADDED_TABLE_KEYS = {"source_table", "null_values", "quote", "escape"}
+FILE_KEYS = {
+    "other_encodings", "member", "quote", "escape", "sheet_column", "cells", "ends_at_blank_row", "ragged",
+    "footer_empty", "footer_optional", "subtotals",
+}  # fmt: skip
+ADDED_TABLE_KEYS = {"source_table", "null_values", *FILE_KEYS}
 ADDED_COLUMN_KEYS = {"optional", "required", "earliest", "latest", "number_format", "null_values"}
 
 Duration = Annotated[str, StringConstraints(pattern=r"^P(\d+Y)?(\d+M)?(\d+D)?$")]
@@ -30,6 +34,7 @@ YamlPath = tuple[int | str, ...]  # keys and positions on the way to a node of a
 CONTACT_KINDS = ("address", "postcode", "email", "telephone")  # kinds by which a person is contacted
 Separator = Annotated[str, StringConstraints(pattern=r'^([^\w\s"]|[\t ])$')]
 Quote = Annotated[str, StringConstraints(pattern=r"^(\"|'|`|none)$")]
+CELLS = re.compile(r"^([A-Z]{1,3})([1-9]\d{0,6}):([A-Z]{1,3})([1-9]\d{0,6})$")
 ARTICLE_6 = re.compile(r"article 6\(1\)\([a-f]\)", re.IGNORECASE)  # UK GDPR
 ARTICLE_9 = re.compile(r"article 9\(2\)\(([a-j])\)", re.IGNORECASE)
 SCHEDULE_1 = re.compile(r"schedule 1 paragraph \d+", re.IGNORECASE)  # Data Protection Act 2018
@@ -110,6 +115,10 @@ class Table(Part):
     """Whether a CSV is still being written to: its complete rows are loaded now, the rest at the next load."""
     encoding: Text = "utf-8"
     """Encoding of a text file, such as windows-1252. With utf-8, a byte order mark is optional."""
+    other_encodings: list[Text] = Field([])
+    """Encodings of the files that are not in `encoding`; the first that fits is used."""
+    member: Text | None = None
+    """File within a ZIP that has several, such as payments*.csv; `*` is any text."""
     delimiter: Separator = ","
     """Separator between the values of a CSV."""
     quote: Quote = '"'
@@ -119,6 +128,15 @@ class Table(Part):
     """Character that takes the meaning from the following character of a CSV, usually a backslash."""
     sheet: Text | None = None
     """Sheet of a workbook that has several; `*` is any text."""
+    sheet_column: Name | None = None
+    """Declared column that holds the sheet's name; every sheet that matches `sheet` is read."""
+    cells: Annotated[str, StringConstraints(pattern=CELLS.pattern)] | None = None
+    """Cells of a sheet that hold the table with its header, such as A3:F120; other cells are not read."""
+    ends_at_blank_row: bool = False
+    """Whether the first row without values ends the table; rows below are not read."""
+    ragged: Literal["refuse", "pad"] = "refuse"
+    """What becomes of a CSV row with more or fewer values than headings: its file is refused, or (`pad`) missing values
+    at the end are empty and empty ones beyond the last heading are ignored."""
     header_rows: int = Field(1, ge=1, le=5)
     """Number of header rows. Their cells are joined by a space; a merged cell counts for every cell that it covers."""
     headings: list[Text] = Field([])
@@ -127,6 +145,12 @@ class Table(Part):
     """Columns that are turned into rows."""
     footer: list[Text] = Field([])
     """Texts with which the first filled cell of a footer row begins; a file without a footer is refused."""
+    footer_empty: Name | None = None
+    """Declared column that is empty in a footer row, where the footer has no text, and filled in every row of data."""
+    footer_optional: bool = False
+    """Whether files without a footer are accepted too."""
+    subtotals: list[Text] = Field([])
+    """Texts with which the first filled cell of a subtotal begins; such a row is skipped."""
     row_count_at: int | None = Field(None, ge=1)
     """Column (from 1) of the footer that holds the number of rows."""
     columns: list[Column] = Field(min_length=1)
@@ -183,34 +207,31 @@ class Table(Part):
 
     @model_validator(mode="after")
     def _check_layout(self) -> "Table":
-        layout = {
-            "delimiter",
-            "quote",
-            "escape",
-            "sheet",
-            "header_rows",
-            "headings",
-            "unpivot",
-            "footer",
-            "row_count_at",
-        }
+        layout = FILE_KEYS | {"delimiter", "sheet", "header_rows", "headings", "unpivot", "footer", "row_count_at"}
         if self.files and self.source_table:
             raise ValueError("source_table is for tables of a database")
         if not self.files and (without := layout & self.model_fields_set):
             raise ValueError(f"only for tables of `files`: {', '.join(sorted(without))}")
-        try:
-            "".encode(self.encoding)
-        except LookupError:
-            raise ValueError(
-                f"unknown encoding {self.encoding}; common encodings are utf-8, windows-1252 and utf-16"
-            ) from None
-        if self.growing and (not self.corrections or self.footer or self.encoding.startswith(("utf-16", "utf-32"))):
+        for encoding in (self.encoding, *self.other_encodings):
+            try:
+                "".encode(encoding)
+            except LookupError:
+                raise ValueError(
+                    f"unknown encoding {encoding}; common encodings are utf-8, windows-1252 and utf-16"
+                ) from None
+        if self.growing and (not self.corrections or self.has_footer or self.encoding.startswith(("utf-16", "utf-32"))):
             raise ValueError("growing needs `corrections` and a CSV without a footer, not in utf-16")
         if self.headings and self.header_rows > 1:
             raise ValueError("`header_rows` is for a file with a header, `headings` for a file without one")
-        if self.row_count_at and not self.footer:
+        if self.row_count_at and not self.has_footer:
             raise ValueError("row_count_at needs a `footer`, which holds the number of rows")
         types = {column.name: column.data_type for column in self.columns}
+        if undeclared := {*filter(None, [self.sheet_column, self.footer_empty])} - set(types):
+            raise ValueError(f"sheet_column or footer_empty is not a declared column: {', '.join(undeclared)}")
+        if self.sheet_column and types[self.sheet_column] != "text":
+            raise ValueError("sheet_column must be a text")
+        if self.footer_optional and not self.has_footer:
+            raise ValueError("footer_optional needs a `footer` or `footer_empty`")
         if self.unpivot and (unknown := set(self.unpivot.filled) - set(types)):
             raise ValueError(f"unpivot fills undeclared columns: {', '.join(sorted(unknown))}")
         for name in self.control_totals:
@@ -275,6 +296,16 @@ class Table(Part):
         return self.person is not None or (
             is_about_them and any(column.identifier in CONTACT_KINDS for column in self.identifiers)
         )
+
+    @property
+    def has_footer(self) -> bool:
+        """Whether the contract describes a footer."""
+        return bool(self.footer or self.footer_empty)
+
+    @property
+    def filled_columns(self) -> list[str]:
+        """The declared columns that are not columns of the file: those of `unpivot`, and the sheet's name."""
+        return (self.unpivot.filled if self.unpivot else []) + ([self.sheet_column] if self.sheet_column else [])
 
     @property
     def quote_character(self) -> str | None:
@@ -367,7 +398,7 @@ class System(Part):
             table._system = self
             if (self.kind == "files") != bool(table.files):
                 raise ValueError(f"{table.name}: `files` is required for kind: files, and only allowed there")
-            if table.control_totals and self.kind != "database" and not table.footer:
+            if table.control_totals and self.kind != "database" and not table.has_footer:
                 raise ValueError(f"{table.name}: control_totals need a source's own sums: a database, or a `footer`")
             if table.parent:
                 self._check_child(table)

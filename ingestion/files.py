@@ -8,7 +8,8 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
@@ -19,7 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ingestion.contracts import SourceError, System, Table
-from ingestion.encodings import Bytes, Utf8
+from ingestion.encodings import Bytes, EncodingError, Utf8
 from ingestion.layouts import (
     HEAD_ROWS,
     FileColumns,
@@ -29,11 +30,12 @@ from ingestion.layouts import (
     find_header,
     location_in,
     name_columns,
-    split_footer,
+    table_rows,
+    wrong_width,
 )
 from ingestion.logs import LogEntries
 from ingestion.quoting import QuoteChecker
-from ingestion.spreadsheets import SUFFIXES, open_sheet, read_sheet, sheet_head
+from ingestion.spreadsheets import SUFFIXES, open_sheets, read_sheets, sheet_head
 
 BLOCK_BYTES = 2 << 20  # longest row that can be read; larger blocks are not faster and take more memory
 HEAD_BYTES = 1 << 20
@@ -100,27 +102,27 @@ def read_file(table: Table, path: Path, name: str | None = None) -> Iterator[pa.
     Raises SourceError, which names file, row, table and column but no value, for a file that does not match its
     contract. The error may come at the file's end, so keep nothing before that.
     """
-    if (suffix := path.suffix.lower()) == ".parquet":
-        columns, source = _read_parquet(table, path)
-    elif suffix in SUFFIXES:
-        columns, source = read_sheet(table, path)
+    name = name or path.name
+    if (suffix := path.suffix.lower()) in SUFFIXES:
+        yield from read_sheets(table, path, name)
     else:
-        columns, source = _read_csv(table, path)
-    yield from add_origin(table, path, columns, source, name or path.name)
+        columns, source = _read_parquet(table, path) if suffix == ".parquet" else _read_csv(table, path)
+        yield from add_origin(table, path, columns, source, name)
 
 
 def read_head(table: Table, path: Path) -> list[Row]:
     """The file's first rows as text, one of which is the header; raises SourceError."""
     if (suffix := path.suffix.lower()) == ".parquet":
         return [_open_parquet(table, path).schema_arrow.names]
-    return sheet_head(open_sheet(table, path)) if suffix in SUFFIXES else _csv_head(table, path)[0]
+    return sheet_head(table, open_sheets(table, path)[0]) if suffix in SUFFIXES else _csv_head(table, path)[0]
 
 
 def _read_csv(table: Table, path: Path) -> tuple[FileColumns, Iterator[pa.Table]]:
     rows, ends = _csv_head(table, path)
     headings, end = find_header(table, path, rows)
     columns = name_columns(table, path, headings)
-    read = _read_with_footer if table.footer else _read_plain
+    by_row = table.has_footer or table.subtotals or table.ends_at_blank_row or table.ragged == "pad"
+    read = _read_by_row if by_row else _read_plain
     return columns, read(table, path, columns, ends[end])
 
 
@@ -146,6 +148,8 @@ def _read_plain(table: Table, path: Path, columns: FileColumns, start: int) -> I
     damaged: list[Any] = []
 
     def refuse(row: Any) -> str:
+        if not row.text.strip(f"{table.delimiter}{table.quote_character or ''} \t\r\n"):
+            return "skip"  # a row without values
         damaged.append(row)
         return "error"
 
@@ -171,9 +175,8 @@ def _read_plain(table: Table, path: Path, columns: FileColumns, start: int) -> I
                 yield pa.Table.from_batches([batch])
         except pa.ArrowInvalid as error:
             if damaged:
-                row, found = damaged[0].number, damaged[0].actual_columns
-                problem = f"{found} values, {len(names)} headings. The file is damaged; request it again"
-                raise SourceError(f"{location_in(table, path, f', row {row}')}: {problem}") from None
+                row = damaged[0]
+                raise wrong_width(table, path, row.number, row.actual_columns, len(names)) from None
             if "straddl" in str(error):
                 raise _too_long(table, path) from None
             raise SourceError(f"{location_in(table, path)}: not CSV") from None
@@ -183,14 +186,14 @@ def _read_plain(table: Table, path: Path, columns: FileColumns, start: int) -> I
         )
 
 
-def _read_with_footer(table: Table, path: Path, columns: FileColumns, start: int) -> Iterator[pa.Table]:
-    """The rows from byte `start`, read by Python: a footer may have fewer values than a row."""
+def _read_by_row(table: Table, path: Path, columns: FileColumns, start: int) -> Iterator[pa.Table]:
+    """The rows from byte `start`, read by Python: a footer or a ragged row may have fewer values than the header."""
     with _open(table, path) as file:
         above = file.take(start).count(b"\n")
         reader = csv.reader(_short_lines(table, path, file), strict=True, **_grammar(table))
         rows = ([cell or None for cell in row] for row in reader if row)
         try:
-            yield from batches(split_footer(table, path, rows, columns), columns.names)
+            yield from batches(table_rows(table, path, rows, columns), columns.names)
         except csv.Error as error:
             line = above + reader.line_num
             raise SourceError(f"{location_in(table, path, f', line {line}')}: not CSV ({error})") from None
@@ -217,10 +220,8 @@ def _too_long(table: Table, path: Path) -> SourceError:
 
 
 def _read_parquet(table: Table, path: Path) -> tuple[FileColumns, Iterator[pa.Table]]:
-    if table.footer:
-        raise SourceError(
-            f"{location_in(table, path)}: a Parquet file has no footer; remove `footer` from the contract"
-        )
+    if table.has_footer:
+        raise SourceError(f"{location_in(table, path)}: a Parquet file has no footer; remove it from the contract")
 
     def read() -> Iterator[pa.Table]:
         try:
@@ -250,16 +251,28 @@ def _damaged(table: Table, path: Path) -> SourceError:
 @contextmanager
 def _open(table: Table, path: Path, tail: str = "") -> Iterator[Utf8]:
     """The CSV as UTF-8, decompressed and decoded while it is read, followed by `tail`."""
+    encoding = _encoding(table, path) if table.other_encodings else table.encoding
     try:
         with _unpacked(table, path) as file:
             quotes = table.quote_character and QuoteChecker(
                 partial(location_in, table, path), table.delimiter, table.quote_character, table.escape
             )
-            yield Utf8(file, table.encoding, location_in(table, path), tail.encode(), quotes or None)
+            yield Utf8(file, encoding, location_in(table, path), tail.encode(), quotes or None)
     except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError):
         raise SourceError(
             f"{location_in(table, path)}: not a complete {path.suffix[1:]} file; request it again"
         ) from None
+
+
+def _encoding(table: Table, path: Path) -> str:
+    """The first declared encoding that the whole file fits; the first of all if none fits."""
+    for encoding in (table.encoding, *table.other_encodings):
+        with suppress(EncodingError), _unpacked(table, path) as file:
+            text = Utf8(file, encoding, "")
+            while text.take(BLOCK_BYTES):
+                pass
+            return encoding
+    return table.encoding
 
 
 @contextmanager
@@ -269,9 +282,12 @@ def _unpacked(table: Table, path: Path) -> Iterator[Bytes]:
             yield file
     elif path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive:
-            names = [n for n in archive.namelist() if n.lower().endswith(".csv") and not n.startswith("__MACOSX/")]
+            pattern = (table.member or "*.csv").lower()
+            names = [n for n in archive.namelist() if fnmatchcase(n.lower(), pattern) and not n.startswith("__MACOSX/")]
             if len(names) != 1:
-                raise SourceError(f"{location_in(table, path)}: contains {len(names)} CSV files instead of one")
+                which = f"files that match {table.member}" if table.member else "CSV files"
+                hint = "" if table.member else "; name one as `member`"
+                raise SourceError(f"{location_in(table, path)}: contains {len(names)} {which} instead of one{hint}")
             try:
                 member = archive.open(names[0])
             except RuntimeError:  # including NotImplementedError

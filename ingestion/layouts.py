@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import reduce
-from itertools import islice
+from itertools import dropwhile, islice, takewhile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.contracts import DriftError, LoadCheckError, SourceError, Table
+from ingestion.formats import NumberForm, plain_number
 
 HEAD_ROWS = 50
 BATCH_CELLS = 500_000
@@ -99,7 +100,7 @@ def name_columns(table: Table, path: Path, headings: list[str]) -> FileColumns:
     declared = {position: name for name, found in positions.items() for position in found}
     columns = FileColumns([])
     meanings: dict[str | tuple[str | None, ...], list[str]] = {
-        name: ["unpivot in the contract"] for name in _unpivoted_columns(table)
+        name: ["`unpivot` or `sheet_column`"] for name in table.filled_columns
     }
     for position, heading in enumerate(headings):
         name = declared.get(position) or snake_case(heading)
@@ -131,33 +132,70 @@ def batches(rows: Iterable[Row], names: list[str]) -> Iterator[pa.Table]:
         yield pa.table([pa.array(values, pa.string()) for values in zip(*some, strict=True)], names)
 
 
-def split_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileColumns) -> Iterator[Row]:
-    """The rows of data: all rows before the footer, if the contract names one.
+def table_rows(table: Table, path: Path, rows: Iterable[Row], columns: FileColumns) -> Iterator[Row]:
+    """The rows of data: all rows before the table's end and its footer, if the contract names them, but no subtotals.
 
     Raises SourceError, after the last row, if there is no footer or its figures differ from the rows'.
     """
-    if not table.footer:
-        yield from rows
-        return
+    width = len(columns.names)
+    rows = _of_width(table, path, rows, width)
+    if table.ends_at_blank_row:
+        rows = _until_blank(rows)
+    if table.subtotals:
+        rows = (row for row in rows if not _starts_with(row, table.subtotals))
+    return _before_footer(table, path, rows, columns) if table.has_footer else iter(rows)
+
+
+def _of_width(table: Table, path: Path, rows: Iterable[Row], width: int) -> Iterator[Row]:
+    for position, row in enumerate(rows, 1):
+        if not any(row):
+            yield [None] * width
+        elif len(row) == width or table.has_footer:  # a footer may have fewer values
+            yield row
+        elif table.ragged == "refuse" or any(row[width:]):
+            raise wrong_width(table, path, position, len(row), width)
+        else:
+            yield row[:width] + [None] * (width - len(row))
+
+
+def wrong_width(table: Table, path: Path, position: int, found: int, width: int) -> SourceError:
+    where = location_in(table, path, f", row {position}")
+    hint = "" if table.ragged == "pad" else "; if the cells at the end of a row may be missing, declare `ragged: pad`"
+    return SourceError(f"{where}: {found} values, {width} headings. The file is damaged, request it again{hint}")
+
+
+def _until_blank(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows before the first one without values; the table may begin below blank rows."""
+    return takewhile(any, dropwhile(lambda row: not any(row), rows))
+
+
+def _starts_with(row: Row, texts: list[str]) -> bool:
+    first = next(filter(None, row), None)
+    return first is not None and first.strip().startswith(tuple(texts))
+
+
+def _before_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileColumns) -> Iterator[Row]:
     width = len(columns.names)
     value = table.unpivot.value if table.unpivot else ""
     checked = {p: value if name in columns.pivoted else name for p, name in enumerate(columns.names)}
     totals = {p: Decimal(0) for p, name in checked.items() if name in table.control_totals}
+    empty = columns.names.index(table.footer_empty) if table.footer_empty else None
+    forms = {column.name: column.number_format for column in table.columns}
     held: list[Row] = []  # rows of the footer, unless data follow
     position = count = 0
     for row in rows:
         held.append(row)
-        first = next(filter(None, row), None)
-        if first is None or first.strip().startswith(tuple(table.footer)):
+        is_total = empty is not None and not (row[empty : empty + 1] or [None])[0]
+        if not any(row) or is_total or _starts_with(row, table.footer):
             continue
         for data in held:
             position += 1
             if len(data) != width:
-                raise SourceError(
-                    f"{location_in(table, path, f', row {position}')}: {len(data)} values, {width} headings"
-                )
+                if table.ragged == "refuse" or any(data[width:]):
+                    raise wrong_width(table, path, position, len(data), width)
+                data = data[:width] + [None] * (width - len(data))
             for column in totals:
-                totals[column] += _number(table, path, position, checked[column], data[column])
+                totals[column] += _number(table, path, position, checked[column], data[column], forms[checked[column]])
             count += any(data)
             yield data
         held = []
@@ -181,9 +219,9 @@ def split_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileCol
             raise LoadCheckError(f"{where}: the footer's total is not the sum of the rows. Request the file again")
 
 
-def _number(table: Table, path: Path, position: int, name: str, cell: str | None) -> Decimal:
+def _number(table: Table, path: Path, position: int, name: str, cell: str | None, forms: list[NumberForm]) -> Decimal:
     try:
-        number = Decimal(cell.strip()) if cell else Decimal(0)
+        number = Decimal(plain_number(cell, forms)) if cell and cell.strip() not in table.null_values else Decimal(0)
     except InvalidOperation:
         number = Decimal("nan")
     if not number.is_finite():
@@ -200,13 +238,12 @@ def _figure(footer: list[Row], position: int) -> Decimal | None:
 
 
 def add_origin(
-    table: Table, path: Path, columns: FileColumns, source: Iterable[pa.Table], name: str
+    table: Table, path: Path, columns: FileColumns, source: Iterable[pa.Table], name: str, first_row: int = 1
 ) -> Iterator[pa.Table]:
     """Batches of a file's columns: excluded columns removed, file `name` and row number added, columns unpivoted.
 
     A row without values is dropped but counted. Raises SourceError if a column has values but no heading.
     """
-    first_row = 1
     for batch in source:
         numbers = pa.arange(first_row, first_row + len(batch))
         first_row += len(batch)
@@ -267,14 +304,14 @@ def _positions(table: Table, headings: list[str]) -> dict[str, list[int]]:
     return {
         column.name: [p for p, name in enumerate(meanings) if name == column.name and p not in excluded]
         for column in table.source_columns
-        if column.name not in _unpivoted_columns(table)
+        if column.name not in table.filled_columns
     }
 
 
 def _meanings(table: Table, headings: list[str]) -> list[str]:
     """The column of each heading: the one with this `header`, else the one of its name in snake case."""
     exact = {_single_spaced(header): column.name for column in table.source_columns for header in column.header}
-    names = {column.name for column in table.source_columns if not column.header} - set(_unpivoted_columns(table))
+    names = {column.name for column in table.source_columns if not column.header} - set(table.filled_columns)
     return [exact.get(heading) or (name if (name := snake_case(heading)) in names else "") for heading in headings]
 
 
@@ -301,10 +338,6 @@ def _excluded(table: Table, headings: list[str]) -> set[int]:
 def _pivot_groups(table: Table, heading: str) -> dict[str, str | None] | None:
     match = re.fullmatch(table.unpivot.headings, heading) if table.unpivot else None
     return match.groupdict() if match else None
-
-
-def _unpivoted_columns(table: Table) -> list[str]:
-    return table.unpivot.filled if table.unpivot else []
 
 
 def _single_spaced(heading: str | None) -> str:

@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -15,26 +15,66 @@ from typing import Any
 import pyarrow as pa
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
-from ingestion.contracts import SourceError, Table
+from ingestion.contracts import CELLS, SourceError, Table
 from ingestion.formats import prints_back
-from ingestion.layouts import HEAD_ROWS, FileColumns, Row, batches, find_header, location_in, name_columns, split_footer
+from ingestion.layouts import (
+    HEAD_ROWS,
+    FileColumns,
+    Row,
+    add_origin,
+    batches,
+    find_header,
+    location_in,
+    name_columns,
+    table_rows,
+)
 
 MAX_EXACT = 2**53  # a double holds every whole number up to this
 SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
 
 
-def read_sheet(table: Table, path: Path) -> tuple[FileColumns, Iterator[pa.Table]]:
-    """The columns of the contract's sheet, and its rows as text (see `as_text`).
+def read_sheets(table: Table, path: Path, name: str) -> Iterator[pa.Table]:
+    """The rows of the contract's sheets as text (see `as_text`), with their origin.
 
     The whole sheet is in memory; Excel allows 1,048,576 rows. Raises SourceError.
     """
-    sheet = open_sheet(table, path)
-    headings, end = find_header(table, path, sheet_head(sheet))
+    first_row = 1
+    for sheet in open_sheets(table, path):
+        columns, rows = _read_sheet(table, path, sheet)
+        for batch in add_origin(table, path, columns, rows, name, first_row):
+            if table.sheet_column:
+                batch = batch.append_column(table.sheet_column, pa.repeat(sheet.name, len(batch)))
+            yield batch
+        first_row += sheet.height  # row numbers of the next sheet do not repeat these
+
+
+def _read_sheet(table: Table, path: Path, sheet: CalamineSheet) -> tuple[FileColumns, Iterator[pa.Table]]:
+    headings, end = find_header(table, path, sheet_head(table, sheet))
     columns = name_columns(table, path, headings)
     formats = {column.name: tuple(column.format) for column in table.columns}
     forms = [formats.get(name, ()) for name in columns.names]
-    rows = ([as_text(*cell) for cell in zip(row, forms, strict=True)] for row in islice(_rows(sheet), end, None))
-    return columns, batches(split_footer(table, path, rows, columns), columns.names)
+    cells = _one_table(table, path, islice(_rows(table, sheet), end, None), columns)
+    rows = ([as_text(*cell) for cell in zip(row, forms, strict=True)] for row in cells)
+    return columns, batches(table_rows(table, path, rows, columns), columns.names)
+
+
+def _one_table(table: Table, path: Path, rows: Iterable[list[Any]], columns: FileColumns) -> Iterator[list[Any]]:
+    """The same rows. Raises SourceError where a second table seems to begin: words below a blank row, in columns of
+    numbers and dates.
+    """
+    typed = {column.name for column in table.columns if column.data_type != "text" and not column.null_values}
+    places = [place for place, name in enumerate(columns.names) if name in typed]
+    is_after_blank = False
+    for number, row in enumerate(rows, 1):
+        filled = [cell for cell in row if cell not in ("", None)]
+        words = [row[place] for place in places if isinstance(row[place], str) and row[place][:1].isalpha()]
+        if is_after_blank and len(filled) > 1 and words and len(words) == len(places):
+            problem = f"another table begins at row {number} below the header"
+            hint = "say where the first one ends: `ends_at_blank_row: true`, or `cells`"
+            if not table.ends_at_blank_row:
+                raise SourceError(f"{location_in(table, path)}: {problem}; {hint}")
+        is_after_blank = not filled
+        yield row
 
 
 def as_text(cell: Any, date_formats: tuple[str, ...] = ()) -> str | None:
@@ -75,9 +115,9 @@ def _lossless(moment: date, forms: tuple[str, ...]) -> str:
     return next((form for form in forms if prints_back(whole, form)), "")
 
 
-def sheet_head(sheet: CalamineSheet) -> list[Row]:
+def sheet_head(table: Table, sheet: CalamineSheet) -> list[Row]:
     """The sheet's first rows as text, one of which is the header."""
-    return [[as_text(cell) for cell in row] for row in islice(_rows(sheet, header=True), HEAD_ROWS)]
+    return [[as_text(cell) for cell in row] for row in islice(_rows(table, sheet, header=True), HEAD_ROWS)]
 
 
 def sheet_names(table: Table, path: Path) -> list[str]:
@@ -86,14 +126,14 @@ def sheet_names(table: Table, path: Path) -> list[str]:
         return list(book.sheet_names)
 
 
-def open_sheet(table: Table, path: Path) -> CalamineSheet:
-    """The contract's sheet, wholly in memory; raises SourceError."""
+def open_sheets(table: Table, path: Path) -> list[CalamineSheet]:
+    """The contract's sheet or, with a `sheet_column`, its sheets, wholly in memory; raises SourceError."""
     with _workbook(table, path) as book:
         names = [name for name in book.sheet_names if fnmatchcase(name, table.sheet or "*")]
-        if len(names) != 1:
+        if not names or (len(names) > 1 and not table.sheet_column):
             match = f"match {table.sheet}" if table.sheet else "in the workbook; name one as `sheet`"
             raise SourceError(f"{location_in(table, path)}: expected one sheet, {len(names)} {match}")
-        return book.get_sheet_by_name(names[0])
+        return [book.get_sheet_by_name(name) for name in names]
 
 
 @contextmanager
@@ -109,8 +149,11 @@ def _workbook(table: Table, path: Path) -> Iterator[CalamineWorkbook]:
         raise SourceError(f"{location_in(table, path)}: {problem}") from None
 
 
-def _rows(sheet: CalamineSheet, header: bool = False) -> Iterator[list[Any]]:
-    """The sheet's rows. A merged cell counts for all its cells in a header; in data for its rows, if it is text."""
+def _rows(table: Table, sheet: CalamineSheet, header: bool = False) -> Iterator[list[Any]]:
+    """The sheet's rows, or those of the contract's `cells`.
+
+    A merged cell counts for all its cells in a header; in data for its rows, if it is text.
+    """
     (_, left), (end, _) = sheet.start or (0, 0), sheet.end or (0, 0)
     origins = {
         (row, column - left): (top, first - left)
@@ -119,9 +162,21 @@ def _rows(sheet: CalamineSheet, header: bool = False) -> Iterator[list[Any]]:
         for column in range(first, (last if header else first) + 1)
     }
     values: dict[tuple[int, int], Any] = {}
-    for number, row in enumerate(sheet.iter_rows()):
+    match = CELLS.fullmatch(table.cells or "")
+    top, bottom = (int(match[2]) - 1, int(match[4])) if match else (0, end + 1)
+    first_place, last_place = (_column(match[1]) - left, _column(match[3]) - left + 1) if match else (0, None)
+    for number, row in islice(enumerate(sheet.iter_rows()), bottom):
         for column in range(len(row)) if origins else ():
             if origin := origins.get((number, column)):
                 value = values.setdefault(origin, row[column])
                 row[column] = value if header or isinstance(value, str) else row[column]
-        yield row
+        if number >= top:
+            yield row[max(first_place, 0) : last_place]
+
+
+def _column(letters: str) -> int:
+    """The position of a column, from 0: A is 0, AA is 26."""
+    position = 0
+    for letter in letters:
+        position = position * 26 + ord(letter) - ord("A") + 1
+    return position - 1
