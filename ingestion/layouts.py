@@ -201,9 +201,11 @@ def _before_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileC
         held = []
     footer = [row for row in held if any(row)]
     if not footer:
+        if table.footer_optional:
+            return
+        looks = " or ".join([*table.footer, *([f"a row without {table.footer_empty}"] if table.footer_empty else [])])
         raise LoadCheckError(
-            f"{location_in(table, path)}: no footer ({' or '.join(table.footer)}). "
-            "The file is truncated; request it again"
+            f"{location_in(table, path)}: no footer ({looks}). The file is truncated; request it again"
         )
     if table.row_count_at and _figure(footer, table.row_count_at - 1) != count:
         raise LoadCheckError(

@@ -64,16 +64,18 @@ def _one_table(table: Table, path: Path, rows: Iterable[list[Any]], columns: Fil
     """
     typed = {column.name for column in table.columns if column.data_type != "text" and not column.null_values}
     places = [place for place, name in enumerate(columns.names) if name in typed]
-    is_after_blank = False
+    is_below_blank = False
     for number, row in enumerate(rows, 1):
-        filled = [cell for cell in row if cell not in ("", None)]
-        words = [row[place] for place in places if isinstance(row[place], str) and row[place][:1].isalpha()]
-        if is_after_blank and len(filled) > 1 and words and len(words) == len(places):
-            problem = f"another table begins at row {number} below the header"
-            hint = "say where the first one ends: `ends_at_blank_row: true`, or `cells`"
-            if not table.ends_at_blank_row:
+        cells = [row[place] for place in places if row[place] not in ("", None)]
+        if len(cells) == len(places) and all(isinstance(cell, str) and cell[:1].isalpha() for cell in cells):
+            if is_below_blank and cells and not table.ends_at_blank_row:
+                problem = f"another table begins at row {number} below the header"
+                hint = "say where the first one ends: `ends_at_blank_row: true`, or `cells`"
                 raise SourceError(f"{location_in(table, path)}: {problem}; {hint}")
-        is_after_blank = not filled
+        elif cells:
+            is_below_blank = False
+        if not any(cell not in ("", None) for cell in row):
+            is_below_blank = True
         yield row
 
 
