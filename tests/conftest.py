@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from tests.support import (
     MARIADB,
+    NO_CASES,
     NO_DATA,
     PATIENCE,
     REAL_DATA,
@@ -50,11 +51,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """With --no-skips, fail the run if a package is missing; only the published data may be absent."""
+    """With --no-skips, fail the run if a package is missing; only the published data and cases may be absent."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter and session.config.option.no_skips and session.exitstatus == pytest.ExitCode.OK:
         reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", [])}
-        if missing := reasons - {NO_DATA}:
+        if missing := reasons - {NO_DATA, NO_CASES}:
             reporter.write_line(f"skipped, and may not be: {'; '.join(sorted(missing))}", red=True)
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -32,6 +32,8 @@ ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
 MARIADB = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")
 needs_mariadb = pytest.mark.skipif(not MARIADB, reason="needs MariaDB: `make test-packages` (Debian, root)")
+CASES = ROOT.parent / "shared" / "cases"
+NO_CASES = "the cases are not beside this checkout: ../shared/cases"
 NO_DATA = "the published data are not beside this checkout: ../shared/data"
 needs_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason=NO_DATA)
 HOLIDAYS = {
