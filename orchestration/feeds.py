@@ -19,6 +19,8 @@ from warehouse.errors import OutgoingError
 from warehouse.outgoing import Scan
 
 FORMATS = ("csv", "xlsx")
+TEXT_TYPES = {19, 25, 1042, 1043}  # name, text, char, varchar
+FORMULA_AS_TEXT = r"case when {0} ~ '^[=@+\t\r-]' and {0} !~ '^[+-]?[0-9., ()]*$' then '''' || {0} else {0} end as {0}"
 MAX_XLSX_ROWS = 1_048_575
 XLSX_OPTIONS = {
     "constant_memory": True,
@@ -106,7 +108,7 @@ def write_report(
 def _write_csv(
     cursor: pg.cursor, query: sql.Composed, draft: IO[bytes], may_contain: Mapping[str, Collection[str]]
 ) -> int:
-    cursor.copy_expert(sql.SQL("copy ({}) to stdout (format csv, header)").format(query), draft)
+    cursor.copy_expert(sql.SQL("copy ({}) to stdout (format csv, header)").format(_inert(cursor, query)), draft)
     count = cursor.rowcount
     draft.flush()
     with Path(draft.name).open(encoding="utf-8", newline="") as written:
@@ -114,6 +116,19 @@ def _write_csv(
         for _ in _scanned(next(rows), rows, may_contain):
             pass
     return count
+
+
+def _inert(cursor: pg.cursor, query: sql.Composed) -> sql.Composed:
+    """The query with an apostrophe before each text that a spreadsheet would run as a formula (OWASP, CSV injection).
+
+    Numbers and telephone numbers written as text stay as they are.
+    """
+    cursor.execute(sql.SQL("select * from ({}) as report limit 0").format(query))
+    columns = [
+        sql.SQL(FORMULA_AS_TEXT if column.type_code in TEXT_TYPES else "{0}").format(sql.Identifier(column.name))
+        for column in cursor.description or ()
+    ]
+    return sql.SQL("select {} from ({}) as report order by report").format(sql.SQL(", ").join(columns), query)
 
 
 def _write_xlsx(

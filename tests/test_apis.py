@@ -466,6 +466,27 @@ def test_a_refused_token_is_reported_in_one_line(login: Api, fault: Callable[[Ha
     assert says in refusal(lambda: read(login))
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_to_another_host_receives_no_secret(login: Api, status: int) -> None:
+    elsewhere = answers(status, b"", Location=login.url.replace("127.0.0.1", "localhost") + "/requests.json?page=1")
+    login.faults = [elsewhere]
+    assert "OPEN311_TOKEN_URL gave no token: OtherHostError" in refusal(lambda: read(login))
+    assert login.tokens == 0
+    login.faults = [answers(200, f'{{"access_token": "{TOKEN}1", "expires_in": 60}}'.encode()), elsewhere]
+    assert "requests.json: OtherHostError" in refusal(lambda: read(login))
+    assert len(login.asked) == 1, "the redirect was not followed"
+
+
+@pytest.mark.parametrize("variable", ["OPEN311_URL", "OPEN311_TOKEN_URL"])
+def test_an_api_is_read_over_https_unless_it_is_on_this_machine(
+    login: Api, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv("OPEN311_TOKEN_URL", "http://example.org" if "TOKEN" in variable else login.url)
+    place = "http://example.org" if variable == "OPEN311_URL" else login.url
+    with pytest.raises(SourceError, match=f"raw_open311: {variable} must begin with https://"):
+        list(open311.service_requests(place, None))
+
+
 def test_a_token_that_cannot_be_renewed_is_reported_in_one_line(login: Api) -> None:
     login.says_expiry = 0
     login.meanwhile = lambda: login.faults.extend([answers(403)])

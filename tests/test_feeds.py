@@ -1,5 +1,6 @@
 """Report feeds as files: complete or not written, and text stays text."""
 
+import csv
 from pathlib import Path
 
 import openpyxl
@@ -36,3 +37,18 @@ def test_text_in_a_workbook_does_not_become_a_formula(report: str, tmp_path: Pat
     write_report("conformed", report, tmp_path / "report.xlsx", "xlsx")
     sheet = openpyxl.load_workbook(tmp_path / "report.xlsx").active
     assert [(cell.value, cell.data_type) for cell in sheet[2]] == [("=1+1", "s"), (2.5, "n")]
+
+
+def test_text_in_a_csv_does_not_become_a_formula(trial: Trial, tmp_path: Path) -> None:
+    from orchestration.feeds import write_report
+
+    texts = ["=HYPERLINK(1)", "@SUM(1)", "+1-1+cmd", "-2+3", "\t=1", "-5.00", "+44 1905 763763", "a=1", "-"]
+    trial.sql("create table conformed.rpt_texts (place int, words text, amount numeric)")
+    for place, text in enumerate(texts):
+        trial.sql("insert into conformed.rpt_texts values (%s, %s, -1)", (place, text))
+    trial.sql("grant select on conformed.rpt_texts to svc_dbt")
+    write_report("conformed", "rpt_texts", tmp_path / "report.csv", "csv", {"words": ["telephone"]})
+    with (tmp_path / "report.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["words"] for row in rows] == [f"'{text}" for text in texts[:5]] + texts[5:]
+    assert {row["amount"] for row in rows} == {"-1"}

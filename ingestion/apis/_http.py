@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from io import BytesIO
+from ipaddress import ip_address
 from typing import Any, cast
+from urllib.parse import urljoin, urlsplit
 
 from dlt.sources.helpers import requests
 from dlt.sources.helpers.rest_client.auth import OAuth2ClientCredentials
@@ -29,7 +31,9 @@ class HttpApi:
 
     def __init__(self, system: str, location: str) -> None:
         self.system = system
+        self._require_https(location, f"{system.upper()}_URL")
         session = requests.Client(raise_for_status=False, retry_condition=_is_incomplete).session
+        session.hooks["response"].append(_refuse_other_host)
         session.hooks["response"].append(lambda response, **_: _read_body(cast(float, session.timeout), response))
         self.auth = self._client_credentials(session)
         self.client = RESTClient(location, auth=self.auth, session=session)
@@ -138,6 +142,12 @@ class HttpApi:
         except (requests.RequestException, ValueError) as failure:  # ValueError: the location is not a URL
             raise self.error(f"{path}: {type(failure).__name__}") from None
 
+    def _require_https(self, url: str, variable: str) -> None:
+        """Raise SourceError unless the URL is https, or of this machine."""
+        parts = urlsplit(url)
+        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+            raise SourceError(f"raw_{self.system}: {variable} must begin with https://; http is for this machine only")
+
     def _client_credentials(self, session: requests.Session) -> OAuth2ClientCredentials | None:
         names = [f"{self.system.upper()}_{name}" for name in ("TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET")]
         url, client_id, client_secret = given = [os.environ.get(name, "") for name in names]
@@ -145,6 +155,7 @@ class HttpApi:
             return None
         if missing := [name for name, value in zip(names, given, strict=True) if not value]:
             raise self.error(f"{' and '.join(missing)} not set. A token needs {', '.join(names)}")
+        self._require_https(url, names[0])
         return _ClientCredentials(
             access_token_url=url, client_id=client_id, client_secret=client_secret, session=session
         )
@@ -161,6 +172,10 @@ class HttpApi:
             raise self.error(f"{name}_TOKEN_URL gave no token: {type(failure).__name__}") from None
 
 
+class OtherHostError(requests.RequestException):
+    """A redirect to another host, which would receive the request's secrets."""
+
+
 class ResponseTooLargeError(requests.RequestException):
     """A response of more than MAX_RESPONSE_BYTES bytes."""
 
@@ -169,6 +184,26 @@ class _ClientCredentials(OAuth2ClientCredentials):
     def parse_access_token(self, response_json: Any) -> str:
         token: str = response_json["access_token"]  # dlt would use the text "None" if there is no token
         return token
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refuse_other_host(response: requests.Response, **_: Any) -> None:
+    """Raise OtherHostError for a redirect that leaves the host, its port or https.
+
+    A 307 repeats the body, which holds the client's secret; requests removes only the Authorization header.
+    """
+    if response.is_redirect:
+        here = urlsplit(response.url)
+        target = urlsplit(urljoin(response.url, response.headers["location"]))
+        if (target.scheme, target.netloc) != (here.scheme, here.netloc):
+            response.close()
+            raise OtherHostError
 
 
 def _read_body(seconds: float, response: requests.Response) -> None:
