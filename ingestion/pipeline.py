@@ -279,7 +279,7 @@ class _Reader:
         rows, rejects = conform(table, batch, table.system.name)
         extract.read += len(batch)
         if len(extract.rejects) + len(rejects) > MAX_REJECTS:
-            problem = f"more than {MAX_REJECTS:,} rows do not fit the contract (last: {rejects[-1].reason})"
+            problem = f"more than {MAX_REJECTS:,} rows rejected: {rejects[-1].reason}"
             raise DriftError(f"{table.label}: {problem}; nothing was loaded", table)
         for name in rows.column_names:
             if name not in extract.columns and name not in extract.new_columns:

@@ -17,7 +17,7 @@ from tests.support import Trial, change, needs_mariadb, trial_system
 
 COLUMNS = {"id": "bigint", "name": "text", "amount": "numeric(18,2)", "ratio": "double precision", "born": "date",
            "changed": "timestamptz", "kind": "text", "is_open": "boolean"}  # fmt: skip
-CASES = {"name": "cases", "columns": COLUMNS, "load": "merge", "key": ["id"], "cursor": "changed"}
+CASES = {"name": "cases", "columns": COLUMNS, "load": "merge", "key": ["id"], "cursor": "changed", "rejects": 1}
 
 
 @needs_mariadb

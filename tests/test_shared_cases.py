@@ -143,7 +143,7 @@ def test_24_sixteen_digits_of_a_workbook_stay(trial: Trial) -> None:
 def test_27_and_28_rejected_rows_are_named_before_the_row_count(trial: Trial, tmp_path: Path) -> None:
     table = {"name": "rows", "load": "replace", "files": "a.csv", "columns": {"id": "bigint", "spaces": "bigint"}}
     with pytest.raises(SourceError, match="10 of 10 rows rejected: spaces: not bigint"):
-        trial.load(table, at=str(CASES / "27-all-rows-unfit"), kind="files")
+        trial.load(table, at=str(next(CASES.glob("27-*"))), kind="files")
     for name in ("a.csv", "a-later.csv"):
         shutil.copy(CASES / "28-the-source-has-0-rows" / name, tmp_path / "a.csv")
         if name == "a.csv":
