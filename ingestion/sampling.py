@@ -16,12 +16,12 @@ from dlt.extract.items import DataItemWithMeta
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
+from ingestion.casting import as_text
+from ingestion.columns import TODO, Column
 from ingestion.commit import LoadResult
 from ingestion.contracts import (
     ORIGIN_COLUMNS,
     STAGING,
-    TODO,
-    Column,
     ContractError,
     SourceError,
     System,
@@ -33,7 +33,7 @@ from ingestion.databases import open_database
 from ingestion.files import matching_files, read_file
 from ingestion.pipeline import _FromApi, _to_source_error
 from ingestion.privacy import normalise
-from ingestion.tables import Reject, as_text, conform
+from ingestion.tables import Reject, conform
 
 FAILURES = (DBAPIError, OSError, RuntimeError)  # of drivers, of the network and of files
 LONGEST_VALUE = 32  # characters of a value that is shown

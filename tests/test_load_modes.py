@@ -266,9 +266,7 @@ def test_a_changed_column_type_stops_the_load_without_showing_a_value(trial: Tri
     trial.source(HUNDRED)
     trial.load(CASES)
     trial.source(f"alter table cases alter column amount type text using '{PERSON}'")
-    with pytest.raises(
-        SourceError, match="100 of 100 rows rejected: amount: not"
-    ) as refusal:
+    with pytest.raises(SourceError, match="100 of 100 rows rejected: amount: not") as refusal:
         trial.load(CASES)
     assert PERSON not in str(refusal.value)
     assert refusal.value.table.label == "raw_trial.cases"
