@@ -144,7 +144,10 @@ class HttpApi:
 
     def _require_https(self, url: str, variable: str) -> None:
         """Raise SourceError unless the URL is https, or of this machine."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # reported when it is read
+            return
         if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
             raise SourceError(f"raw_{self.system}: {variable} must begin with https://; http is for this machine only")
 
