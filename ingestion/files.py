@@ -40,6 +40,7 @@ from ingestion.spreadsheets import SUFFIXES, open_sheets, read_sheets, sheet_hea
 BLOCK_BYTES = 2 << 20  # longest row that can be read; larger blocks are not faster and take more memory
 HEAD_BYTES = 1 << 20
 PARQUET_ROWS = 32_768
+MAX_RATIO, FREE_BYTES = 200, 1 << 30  # of a compressed CSV: usually 5 to 30 times; a small file may exceed it
 
 
 def matching_files(table: Table, location: str) -> list[Path]:
@@ -114,7 +115,7 @@ def read_head(table: Table, path: Path) -> list[Row]:
     """The file's first rows as text, one of which is the header; raises SourceError."""
     if (suffix := path.suffix.lower()) == ".parquet":
         return [_open_parquet(table, path).schema_arrow.names]
-    return sheet_head(table, open_sheets(table, path)[0]) if suffix in SUFFIXES else _csv_head(table, path)[0]
+    return sheet_head(table, next(open_sheets(table, path))) if suffix in SUFFIXES else _csv_head(table, path)[0]
 
 
 def _read_csv(table: Table, path: Path) -> tuple[FileColumns, Iterator[pa.Table]]:
@@ -254,10 +255,11 @@ def _open(table: Table, path: Path, tail: str = "") -> Iterator[Utf8]:
     encoding = _encoding(table, path) if table.other_encodings else table.encoding
     try:
         with _unpacked(table, path) as file:
-            quotes = table.quote_character and QuoteChecker(
-                partial(location_in, table, path), table.delimiter, table.quote_character, table.escape
-            )
-            yield Utf8(file, encoding, location_in(table, path), tail.encode(), quotes or None)
+            quotes = None  # each entry of a growing file is checked by itself
+            if table.quote_character and not table.growing:
+                locate = partial(location_in, table, path)
+                quotes = QuoteChecker(locate, table.delimiter, table.quote_character, table.escape)
+            yield Utf8(file, encoding, location_in(table, path), tail.encode(), quotes)
     except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError):
         raise SourceError(
             f"{location_in(table, path)}: not a complete {path.suffix[1:]} file; request it again"
@@ -279,7 +281,7 @@ def _encoding(table: Table, path: Path) -> str:
 def _unpacked(table: Table, path: Path) -> Iterator[Bytes]:
     if path.suffix.lower() == ".gz":
         with gzip.open(path) as file:
-            yield file
+            yield _Unpacked(table, path, file, path.stat().st_size)
     elif path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive:
             pattern = (table.member or "*.csv").lower()
@@ -294,10 +296,25 @@ def _unpacked(table: Table, path: Path) -> Iterator[Bytes]:
                 problem = "has a password or an unsupported compression"
                 raise SourceError(f"{location_in(table, path)}: {problem}") from None
             with member as file:
-                yield file
+                yield _Unpacked(table, path, file, archive.getinfo(names[0]).compress_size)
     elif table.growing:
         with path.open("rb") as log:
             yield LogEntries(log, len(table.headings), table.delimiter, location_in(table, path))
     else:
         with path.open("rb", buffering=0) as file:
             yield file
+
+
+class _Unpacked:
+    """The bytes of a compressed file; raises SourceError for a file that is made to fill the disk."""
+
+    def __init__(self, table: Table, path: Path, file: Bytes, packed: int):
+        self.table, self.path, self.file = table, path, file
+        self.left = max(FREE_BYTES, packed * MAX_RATIO)
+
+    def read(self, size: int) -> bytes:
+        block = self.file.read(size)
+        self.left -= len(block)
+        if self.left < 0:
+            raise SourceError(f"{location_in(self.table, self.path)}: unpacks to more than {MAX_RATIO} times its size")
+        return block

@@ -1,21 +1,25 @@
 """Read the cells of a workbook (.xlsx, .xls, .ods) as rows of text, as a CSV of the sheet would have them."""
 
-import zipfile
-import zlib
+import datetime as datetime_module
+import pickle
+import signal
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import pyarrow as pa
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
-from ingestion.contracts import CELLS, SourceError, Table
+from ingestion import workbook_process
+from ingestion.contracts import CELLS, ROOT, SourceError, Table
 from ingestion.formats import prints_back
 from ingestion.layouts import (
     HEAD_ROWS,
@@ -28,27 +32,38 @@ from ingestion.layouts import (
     name_columns,
     table_rows,
 )
+from ingestion.workbook_process import MAX_MEMORY, MAX_SECONDS, Problem, Shape, column_number
 
+KEPT_ROWS = 4 * HEAD_ROWS  # rows in which the header is looked for; `cells` may begin lower
 MAX_EXACT = 2**53  # a double holds every whole number up to this
 SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
+
+
+@dataclass
+class Sheet:
+    """A sheet while it is read: its rows come once, after the first ones, which are kept."""
+
+    shape: Shape
+    head: list[list[Any]]
+    rest: Iterator[list[Any]]
 
 
 def read_sheets(table: Table, path: Path, name: str) -> Iterator[pa.Table]:
     """The rows of the contract's sheets as text (see `as_text`), with their origin.
 
-    The whole sheet is in memory; Excel allows 1,048,576 rows. Raises SourceError.
+    Another process reads the workbook. Raises SourceError.
     """
     first_row = 1
     for sheet in open_sheets(table, path):
         columns, rows = _read_sheet(table, path, sheet)
         for batch in add_origin(table, path, columns, rows, name, first_row):
             if table.sheet_column:
-                batch = batch.append_column(table.sheet_column, pa.repeat(sheet.name, len(batch)))
+                batch = batch.append_column(table.sheet_column, pa.repeat(sheet.shape.name, len(batch)))
             yield batch
-        first_row += sheet.height  # row numbers of the next sheet do not repeat these
+        first_row += 1 + (sheet.shape.end or (0, 0))[0]  # row numbers of the next sheet do not repeat these
 
 
-def _read_sheet(table: Table, path: Path, sheet: CalamineSheet) -> tuple[FileColumns, Iterator[pa.Table]]:
+def _read_sheet(table: Table, path: Path, sheet: Sheet) -> tuple[FileColumns, Iterator[pa.Table]]:
     headings, end = find_header(table, path, sheet_head(table, sheet))
     columns = name_columns(table, path, headings)
     formats = {column.name: tuple(column.format) for column in table.columns}
@@ -117,68 +132,97 @@ def _lossless(moment: date, forms: tuple[str, ...]) -> str:
     return next((form for form in forms if prints_back(whole, form)), "")
 
 
-def sheet_head(table: Table, sheet: CalamineSheet) -> list[Row]:
+def sheet_head(table: Table, sheet: Sheet) -> list[Row]:
     """The sheet's first rows as text, one of which is the header."""
     return [[as_text(cell) for cell in row] for row in islice(_rows(table, sheet, header=True), HEAD_ROWS)]
 
 
 def sheet_names(table: Table, path: Path) -> list[str]:
     """The names of the workbook's sheets; raises SourceError."""
-    with _workbook(table, path) as book:
-        return list(book.sheet_names)
+    with _messages(table, path, "none") as messages:
+        return list(next(messages))
 
 
-def open_sheets(table: Table, path: Path) -> list[CalamineSheet]:
-    """The contract's sheet or, with a `sheet_column`, its sheets, wholly in memory; raises SourceError."""
-    with _workbook(table, path) as book:
-        names = [name for name in book.sheet_names if fnmatchcase(name, table.sheet or "*")]
+def open_sheets(table: Table, path: Path) -> Iterator[Sheet]:
+    """The contract's sheet or, with a `sheet_column`, its sheets one after the other; raises SourceError."""
+    with _messages(table, path, "all" if table.sheet_column else "one") as messages:
+        names = [name for name in next(messages) if fnmatchcase(name, table.sheet or "*")]
         if not names or (len(names) > 1 and not table.sheet_column):
             match = f"match {table.sheet}" if table.sheet else "in the workbook; name one as `sheet`"
             raise SourceError(f"{location_in(table, path)}: expected one sheet, {len(names)} {match}")
-        return [book.get_sheet_by_name(name) for name in names]
+        for _ in names:
+            shape = next(messages)
+            rows = chain.from_iterable(iter(lambda: next(messages), []))
+            yield Sheet(shape, list(islice(rows, KEPT_ROWS)), rows)
+            for _ in rows:  # a sheet that was not read to its end
+                pass
 
 
 @contextmanager
-def _workbook(table: Table, path: Path) -> Iterator[CalamineWorkbook]:
-    try:
-        if zipfile.is_zipfile(path):  # every format but .xls; the reader ignores the checksums
-            with zipfile.ZipFile(path) as packed:
-                if packed.testzip():
-                    raise zipfile.BadZipFile
-        yield CalamineWorkbook.from_path(path)
-    except (CalamineError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
-        problem = f"not a complete workbook, or a protected one ({type(error).__name__})"
-        raise SourceError(f"{location_in(table, path)}: {problem}") from None
+def _messages(table: Table, path: Path, which: str) -> Iterator[Iterator[Any]]:
+    """The messages of a process that reads the workbook (ingestion.workbook_process); raises SourceError."""
+    command = [sys.executable, "-m", "ingestion.workbook_process", str(path.absolute()), table.sheet or "*", which]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+
+        def messages() -> Iterator[Any]:
+            while True:
+                try:
+                    message = _Unpickler(cast("IO[bytes]", process.stdout)).load()
+                except (EOFError, pickle.UnpicklingError):
+                    raise SourceError(f"{location_in(table, path)}: {_end(process.wait())}") from None
+                if isinstance(message, Problem):
+                    raise SourceError(f"{location_in(table, path)}: {message.words}")
+                yield message
+
+        try:
+            yield messages()
+        finally:
+            process.kill()
 
 
-def _rows(table: Table, sheet: CalamineSheet, header: bool = False) -> Iterator[list[Any]]:
-    """The sheet's rows, or those of the contract's `cells`.
+def _end(status: int) -> str:
+    """Why the process ended before the last row."""
+    if status == -signal.SIGXCPU:
+        return f"reading the workbook takes more than {MAX_SECONDS} seconds of processor time"
+    if status:
+        limit = f"reading the workbook takes more than {MAX_MEMORY >> 30} GB of memory"
+        return f"{limit}. Delete the cells outside the table, or request the table alone"
+    return "not a complete workbook"
+
+
+class _Unpickler(pickle.Unpickler):
+    """Accepts cells only: a hostile workbook must not run code here through the process that reads it."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        allowed = {"datetime": {"date", "datetime", "time", "timedelta"}, "__main__": {"Shape", "Problem"}}
+        if name not in allowed.get(module, ()):
+            raise pickle.UnpicklingError
+        return getattr(workbook_process if module == "__main__" else datetime_module, name)
+
+
+def _rows(table: Table, sheet: Sheet, header: bool = False) -> Iterator[list[Any]]:
+    """The sheet's rows (of a header: its first rows), or those of the contract's `cells`.
 
     A merged cell counts for all its cells in a header; in data for its rows, if it is text.
     """
-    (_, left), (end, _) = sheet.start or (0, 0), sheet.end or (0, 0)
+    (_, left), (end, _) = sheet.shape.start or (0, 0), sheet.shape.end or (0, 0)
+    merged = [cells for cells in sheet.shape.merged if not header or cells[0][0] < KEPT_ROWS]
     origins = {
         (row, column - left): (top, first - left)
-        for (top, first), (bottom, last) in sheet.merged_cell_ranges or []
-        for row in range(top, min(bottom, end) + 1)
+        for (top, first), (bottom, last) in merged
+        for row in range(top, min(bottom, KEPT_ROWS if header else end) + 1)
         for column in range(first, (last if header else first) + 1)
     }
     values: dict[tuple[int, int], Any] = {}
     match = CELLS.fullmatch(table.cells or "")
     top, bottom = (int(match[2]) - 1, int(match[4])) if match else (0, end + 1)
-    first_place, last_place = (_column(match[1]) - left, _column(match[3]) - left + 1) if match else (0, None)
-    for number, row in islice(enumerate(sheet.iter_rows()), bottom):
+    first_place = max(column_number(match[1]) - 1 - left, 0) if match else 0
+    last_place = max(column_number(match[3]) - left, 0) if match else None
+    rows: Iterable[list[Any]] = ([*row] for row in sheet.head)
+    for number, row in islice(enumerate(rows if header else chain(rows, sheet.rest)), bottom):
         for column in range(len(row)) if origins else ():
             if origin := origins.get((number, column)):
                 value = values.setdefault(origin, row[column])
                 row[column] = value if header or isinstance(value, str) else row[column]
         if number >= top:
-            yield row[max(first_place, 0) : last_place]
-
-
-def _column(letters: str) -> int:
-    """The position of a column, from 0: A is 0, AA is 26."""
-    position = 0
-    for letter in letters:
-        position = position * 26 + ord(letter) - ord("A") + 1
-    return position - 1
+            yield row[first_place:last_place]
