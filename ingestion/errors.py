@@ -160,6 +160,13 @@ def _keys() -> "dict[int, Keys]":
     return Keys.read_all()
 
 
+def forget_all() -> None:
+    """Delete every kept text, because any may have a value of a person who is erased."""
+    if _folder().exists():
+        for file in _older(_folder(), time.time() + 1):
+            file.unlink(missing_ok=True)
+
+
 def _folder() -> Path:
     return Path(os.environ.get("WAREHOUSE_HOME", ROOT / ".warehouse")) / "errors"
 

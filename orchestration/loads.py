@@ -147,6 +147,8 @@ def build_disposals(systems: list[System]) -> dg.AssetsDefinition:
         for table in erased.keys() | deleted.keys():  # so that its downstream is rebuilt
             version = {"dagster/data_version": f"disposal {context.run_id}"}
             context.log_event(dg.AssetMaterialization(table.split("."), tags=version))
+        if requests.refused:
+            raise dg.Failure(description="\n".join(requests.refused), allow_retries=False)
         return dg.MaterializeResult(
             metadata={
                 "rows_past_retention_deleted": sum(deleted.values()),

@@ -230,6 +230,7 @@ def test_free_text_of_the_ledger_reaches_no_mart_and_no_file(county: Warehouse, 
     county.load("erp")
     county.load("procurement")
     county.build("finance")
+    county.dbt("build", "--exclude-resource-type", "unit_test", "--select", "int_erp__rule_results")
 
     tables = county.sql("select table_name from information_schema.tables where table_schema = 'finance'")
     found = {
