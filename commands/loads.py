@@ -16,19 +16,21 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("table", metavar="RAW_SYSTEM.TABLE")
+@click.option("--disposal", is_flag=True, help="Override the check on disposals instead, for the next disposal.")
 @REASON
-def accept(table: str, reason: str) -> None:
+def accept(table: str, disposal: bool, reason: str) -> None:
     """Override the load checks of a raw table, once.
 
     The next load of the table commits even if the extract is empty, has shrunk or has many rejected rows.
     """
     system, found = declared_table(table)
     query_as_dbt(
-        "insert into governance.overrides (system, table_name, reason, granted_by) values (%s, %s, %s, %s) "
-        "returning override_id",
-        [system.name, found.name, reason, getpass.getuser()],
+        "insert into governance.overrides (system, table_name, reason, granted_by, is_of_disposal) "
+        "values (%s, %s, %s, %s, %s) returning override_id",
+        [system.name, found.name, reason, getpass.getuser(), disposal],
     )
-    click.echo(f"{table}: the next load overrides the load checks, once")
+    what = "disposal deletes all rows that are due" if disposal else "load overrides the load checks"
+    click.echo(f"{table}: the next {what}, once")
 
 
 @click.command()

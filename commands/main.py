@@ -28,6 +28,12 @@ class _Commands(click.Group):
             return super().invoke(context)
         except (WarehouseError, ContractError, SourceError) as error:
             raise click.ClickException(str(error)) from None
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            from ingestion.errors import describe
+
+            raise click.ClickException(f"Unexpected error: {describe(error)}") from None
 
 
 @click.group(cls=_Commands)
@@ -99,6 +105,19 @@ def advance(demo: bool, days: int) -> None:
     except (RuntimeError, ValueError) as error:
         raise WarehouseError(str(error)) from None
     click.echo(f"The date in the demo county is now {day:%d %B %Y}. Next: `make run`")
+
+
+@main.command()
+@click.argument("reference")
+def error(reference: str) -> None:
+    """Print the text of an error, which may contain personal data.
+
+    Messages show errors without values. The text is kept for 30 days, encrypted with the vault key.
+    """
+    from ingestion.errors import kept
+
+    environment.prepare(start=False)
+    click.echo(kept(reference))
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

@@ -146,18 +146,39 @@ def export(tokens: tuple[str, ...]) -> None:
 
 @subject.command()
 @TOKENS
-@CASE
-def erase(tokens: tuple[str, ...], case: str) -> None:
-    """Erase a person from the warehouse. Deletes identities, their keys and rows, then rebuilds the marts."""
+def search(tokens: tuple[str, ...]) -> None:
+    """Search free texts for a person's values. Prints table, row, column and kinds as JSON, a line for each text.
+
+    The values are names, numbers, e-mail addresses, telephone numbers and street addresses.
+    """
     with _requests() as requests:
-        counts = requests.erase(set(tokens), case, getpass.getuser())
+        for found in requests.search_texts(set(tokens)):
+            click.echo(json.dumps(found, ensure_ascii=False))
+
+
+@subject.command()
+@TOKENS
+@CASE
+@click.option("--texts", is_flag=True, help="Also redact the person's values in the free texts that `search` finds.")
+def erase(tokens: tuple[str, ...], case: str, texts: bool) -> None:
+    """Erase a person from the warehouse. Deletes identities, their keys and rows, then rebuilds the marts.
+
+    Personal columns of rows that only refer to the person's rows are emptied.
+    """
+    from ingestion.errors import forget_all
+
+    with _requests() as requests:
+        counts = requests.erase(set(tokens), case, getpass.getuser(), texts)
         for table, count in counts.items():
-            click.echo(f"{table}: {count:,} rows deleted")
-        rebuild()
-        for name in environment.publish_sets():
-            with requests.connection, requests.connection.cursor() as cursor:
-                cursor.execute("select governance.drop_previous(%s)", [name])
-        requests.vacuum()
+            click.echo(f"{table}: {count:,} rows deleted or emptied")
+        try:
+            rebuild()
+        finally:  # whatever failed, no previous publication or deleted row keeps the person's data
+            for name in environment.publish_sets():
+                with requests.connection, requests.connection.cursor() as cursor:
+                    cursor.execute("select governance.drop_previous(%s)", [name])
+            requests.vacuum()
+            forget_all()
     click.echo("The person is erased. Erase the person in the source too, or the next load brings the rows back.")
 
 

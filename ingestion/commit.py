@@ -202,7 +202,7 @@ class _Commit:
         """Use up the override of this table's load checks, if there is one."""
         query = (
             "update governance.overrides set used_by_load = %s where system = %s and table_name = %s "
-            "and (used_by_load is null or used_by_load = %s)"
+            "and not is_of_disposal and (used_by_load is null or used_by_load = %s)"
         )
         return self.run(query, [self.load_id, self.table.system.name, self.table.name, self.load_id]) > 0
 

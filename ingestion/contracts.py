@@ -96,10 +96,15 @@ class Table(Part):
     person: list[Name] | None = Field(None, max_length=2)
     """Name columns of the subject: forename and surname, one column with both, or an empty list if only numbers
     identify the subject. The subjects are matched with the people of other systems."""
+    subject_by: dict[Name, Annotated[str, StringConstraints(pattern=r"^[a-z]\w*\.[a-z]\w*$")]] = Field({})
+    """Link of a row without a `subject` to the row of a person in another table of the system: {column: table.column}.
+    A data subject request exports the row with that person's; an erasure empties its personal columns."""
     retained_from: Name | None = None
     """Column from which the retention period counts: a row is deleted when this date is longer ago than `retention`."""
     retention: Duration | None = None
     """Retention period as an ISO 8601 duration, if it differs from the system's."""
+    disposal: float = Field(default=0.1, ge=0, le=1)
+    """Largest share of rows (0 to 1) that the end of the retention period may delete in a day; more are not deleted."""
     parent: Name | None = None
     """Parent table of an API: each element of its list `items` is a row of this table."""
     items: Text | None = None
@@ -171,6 +176,8 @@ class Table(Part):
         if (identifiers or self.subject) and self.subject not in identifiers:
             raise ValueError("a table with identifiers needs a `subject`: the identifier column of the person")
         names_of_people = {column.name for column in self.identifiers if column.identifier == "name"}
+        if self.subject_by and (self.subject or not set(self.subject_by) <= set(names)):
+            raise ValueError("`subject_by` names declared columns, in a table without a `subject`")
         if self.person is not None and (not self.subject or not names_of_people.issuperset(self.person)):
             raise ValueError("`person` lists identifier columns of kind name, in a table with a `subject`")
         if misused := set(identifiers).intersection([*self.control_totals, self.cursor]):
@@ -245,7 +252,7 @@ class Table(Part):
         from ingestion.standards import RULES_VERSION
 
         excluded = {"description", "shrink", "rejects", "control_totals", "lag", "corrections", "growing"}
-        excluded |= {"retained_from", "retention", "person"}
+        excluded |= {"retained_from", "retention", "disposal", "person", "subject_by"}
         excluded |= _unused(self, ADDED_TABLE_KEYS)
         columns = {
             place: KEYS_WITHOUT_EFFECT | _unused(column, ADDED_COLUMN_KEYS) for place, column in enumerate(self.columns)
@@ -311,6 +318,12 @@ class Table(Part):
     def quote_character(self) -> str | None:
         """The quotation mark of a CSV, if it has one."""
         return None if self.quote == "none" else self.quote
+
+    @property
+    def subject_parent(self) -> "Table":
+        """The table about people to which `subject_by` links the rows."""
+        (name,) = {target.partition(".")[0] for target in self.subject_by.values()}
+        return next(table for table in self._system.tables if table.name == name)
 
     @property
     def is_keyed(self) -> bool:
@@ -402,7 +415,17 @@ class System(Part):
                 raise ValueError(f"{table.name}: control_totals need a source's own sums: a database, or a `footer`")
             if table.parent:
                 self._check_child(table)
+        for table in (table for table in self.tables if table.subject_by):
+            self._check_subject_by(table)
         return self
+
+    def _check_subject_by(self, table: Table) -> None:
+        targets = [target.partition(".") for target in table.subject_by.values()]
+        parents = {other.name: other for other in self.tables if other.subject}
+        if len({parent for parent, _, _ in targets}) != 1 or targets[0][0] not in parents:
+            raise ValueError(f"{table.name}: `subject_by` names columns of one table of the system with a `subject`")
+        if unknown := {column for _, _, column in targets} - {*parents[targets[0][0]].column_names}:
+            raise ValueError(f"{table.name}: `subject_by` names undeclared columns: {', '.join(sorted(unknown))}")
 
     def _check_lawfulness(self) -> None:
         columns = [(f"{table.name}.{column.name}", column.privacy) for table in self.tables for column in table.columns]

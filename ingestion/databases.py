@@ -17,6 +17,7 @@ from sqlalchemy.dialects import mssql
 
 from ingestion.columns import Column
 from ingestion.contracts import DriftError, SourceError, System, Table
+from ingestion.errors import describe
 from ingestion.layouts import snake_case
 from ingestion.sql_types import MYSQL, SOURCE_TYPE, SPECIAL_TEXTS, has_offset, readable, summable
 
@@ -200,8 +201,8 @@ def open_database(system: System, location: str) -> Iterator[Database]:
             sa.event.listen(engine, "connect", _set_session)
         connection = engine.connect()
     except (sa.exc.SQLAlchemyError, ImportError) as error:
-        cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise SourceError(f"{system.name}: cannot reach the database that {system.location} names: {cause}") from None
+        problem = f"cannot reach the database that {system.location} names: {describe(error)}"
+        raise SourceError(f"{system.name}: {problem}") from None
     database = Database(engine, connection, connection)
     try:
         database.session_statements = SESSION.get(engine.dialect.name.replace("mariadb", "mysql"), [])

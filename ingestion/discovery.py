@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from ingestion.contracts import GRAIN, ContractError, SourceError, System, Table
 from ingestion.databases import open_database
 from ingestion.encodings import EncodingError
+from ingestion.errors import describe
 from ingestion.files import read_file, read_head
 from ingestion.inference import Values
 from ingestion.layouts import Row, snake_case
@@ -65,10 +66,8 @@ def from_database(system: str, variable: str, url: str, wanted: set[str], schema
     except SourceError as error:
         raise SourceError(_mask_password(str(error), password)) from None
     except sa.exc.SQLAlchemyError as error:
-        cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise SourceError(
-            _mask_password(f"raw_{system}: cannot read the database's catalogue: {cause}", password)
-        ) from None
+        problem = f"raw_{system}: cannot read the database's catalogue: {describe(error)}"
+        raise SourceError(_mask_password(problem, password)) from None
 
 
 def _mask_password(message: str, password: str | None) -> str:

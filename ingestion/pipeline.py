@@ -16,11 +16,9 @@ import psycopg2
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from dlt.common.exceptions import DltException
 from dlt.extract import DltResource
 from dlt.extract.items import DataItemWithMeta
 from psycopg2 import extensions as pg
-from sqlalchemy.exc import DBAPIError
 
 from ingestion.apis import child_rows, column_names, rows_to_arrow
 from ingestion.casting import CAST_ERRORS, cast
@@ -35,6 +33,7 @@ from ingestion.commit import (
 )
 from ingestion.contracts import ROOT, DriftError, LoadCheckError, SourceError, System, Table
 from ingestion.databases import CursorValue, Database, open_database
+from ingestion.errors import describe, root_cause
 from ingestion.files import fingerprint, matching_files, read_file
 from ingestion.landing import TableColumns, create_landing_tables, postgres_copy
 from ingestion.postgres import value_of
@@ -84,7 +83,7 @@ def load_system(system: System, tables: set[str] | None = None, redrive: bool = 
                         f"{system.name}: {found} changed during a full refresh; nothing was loaded. Load again"
                     ) from None
                 full_refresh |= found.tables
-            except (DltException, psycopg2.Error, DBAPIError, OSError) as failure:
+            except Exception as failure:
                 raise _to_source_error(failure, system) from None
             finally:
                 shutil.rmtree(folder, ignore_errors=True)  # dlt would keep the extracted rows here
@@ -98,8 +97,11 @@ def source_state(system: System) -> str:
             f"{system.name}: {system.location} is not set. Set it to the system's location (.env.example)"
         )
     if system.kind == "database":
-        with open_database(system, location) as database:
-            return "; ".join(f"{table.name} {database.state(table)}" for table in system.tables)
+        try:
+            with open_database(system, location) as database:
+                return "; ".join(f"{table.name} {database.state(table)}" for table in system.tables)
+        except Exception as failure:
+            raise _to_source_error(failure, system) from None
     files = sorted({path for table in system.tables for path in matching_files(table, location)})
     return "; ".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
 
@@ -525,7 +527,7 @@ def _exclusive_connection(system: System) -> Iterator[pg.connection]:
     try:
         connection = psycopg2.connect(os.environ["LOADER_URL"])
     except psycopg2.OperationalError as error:
-        raise SourceError(f"{system.name}: cannot reach the warehouse: {str(error).splitlines()[0]}") from None
+        raise SourceError(f"{system.name}: cannot reach the warehouse: {describe(error)}") from None
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute("select pg_try_advisory_lock(hashtext(%s))", [f"load {system.name}"])
@@ -537,15 +539,18 @@ def _exclusive_connection(system: System) -> Iterator[pg.connection]:
 
 
 def _to_source_error(failure: Exception, system: System) -> SourceError:
-    """The failure in one line without values: the SourceError in its chain, or the root cause's first line."""
-    cause: BaseException = failure
-    while not isinstance(cause, SourceError) and (deeper := cause.__cause__ or cause.__context__):
-        cause = deeper
+    """The SourceError in the chain of causes, or the failure in one line without values."""
+    cause = root_cause(failure)
     if isinstance(cause, SourceError):
         return cause
-    first_line = (str(cause).strip().splitlines() or [""])[0]
-    if str(getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None) or "")[:2] in ("22", "23"):
-        first_line = "a value does not fit the table"  # Postgres puts the value into its message
     step = getattr(failure, "step", "load")  # other errors come from the warehouse or the disk
     hint = f" (check {system.location})" if system.location and step == "extract" else ""
-    return SourceError(f"{system.name}: {step} failed{hint}: {type(cause).__name__}: {first_line}")
+    table = f".{name}" if (name := _failed_resource(failure)) in {table.name for table in system.tables} else ""
+    return SourceError(f"{system.name}{table}: {step} failed{hint}: {describe(failure)}")
+
+
+def _failed_resource(failure: BaseException | None) -> str | None:
+    """The name of the dlt resource that failed."""
+    while failure and not hasattr(failure, "pipe_name"):
+        failure = failure.__cause__ or failure.__context__
+    return getattr(failure, "pipe_name", None)

@@ -13,6 +13,7 @@ from psycopg2 import extensions as pg
 from psycopg2 import sql
 
 from ingestion.postgres import names_in
+from orchestration.failures import plain_failures
 from orchestration.models import PUBLICATION, node_key, publish_set_of
 from warehouse.environment import dbt_connection
 from warehouse.errors import OutgoingError
@@ -64,6 +65,7 @@ def _build_feed(manifest: dict[str, Any], exposure: dict[str, Any]) -> dg.Assets
         kinds={feed["format"]},
         automation_condition=is_published.since_last_handled() & ~dg.AutomationCondition.in_progress(),
     )
+    @plain_failures
     def write() -> dg.MaterializeResult[None]:
         file = Path(os.environ["OUTBOX"]) / feed["file"]
         schema, table = report.path

@@ -13,6 +13,7 @@ from ingestion.commit import LoadResult
 from ingestion.contracts import Age, DriftError, LoadCheckError, SourceError, System, read_contracts
 from ingestion.files import unmatched_files
 from ingestion.pipeline import load_system, source_state
+from orchestration.failures import plain_failures
 from orchestration.models import dependent_sets, downstream_impact
 from warehouse.subjects import SubjectRequests
 
@@ -40,6 +41,7 @@ def build_loads(system: System, manifest: dict[str, Any]) -> tuple[dg.AssetsDefi
     ]
 
     @dg.multi_asset(name=f"{system.name}_tables", specs=specs, can_subset=True)
+    @plain_failures
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         try:
             results = load_system(system, {key.path[-1] for key in context.selected_asset_keys})
@@ -147,6 +149,7 @@ def build_disposals(systems: list[System]) -> dg.AssetsDefinition:
         kinds={"postgres"},
         description="Rows deleted past their retention period, or because an erased person came back.",
     )
+    @plain_failures
     def disposals(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with closing(psycopg2.connect(os.environ["LOADER_URL"])) as connection:
             requests = SubjectRequests(connection, systems)
@@ -155,6 +158,8 @@ def build_disposals(systems: list[System]) -> dg.AssetsDefinition:
         for table in erased.keys() | deleted.keys():  # so that its downstream is rebuilt
             version = {"dagster/data_version": f"disposal {context.run_id}"}
             context.log_event(dg.AssetMaterialization(table.split("."), tags=version))
+        if requests.refused:
+            raise dg.Failure(description="\n".join(requests.refused), allow_retries=False)
         return dg.MaterializeResult(
             metadata={
                 "rows_past_retention_deleted": sum(deleted.values()),

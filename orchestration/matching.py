@@ -6,7 +6,8 @@ from contextlib import closing
 import dagster as dg
 import psycopg2
 
-from ingestion.contracts import SourceError, System
+from ingestion.contracts import System
+from orchestration.failures import plain_failures
 from warehouse.matching import match
 
 
@@ -27,12 +28,10 @@ def build_matching(systems: list[System]) -> dg.AssetsDefinition:
         kinds={"splink", "duckdb", "postgres"},
         description="Crosswalk from each system's records of people to persons, by random ids.",
     )
+    @plain_failures
     def person_records() -> dg.MaterializeResult[None]:
-        try:
-            with closing(psycopg2.connect(os.environ["VAULT_URL"])) as connection:
-                result = match(connection, systems)
-        except SourceError as error:
-            raise dg.Failure(description=str(error)) from None
+        with closing(psycopg2.connect(os.environ["VAULT_URL"])) as connection:
+            result = match(connection, systems)
         return dg.MaterializeResult(
             metadata={name: value for name, value in result._asdict().items() if name != "changed_at"},
             data_version=dg.DataVersion(str(result.changed_at)),

@@ -21,6 +21,7 @@ from psycopg2 import extensions as pg
 from ingestion.contracts import ROOT
 from ingestion.pipeline import BUILD_LOCK
 from orchestration.data_tests import DataTests
+from orchestration.failures import plain_failures
 from warehouse import published
 from warehouse.access import read_access, read_platform_owner
 from warehouse.environment import dbt_connection, publish_sets
@@ -177,6 +178,7 @@ def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg
     project = DbtProject(ROOT, target_path=TARGET, profiles_dir=ROOT)
 
     @dbt_assets(manifest=manifest, project=project, dagster_dbt_translator=translator, name="models")
+    @plain_failures
     def models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[object]:
         touched = [name for name in translator.sets if any(key.path[0] == name for key in context.selected_asset_keys)]
         whole = [f"path:dbt_project/models/marts/{name}" for name in touched]
@@ -231,6 +233,7 @@ def build_access_checks(sets: list[dg.AssetKey]) -> dg.AssetChecksDefinition:
             for key in sets
         ],
     )
+    @plain_failures
     def access() -> Iterator[dg.AssetCheckResult]:
         with dbt_connection() as connection, connection.cursor() as cursor:
             cursor.execute("select publish_set, difference from governance.access_differences()")

@@ -334,8 +334,10 @@ def trial_system(*tables: dict, **changes: object) -> System:
             if kind := table.get("identifiers", {}).get(column["name"]):
                 column |= {"privacy": "identifier", "identifier": kind}
             column["of"] = table.get("of", {}).get(column["name"], [])
+            column["privacy"] = table.get("privacy", {}).get(column["name"], column["privacy"])
             column |= table.get("column_keys", {}).get(column["name"], {})
-        rest = {name: value for name, value in table.items() if name not in ("identifiers", "of", "column_keys")}
+        others = ("identifiers", "of", "privacy", "column_keys")
+        rest = {name: value for name, value in table.items() if name not in others}
         declared.append({"description": "One row per row."} | rest | {"columns": columns})
     day = {"count": 1, "period": "day"}
     return System.model_validate(

@@ -11,7 +11,8 @@ import pytest
 
 from demo import finance, highways, procurement
 from demo.county import County, Truth
-from tests.support import Warehouse, change
+from tests.support import Warehouse
+from tests.support import rows as query
 from warehouse.errors import OutgoingError
 
 COUNTY = County(people=1_000)
@@ -221,14 +222,15 @@ def test_free_text_of_the_ledger_reaches_no_mart_and_no_file(county: Warehouse, 
     writer.writerows([[name.strip() for name in finance.LEDGER.split(",")], *(line.values() for line in lines)])
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("planted.csv", text.getvalue())
-    change(
-        county.places["PROCUREMENT_URL"],
+    query(
+        county.source("procurement"),
         "update contract set title = 'Care of Z, call 01632 960123', last_update = now() "
         "where contract_ref = (select min(contract_ref) from contract where end_date > now())",
     )
     county.load("erp")
     county.load("procurement")
     county.build("finance")
+    county.dbt("build", "--exclude-resource-type", "unit_test", "--select", "int_erp__rule_results")
 
     tables = county.sql("select table_name from information_schema.tables where table_schema = 'finance'")
     found = {

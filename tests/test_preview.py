@@ -245,7 +245,7 @@ def test_sql_that_postgres_refuses_is_reported_without_a_value(project: Project)
     ((name,),) = project.sql("select site_name from raw_confirm.site limit 1")
     with edited(project, **{f"{SITES}.sql": changed}):
         printed = project.refused("stg_confirm__sites")
-    assert printed.startswith(f'{SITES}.sql: invalid input syntax for type integer: "…"')
+    assert printed.startswith(f"{SITES}.sql: InvalidTextRepresentation (SQLSTATE 22P02): invalid input syntax for type")
     assert name.split()[0] not in printed
     with edited(project, **{f"{SITES}.sql": "select site_nam\nfrom {{ source('raw_confirm', 'site') }}\n"}):
         printed = project.refused("stg_confirm__sites")

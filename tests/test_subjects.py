@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from pydantic import ValidationError
 
 from demo import postgres
 from tests.support import Trial, Warehouse, files_holding, rows, trial_system
@@ -34,6 +35,7 @@ VISITS = {
     "subject": "nhs",
     "retained_from": "visited_at",
     "retention": "P6Y",
+    "disposal": 1,
     "columns": {"visit_no": "bigint", "nhs": "text", "visited_at": "timestamptz", "note": "text"},
     "identifiers": {"nhs": "nhs_number"},
 }
@@ -221,6 +223,9 @@ def test_a_canary_value_is_only_in_the_vault_and_nowhere_after_erasure(county: W
         "select from enquiry_customer as c where c.enquiry_number = e.enquiry_number) order by 2 desc limit 1",
     )[0]
     rows(confirm, "insert into enquiry_customer values (%s, %s, %s, %s, %s, %s, %s)", (number, *canary, moment))
+    words = "Flurbnozz by my gate, ring me"  # names nobody, but is the person's own text
+    changed = "update central_enquiry set enquiry_description = %s, last_updated_time = %s where enquiry_number = %s"
+    rows(confirm, changed, (words, moment, number))
     data = Path(county.sql("show data_directory")[0][0])
     source = data / "base" / str(county.sql("select oid from pg_database where datname = 'confirm'")[0][0])
 
@@ -245,16 +250,18 @@ def test_a_canary_value_is_only_in_the_vault_and_nowhere_after_erasure(county: W
     assert canary[3] not in printed
     export = json.loads(county("subject", "export", found))
     assert list(export["vault: raw_confirm.enquiry_customer"][0].values()) == list(canary)
+    assert export["raw_confirm.central_enquiry"][0]["enquiry_description"] == words
     assert where_it_is(found), "the token is in the raw table, and the search finds values"
     counted = f"select customer_enquiries_in_year_before from highways.fct_enquiries where enquiry_number = {number}"
     assert county.sql(counted) == [(0,)]
     rows(confirm, "delete from enquiry_customer where enquiry_number = %s", (number,))
     printed = county("subject", "erase", found, "--case", "IG-8")
-    assert "raw_confirm.enquiry_customer: 1 rows deleted" in printed
+    assert "raw_confirm.enquiry_customer: 1 rows deleted or emptied" in printed
+    assert "raw_confirm.central_enquiry: 1 rows deleted or emptied" in printed
     assert county.sql(counted) == [(None,)]
     assert county("subject", "export", found).strip() == "{}"
     record = export["raw_confirm.enquiry_customer"][0]["customer_email"]
-    assert where_it_is(*canary, record) == set()
+    assert where_it_is(*canary, record, words) == set()
 
 
 def test_dagster_deletes_rows_past_their_retention_period_each_day(county: Warehouse) -> None:
@@ -265,4 +272,115 @@ def test_dagster_deletes_rows_past_their_retention_period_each_day(county: Wareh
     assert county.sql("select count(*) from raw_confirm.enquiry_customer where enquiry_number = -1") == [(0,)]
     assert county.sql("select system, table_name, cause, rows from governance.disposals") == [
         ("raw_confirm", "enquiry_customer", "retention", 1)
+    ]
+
+
+PARTIES = {
+    "name": "parties",
+    "load": "replace",
+    "subject": "party_no",
+    "columns": {"party_no": "text", "enquiry": "bigint", "forename": "text", "surname": "text", "email": "text"},
+    "identifiers": {"party_no": "person_number", "forename": "name", "surname": "name", "email": "email"},
+}
+ENQUIRIES = {
+    "name": "enquiries",
+    "load": "merge",
+    "key": ["number"],
+    "cursor": "changed_at",
+    "subject_by": {"number": "parties.enquiry"},
+    "columns": {"number": "bigint", "district": "text", "description": "text", "changed_at": "timestamptz"},
+    "privacy": {"description": "personal"},
+}
+NOTES = {
+    "name": "notes",
+    "load": "replace",
+    "key": ["note_no"],
+    "columns": {"note_no": "bigint", "note": "text"},
+    "privacy": {"note": "special_category"},
+}
+TEXTS = BASIS | {"special_category_basis": "UK GDPR article 9(2)(g); DPA 2018 Schedule 1 paragraph 6"}
+WRITTEN = """
+    create table parties (party_no text, enquiry bigint, forename text, surname text, email text);
+    insert into parties values ('p1', 1, 'Zebedee', 'Quxworthy', 'zeb.quxworthy@example.org'),
+        ('p1', 3, 'Zebedee', 'Quxworthy', 'zeb.quxworthy@example.org'), ('p2', 2, 'Amber', 'Wren', null),
+        ('p2', 3, 'Amber', 'Wren', null);
+    create table enquiries (number bigint, district text, description text, changed_at timestamptz);
+    insert into enquiries values (1, 'A', 'my broken fence', '2026-01-01'), (2, 'B', 'a pothole', '2026-01-01'),
+        (3, 'C', 'our road', '2026-01-01'), (4, 'D', 'nobody', '2026-01-01');
+    create table notes (note_no bigint, note text);
+    insert into notes values (1, 'Called Mr QUXWORTHY, Zebedee on Monday'), (2, 'see zeb.quxworthy@example.org.'),
+        (3, 'Amber Quxworthy'), (4, 'Zebedee'), (5, null)
+"""
+
+
+def test_texts_that_name_no_person_are_exported_and_emptied_with_the_person(trial: Trial) -> None:
+    trial.source(WRITTEN)
+    tables = (PARTIES, ENQUIRIES, NOTES)
+    trial.load(*tables, **TEXTS)
+    system = trial_system(*tables, **TEXTS)
+    with closing(psycopg2.connect(trial.url)) as connection:
+        people = SubjectRequests(connection, [system])
+        person = people.find({"email": "zeb.quxworthy@example.org"})
+        exported = people.export(person)["raw_trial.enquiries"]
+        assert sorted(row["description"] for row in exported) == ["my broken fence", "our road"]
+        found = sorted(people.search_texts(person), key=str)
+        assert found == [
+            {"table": "raw_trial.notes", "row": {"note_no": "1"}, "column": "note", "kinds": ["name"]},
+            {"table": "raw_trial.notes", "row": {"note_no": "2"}, "column": "note", "kinds": ["email"]},
+        ]
+        counts = people.erase(person, "IG-1", "somebody", texts=True)
+    assert counts == {"raw_trial.notes": 2, "raw_trial.enquiries": 1, "raw_trial.parties": 2}
+    enquiries = "select number, district, description from raw_trial.enquiries order by 1"
+    after = [(1, "A", None), (2, "B", "a pothole"), (3, "C", "our road"), (4, "D", "nobody")]
+    assert trial.sql(enquiries) == after, "the row stays, and the text that another person shares too"
+    notes = "select note from raw_trial.notes order by note_no"
+    kept = [("Amber Quxworthy",), ("Zebedee",), (None,)]
+    assert trial.sql(notes) == [("Called Mr [redacted] on Monday",), ("see [redacted].",), *kept]
+
+    trial.source("update enquiries set description = 'my fence again', changed_at = now() where number = 1")
+    trial.source("insert into notes values (6, 'new'); delete from parties where party_no = 'p1'")
+    trial.load(PARTIES | {"shrink": 1}, ENQUIRIES, NOTES, **TEXTS)
+    assert trial.sql(enquiries)[0] == (1, "A", "my fence again"), "the source has the text still"
+    with closing(psycopg2.connect(os.environ["LOADER_URL"])) as connection:
+        people = SubjectRequests(connection, [system])
+        assert people.erase_again() == {"raw_trial.enquiries": 1, "raw_trial.notes": 2}
+        assert people.erase_again() == {}
+    assert trial.sql(enquiries) == after
+    assert trial.sql(notes) == [(None,), (None,), *kept, ("new",)]
+
+
+@pytest.mark.parametrize(
+    ("subject_by", "problem"),
+    [
+        ({"number": "notes.note_no"}, "names columns of one table of the system with a `subject`"),
+        ({"number": "parties.number"}, "names undeclared columns: number"),
+        ({"reference": "parties.enquiry"}, "names declared columns"),
+    ],
+)
+def test_a_link_to_no_person_is_refused(subject_by: dict[str, str], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        trial_system(PARTIES, ENQUIRIES | {"subject_by": subject_by}, NOTES, **TEXTS)
+
+
+def test_more_rows_past_their_retention_period_than_allowed_are_kept_until_accepted(
+    trial: Trial, person: set[str]
+) -> None:
+    with closing(psycopg2.connect(os.environ["LOADER_URL"])) as connection:
+        people = SubjectRequests(connection, [trial_system(VISITS | {"disposal": 0.1}, name="raw_twin", **BASIS)])
+        assert people.dispose_of_expired() == {}
+        (refusal,) = people.refused
+        assert re.search(
+            r"raw_twin.visits: \d+ of 300 rows are past their retention period .*none was deleted", refusal
+        )
+        accept = "insert into governance.overrides (system, table_name, reason, granted_by, is_of_disposal) "
+        accept += "values ('raw_twin', 'visits', 'a clear-out', 'somebody', %s)"
+        trial.sql(accept, (False,))
+        assert people.dispose_of_expired() == {}, "an override of the load checks is for loads"
+        trial.sql(accept, (True,))
+        ((deleted, _),) = people.dispose_of_expired().values()
+        assert deleted > 70
+        assert people.refused == []
+    assert trial.sql("select is_of_disposal, used_by_load from governance.overrides order by 1") == [
+        (False, None),
+        (True, "retention"),
     ]

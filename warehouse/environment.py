@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from datetime import date
@@ -15,6 +16,7 @@ import psycopg2
 from psycopg2 import extensions as pg
 
 from ingestion.contracts import ROOT, read_contracts
+from ingestion.errors import describe
 from ingestion.postgres import value_of
 from warehouse.access import (
     read_access,
@@ -85,6 +87,7 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
     )
     _default({"OUTBOX": folder / "outbox", "DBT_TARGET_PATH": folder / "target", "DBT_LOG_PATH": folder / "logs"})
     _default({"DAGSTER_HOME": folder / "dagster"})
+    _add_dbt_plugins()
     Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "warehouse/dagster.yaml", os.environ["DAGSTER_HOME"])
 
@@ -97,6 +100,16 @@ def start_server() -> str:
     from demo import postgres
 
     return postgres.start(home())
+
+
+def _add_dbt_plugins() -> None:
+    """Lets dbt, in this process and in others, find the plugin that keeps values out of its messages."""
+    folder = str(ROOT / "warehouse/dbt_plugins")
+    if folder not in sys.path:
+        sys.path.append(folder)
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if folder not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, paths), folder])
 
 
 def load_settings() -> None:
@@ -135,7 +148,7 @@ def connect(url: str) -> pg.connection:
     except psycopg2.Error as error:
         parts = urlsplit(url)
         shown = urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
-        raise WarehouseError(f"Cannot connect to {shown}: {str(error).strip().splitlines()[0]}") from None
+        raise WarehouseError(f"Cannot connect to {shown}: {describe(error)}") from None
     if connection.server_version < MIN_POSTGRES * 10000:
         raise WarehouseError(
             f"The server runs PostgreSQL {connection.server_version // 10000}. Use PostgreSQL {MIN_POSTGRES} or later."

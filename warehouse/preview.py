@@ -6,7 +6,6 @@ current time (`now()`) differ from the published values.
 """
 
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingestion.contracts import ROOT
+from ingestion.errors import describe
 from warehouse.dbt_compiler import Compiled, Compiler, unique_keys
 from warehouse.environment import dbt_connection
 from warehouse.errors import WarehouseError
@@ -278,9 +278,9 @@ def _message(error: psycopg2.Error, query: str) -> str:
         return "The preview stopped, because a build or publication waits for one of its tables. Try again later."
     if isinstance(error, psycopg2.errors.LockNotAvailable):
         return "A build or publication has locked a table that the model reads. Try again after the build."
-    message = error.diag.message_primary or str(error).strip().splitlines()[0]
-    if (error.pgcode or "")[:2] not in ("42", "0A", "57"):  # other classes may quote a value
-        message = re.sub(r'"[^"]*"', '"…"', message)
+    # messages of these classes name objects of the SQL; others may quote a value
+    is_plain = error.diag.message_primary and (error.pgcode or "")[:2] in ("42", "0A", "57")
+    message = str(error.diag.message_primary) if is_plain else describe(error)
     if (where := error.diag.statement_position) and error.diag.internal_query is None:
         sent = error.cursor.query.decode() if error.cursor and error.cursor.query else ""
         start = sent.find(query)

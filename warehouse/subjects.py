@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from psycopg2 import extensions as pg
 from psycopg2 import sql
-from psycopg2.extras import RealDictCursor
+from psycopg2.extras import Json, RealDictCursor
 
 from ingestion.commit import (
     LoadResult,
@@ -29,7 +29,10 @@ from ingestion.postgres import value_of
 from ingestion.privacy import UNIQUE_KINDS, Keys
 from warehouse.environment import dbt_connection
 from warehouse.errors import VaultError
+from warehouse.subject_texts import Emptied, SubjectTexts, counted, patterns_of
 from warehouse.vault import SUBJECT_COLUMNS, decrypted_identities, encrypted_rejected_rows
+
+MIN_DISPOSAL = 10  # rows that the end of a retention period may always delete
 
 
 class SubjectRequests:
@@ -39,6 +42,8 @@ class SubjectRequests:
         self.connection = connection
         self.systems = list(systems)
         self.tables = [table for system in self.systems for table in system.tables if table.subject]
+        self.texts = SubjectTexts(self.systems)
+        self.refused: list[str] = []  # why the last disposal left tables as they are
 
     @cached_property
     def keys(self) -> Keys:
@@ -117,6 +122,8 @@ class SubjectRequests:
                     rows_by_table[table.label] += cursor.fetchall()
             for _, table, content in self._rejected_rows(other_cursor, tokens):
                 rows_by_table[f"quarantine: {table.label}"].append(content)
+            for table in self.texts.children:
+                rows_by_table[table.label] += self.texts.child_rows(other_cursor, table, tokens)
             for name, token_column in [*SUBJECT_COLUMNS, ("governance.reidentifications", "token")]:
                 cursor.execute(f"select * from {name} where {token_column} = any(%s)", [sorted(tokens)])
                 rows_by_table[name] += cursor.fetchall()
@@ -132,10 +139,28 @@ class SubjectRequests:
                 rows_by_table[relation.as_string(cursor).replace('"', "")] += cursor.fetchall()
         return {table: rows for table, rows in rows_by_table.items() if rows}
 
-    def erase(self, tokens: set[str], case_reference: str, by: str) -> dict[str, int]:
+    def search_texts(self, tokens: set[str]) -> list[dict[str, Any]]:
+        """{table, row, column, kinds} of each free text with the person's name, number or contact details."""
+        with self.connection, self.connection.cursor() as cursor:
+            return list(self.texts.search(cursor, self._patterns(tokens)))
+
+    def _patterns(self, tokens: set[str]) -> dict[str, str]:
+        """{kind: regular expression} of the person's clear values."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for table in self.tables:
+            for records in decrypted_identities(
+                self.connection, table, self.keys, "subject = any(%s)", [sorted(tokens)]
+            ):
+                for record in records.to_pylist():
+                    for kind, patterns in patterns_of(table, record).items():
+                        found[kind] |= patterns
+        return {kind: "|".join(sorted(patterns)) for kind, patterns in found.items()}
+
+    def erase(self, tokens: set[str], case_reference: str, by: str, texts: bool = False) -> dict[str, int]:
         """Deletes the person's identity records with their keys, and raw rows; returns {raw table: rows}.
 
-        The caller rebuilds the downstream models. Raises VaultError where the person is under a legal hold.
+        Empties the personal columns of child rows. With `texts`, also replaces the person's values in free texts. The
+        caller rebuilds the downstream models. Raises VaultError where the person is under a legal hold.
         """
         with exclusive_lock(self.connection) as cursor:
             cursor.execute(
@@ -144,19 +169,27 @@ class SubjectRequests:
             )
             if value_of(cursor):
                 raise VaultError("The person is under a legal hold. Release it with `warehouse subject release`.")
+            emptied = self.texts.redact(cursor, self._patterns(tokens)) if texts else []
+            emptied += self.texts.empty_child_rows(cursor, tokens)
             cursor.execute(
-                "insert into governance.erasures (erased_by, case_reference, tokens) values (%s, %s, %s)",
-                [by, case_reference, sorted(tokens)],
+                "insert into governance.erasures (erased_by, case_reference, tokens, emptied) values (%s, %s, %s, %s)",
+                [by, case_reference, sorted(tokens), Json(emptied)],
             )
-            return self._erase(cursor, tokens)
+            return counted(emptied) | self._erase(cursor, tokens)
 
     def erase_again(self) -> dict[str, int]:
         """Erases again erased people who came back from a restore or a source; returns {raw table: rows}."""
         with exclusive_lock(self.connection) as cursor:
-            cursor.execute("select distinct unnest(tokens) from governance.erasures")
-            tokens = {row[0] for row in cursor.fetchall()}
             cursor.execute("select distinct subject from governance.legal_holds where released_at is null")
-            return self._erase(cursor, tokens - {row[0] for row in cursor.fetchall()}) if tokens else {}
+            held = {row[0] for row in cursor.fetchall()}
+            cursor.execute("select tokens, emptied from governance.erasures")
+            erasures = cursor.fetchall()
+            tokens = {token for erased, _ in erasures for token in erased} - held
+            recorded: list[Emptied] = [rows for erased, texts in erasures if not held & {*erased} for rows in texts]
+            if not tokens:
+                return {}
+            emptied = self.texts.empty_child_rows(cursor, tokens) + self.texts.empty_again(cursor, recorded)
+            return counted(emptied) | self._erase(cursor, tokens)
 
     def _erase(self, cursor: pg.cursor, tokens: set[str]) -> dict[str, int]:
         rejected = [row_id for row_id, _, _ in self._rejected_rows(cursor, tokens)]
@@ -191,9 +224,11 @@ class SubjectRequests:
     def dispose_of_expired(self) -> dict[str, tuple[int, int]]:
         """Deletes rows past their retention period; returns {raw table: (rows deleted, rows under a legal hold)}.
 
-        Also deletes identity records without a raw row.
+        Also deletes identity records without a raw row. A table with more rows due than its contract's `disposal`
+        allows keeps its rows, and is described in `refused`: the server's clock or `retained_from` may be wrong.
         """
         counts = {}
+        self.refused = []
         with exclusive_lock(self.connection) as cursor:
             for table in (table for system in self.systems for table in system.tables):
                 if not table.retained_from or not store_exists(cursor, table):
@@ -209,6 +244,9 @@ class SubjectRequests:
                 cursor.execute(count, period)
                 kept = value_of(cursor)
                 which = sql.SQL("{} and not {}").format(due, on_hold)
+                if refusal := self._too_many(cursor, table, which, period):
+                    self.refused.append(refusal)
+                    continue
                 if (rows := self._dispose(cursor, table, "retention", which, period, kept)) or kept:
                     counts[table.label] = (rows, kept)
             for table in self.tables:
@@ -221,12 +259,34 @@ class SubjectRequests:
                     destroy_identities(cursor, orphaned, [table.system.name, table.name])
         return counts
 
+    def _too_many(self, cursor: pg.cursor, table: Table, which: sql.Composable, values: Sequence[object]) -> str | None:
+        """Why these rows are not deleted; None if they are few enough, or the check is overridden."""
+        query = sql.SQL("select count(*) filter (where {}), count(*) from {}").format(which, store_table(table))
+        cursor.execute(query, values)
+        ((due, total),) = cursor.fetchall()
+        if due <= max(table.disposal * total, MIN_DISPOSAL):
+            return None
+        cursor.execute(
+            "update governance.overrides set used_by_load = 'retention' "
+            "where system = %s and table_name = %s and is_of_disposal and used_by_load is null",
+            [table.system.name, table.name],
+        )
+        if cursor.rowcount:
+            return None
+        return (
+            f"{table.label}: {due:,} of {total:,} rows are past their retention period (contract allows "
+            f"{table.disposal:.0%} a day); none was deleted. Check the server's clock and `{table.retained_from}`; "
+            f"to accept it: warehouse accept {table.label} --disposal --reason '…'"
+        )
+
     def vacuum(self) -> None:
         """Rewrites the files of tables with deleted rows, which hold the deleted values until then."""
         self.connection.autocommit = True
         with self.connection.cursor() as cursor:
             cursor.execute("reset role")  # only an administrator may rewrite pg_statistic
-            stores = [store_table(table) for table in self.tables if store_exists(cursor, table)]
+            labels = dict.fromkeys([*(table.label for table in self.tables), *self.texts.typed])
+            tables = [self.texts.tables[label] for label in labels]
+            stores = [store_table(table) for table in tables if store_exists(cursor, table)]
             others = [("vault", "identities"), ("vault", "data_keys"), ("quarantine", "rows")]
             # pg_statistic has common values of columns; last, after the new statistics
             statistics = ("pg_catalog", "pg_statistic")
