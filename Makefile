@@ -15,7 +15,7 @@ hash = { find $(1) -type f | sort; find $(1) -type f | sort | git hash-object --
 export LANDING WAREHOUSE_URL DEMO_PEOPLE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-packages check check-python check-sql check-dbt dev docs stop bench schema requirements
+.PHONY: help run test test-unit test-packages check check-python check-sql check-dbt dev docs stop bench audit schema requirements
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,7 +82,20 @@ stop: $(VENV)/installed ## stop the servers that a run started
 	@$(BIN)/warehouse stop
 
 bench: $(VENV)/installed ## run the benchmarks, on a machine without other load
-	@failed=0; for program in load incremental latency faults privacy quality publications suite county; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
+	@failed=0; for program in load incremental latency faults privacy quality publications suite county fuzz; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
+
+# The tools have an environment of their own, so that they cannot change the versions of what they examine
+$(VENV)/audit: requirements-audit.txt
+	$(PYTHON) -m venv $@
+	$@/bin/pip install --quiet --disable-pip-version-check -r requirements-audit.txt
+	@touch $@
+
+audit: $(VENV)/installed $(VENV)/audit ## look for known vulnerabilities (needs the internet) and risky code; write an SBOM (CycloneDX)
+	@mkdir -p $(CHECKED)
+	@$(VENV)/audit/bin/cyclonedx-py requirements --pyproject pyproject.toml -o $(CHECKED)/sbom.json requirements.txt
+	@echo "The software bill of materials is in $(CHECKED)/sbom.json"
+	@$(VENV)/audit/bin/bandit --quiet --recursive --configfile pyproject.toml commands ingestion orchestration warehouse
+	@$(VENV)/audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.txt
 
 schema: $(VENV)/installed ## write the JSON Schema of source contracts, after ingestion/contracts.py has changed
 	@$(BIN)/python -m ingestion.schema

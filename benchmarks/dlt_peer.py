@@ -1,7 +1,8 @@
 """A load by dlt with its own settings, in an environment without this project.
 
 The input is JSON: `file` (CSV) or `url` and `stream` (a database's table), `to`, `schema`, `table`, `way`, `folder`
-(dlt's working folder). `way` is `replace` or a merge strategy. Prints {"seconds"}, without imports.
+(dlt's working folder). `way` is `replace` with dlt's defaults, a full refresh that passes Arrow tables to Parquet files
+(`pyarrow`, `connectorx`, for a CSV `duckdb`), or a merge strategy. Prints {"seconds"}, without imports.
 """
 
 import json
@@ -10,15 +11,36 @@ import time
 from pathlib import Path
 
 import dlt
-from dlt.sources.filesystem import filesystem, read_csv
+from dlt.sources.filesystem import filesystem, read_csv, read_csv_duckdb
 from dlt.sources.sql_database import sql_table
+
+IN_ARROW = ("pyarrow", "connectorx", "duckdb")
+CHUNK_ROWS = 100_000
 
 
 def main() -> None:
     """Load once."""
     given = json.load(sys.stdin)
     started = time.monotonic()
-    if given["way"] == "replace":
+    file_format = "parquet" if given["way"] in IN_ARROW else None
+    if given["way"] in IN_ARROW:
+        if "file" in given:
+            file = Path(given["file"])
+            rows = filesystem(str(file.parent), file_glob=file.name)
+            resource = rows | read_csv_duckdb(chunk_size=CHUNK_ROWS, use_pyarrow=True)
+        else:
+            level = "full" if given["url"].startswith("postgresql") else "minimal"  # or MariaDB cannot be loaded
+            plain = {"conn": given["plain_url"]} if given["way"] == "connectorx" else {}
+            resource = sql_table(
+                given["url"],
+                given["stream"],
+                backend=given["way"],
+                chunk_size=CHUNK_ROWS,
+                backend_kwargs=plain,
+                reflection_level=level,
+            )
+        disposition, hints = "replace", {}
+    elif given["way"] == "replace":
         if "file" in given:
             file = Path(given["file"])
             resource = filesystem(str(file.parent), file_glob=file.name) | read_csv()
@@ -38,7 +60,8 @@ def main() -> None:
         destination=dlt.destinations.postgres(given["to"]),
         dataset_name=given["schema"],
     )
-    pipeline.run(resource.with_name(given["table"]).apply_hints(write_disposition=disposition, **hints))
+    resource = resource.with_name(given["table"]).apply_hints(write_disposition=disposition, **hints)
+    pipeline.run(resource, loader_file_format=file_format)
     print(json.dumps({"seconds": time.monotonic() - started}))
 
 

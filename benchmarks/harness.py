@@ -86,12 +86,16 @@ def database(name: str) -> Iterator[psycopg2.extensions.connection]:
 
 @dataclass
 class Run:
-    """A program's run or why it failed; `seconds` by its own count if it prints one, `wall` in all."""
+    """A program's run or why it failed; `seconds` by its own count if it prints one, `wall` in all.
+
+    `processor` is the processor time of the program and its children, without a server that they use.
+    """
 
     seconds: float
     wall: float
     peak_mb: float
     failure: str = ""
+    processor: float = 0.0
 
 
 def measure(
@@ -119,7 +123,8 @@ def measure(
             sampler = threading.Thread(target=_sample, args=(process.pid, peaks, finished, started + timeout, servers))
             sampler.start()
             try:
-                status = process.wait()
+                _, ended, usage = os.wait4(process.pid, 0)
+                status = process.returncode = os.waitstatus_to_exitcode(ended)
                 wall = time.monotonic() - started
             finally:
                 if process.poll() is None:  # this process is being stopped
@@ -129,14 +134,15 @@ def measure(
         stdout.seek(0)
         stderr.seek(0)
         output, errors = (file.read().decode(errors="replace").strip().splitlines() for file in (stdout, stderr))
+    processor = usage.ru_utime + usage.ru_stime
     if status:
         problem = f"not finished after {timeout} s" if wall > timeout else f"status {status}"
         message = " ".join((errors or output or ["no message"])[-1].split())
-        return Run(wall, wall, max(peaks), f"{problem}: {message[:300]}")
+        return Run(wall, wall, max(peaks), f"{problem}: {message[:300]}", processor)
     seconds = wall
     with suppress(IndexError, ValueError, TypeError, KeyError):
         seconds = json.loads(output[-1])["seconds"]
-    return Run(seconds, wall, max(peaks))
+    return Run(seconds, wall, max(peaks), processor=processor)
 
 
 def _sample(pid: int, peaks: list[float], finished: threading.Event, deadline: float, servers: Path | None) -> None:

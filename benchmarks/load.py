@@ -169,19 +169,32 @@ def _cases(folder: Path, options: argparse.Namespace, others: peers.Peers, maria
             case.way, case.rows, case.once = f"{case.way}, its defaults", min(options.rows, DLT_ROWS), True
         return case
 
+    def dlt_in_arrow(kind: str, way: str, given: str | Path, stream: str, baseline: Case) -> Case:
+        """dlt's fastest forms: Arrow tables from the source's reader, Parquet files into Postgres."""
+        name = f"dlt_{way}_{kind.lower()}"
+        run = partial(others.dlt, given, stream, name, timeout, way)
+        shown = f"dlt {peers.VERSIONS['dlt']}, {way} to Parquet"
+        return Case(kind, shown, run, f"{schema}.{name}", options.rows, baseline)
+
     fast = [tool for tool in others.python if tool != "dlt"]
     yield from (copied, ours("CSV", copied, files="payments.csv"))
     yield from (other("CSV", tool, file, "payments", copied) for tool in fast)
     if "dlt" in others.python:
+        yield dlt_in_arrow("CSV", "duckdb", file, "", copied)
         yield other("CSV", "dlt", folder / "fewer" / "payments.csv", "", copied)
     yield ours("Parquet", copied, files="payments.parquet")
     yield from (piped, ours("PostgreSQL", piped))
     yield from (other("PostgreSQL", tool, source, "public.payments", piped) for tool in fast)
     if "dlt" in others.python:
+        for way in ("connectorx", "pyarrow"):
+            yield dlt_in_arrow("PostgreSQL", way, source, "payments", piped)
         yield other("PostgreSQL", "dlt", source, "fewer_payments", piped)
     if mariadb_url:
         yield ours("MariaDB", piped)
         yield from (other("MariaDB", tool, mariadb_url, "bench.payments", piped) for tool in fast)
+        if "dlt" in others.python:
+            for way in ("connectorx", "pyarrow"):
+                yield dlt_in_arrow("MariaDB", way, mariadb_url, "payments", piped)
 
 
 def _ledger_cases(folder: Path, timeout: int) -> Iterator[Case]:
@@ -244,7 +257,8 @@ def _run(case: Case) -> None:
             cursor.execute("checkpoint")
     run = case.run()
     case.runs.append(run)
-    print(f"{case.source}: {case.way}: {run.failure or f'{run.seconds:.2f} s, {run.peak_mb:.0f} MB'}", flush=True)
+    figures = f"{run.seconds:.2f} s, {run.processor:.2f} s of processor time, {run.peak_mb:.0f} MB"
+    print(f"{case.source}: {case.way}: {run.failure or figures}", flush=True)
     if run.failure:
         return
     with database("warehouse") as connection:
@@ -280,6 +294,7 @@ def _save(cases: list[Case], facts: dict, options: argparse.Namespace) -> None:
                 "rows": case.rows,
                 "seconds": None if failed else case.seconds,
                 "each run": [run.seconds for run in case.runs if not run.failure],
+                "processor seconds": None if failed else median(run.processor for run in case.runs),
                 "whole command": None if failed else median(run.wall for run in case.runs),
                 "rows/s": None if failed else round(case.rows / case.seconds),
                 "x COPY": None if failed else slower or 1.0,

@@ -18,7 +18,10 @@ DLT = importlib.metadata.version("dlt")  # the version that this project uses
 PACKAGES = {  # the package `sling` downloads its program from GitHub; this package contains it
     "sling": ["sling-linux-amd64==1.4.11"],
     "ingestr": ["ingestr==0.15.9"],
-    "dlt": [f"dlt[filesystem,postgres,sql-database]=={DLT}", "pandas", "pyarrow", "pymysql", "sqlalchemy<2.1"],
+    "dlt": [
+        *(f"dlt[filesystem,postgres,sql-database]=={DLT}", "pandas", "pyarrow", "pymysql", "sqlalchemy<2.1"),
+        *("adbc-driver-manager", "adbc-driver-postgresql", "connectorx", "duckdb"),
+    ],
 }
 VERSIONS = {"sling": "1.4.11", "ingestr": "0.15.9", "dlt": DLT}
 SCHEMA = "bench"  # the tools' schema in the warehouse's database
@@ -56,8 +59,16 @@ class Peers:
         return measure([program, "ingest", *arguments], env=env, timeout=timeout)
 
     def dlt(self, source: str | Path, stream: str, table: str, timeout: int, way: str = "replace") -> Run:
-        """dlt with its defaults: `replace` is a full refresh; `delete-insert`, `upsert` and `scd2` merge changes."""
-        arguments = {"file": str(source)} if isinstance(source, Path) else {"url": source, "stream": stream}
+        """dlt: `replace` is a full refresh with its defaults, `pyarrow`, `connectorx` and `duckdb` are one by Parquet.
+
+        `delete-insert`, `upsert` and `scd2` merge changes.
+        """
+        if isinstance(source, Path):
+            arguments = {"file": str(source)}
+        else:
+            scheme, _, rest = source.partition("://")
+            plain = f"{scheme.partition('+')[0].replace('mariadb', 'mysql')}://{rest}"  # as connectorx expects it
+            arguments = {"url": source, "plain_url": plain, "stream": stream}
         arguments |= {"to": database_url("warehouse"), "schema": SCHEMA, "table": table, "way": way}
         script = str(Path(__file__).with_name("dlt_peer.py"))
         command = [str(self.python["dlt"]), script]
@@ -78,7 +89,8 @@ def _environment(home: Path, tool: str) -> Path | None:
         return None
     folder = home / f"{tool}-{VERSIONS[tool]}"
     python = folder / "bin" / "python"
-    if not (folder / "installed").exists():
+    installed, packages = folder / "installed", "\n".join(PACKAGES[tool])
+    if not installed.exists() or installed.read_text(encoding="utf-8") != packages:
         shutil.rmtree(folder, ignore_errors=True)
         env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         for command in (
@@ -89,5 +101,5 @@ def _environment(home: Path, tool: str) -> Path | None:
             if done.returncode:
                 print(f"{tool}: skipped, it cannot be installed: {(done.stderr or done.stdout).strip()[-300:]}")
                 return None
-        (folder / "installed").touch()
+        installed.write_text(packages, encoding="utf-8")
     return python

@@ -67,7 +67,7 @@ def _build_feed(manifest: dict[str, Any], exposure: dict[str, Any]) -> dg.Assets
     )
     @plain_failures
     def write() -> dg.MaterializeResult[None]:
-        file = Path(os.environ["OUTBOX"]) / feed["file"]
+        file = outbox_folder(publish_set) / feed["file"]
         schema, table = report.path
         try:
             rows = write_report(schema, table, file, feed["format"], feed.get("may_contain", {}))
@@ -82,13 +82,24 @@ def _build_feed(manifest: dict[str, Any], exposure: dict[str, Any]) -> dg.Assets
     return write
 
 
+def outbox_folder(publish_set: str) -> Path:
+    """The folder of a set's files in the outbox, which its group may read. Creates both where they are missing."""
+    outbox = Path(os.environ["OUTBOX"])
+    for folder, mode in ((outbox, 0o755), (outbox / publish_set, 0o2750)):  # 2: files inherit the folder's group
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(mode)
+    return outbox / publish_set
+
+
 def write_report(
     schema: str, table: str, file: Path, form: str, may_contain: Mapping[str, Collection[str]] | None = None
 ) -> int:
     """Writes a published table to `file` as UTF-8 CSV or XLSX, sorted by its columns; returns the number of rows.
 
-    The complete file replaces the previous file by a rename. After a failure the previous file stays. Raises
-    OutgoingError if the file has personal data; `may_contain` are the kinds of value that a column may contain.
+    The complete file replaces the previous file by a rename. After a failure the previous file stays. The folder's
+    group may read the file, nobody else. Raises OutgoingError if the file has personal data; `may_contain` are the
+    kinds of value that a column may contain.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     query = sql.SQL("select * from {} as report order by report").format(sql.Identifier(schema, table))
@@ -99,7 +110,7 @@ def write_report(
                 rows = write(cursor, query, draft, may_contain or {})
             draft.flush()
             os.fsync(draft.fileno())
-            Path(draft.name).chmod(0o644)
+            Path(draft.name).chmod(0o640)
             Path(draft.name).replace(file)
         except BaseException:
             Path(draft.name).unlink(missing_ok=True)

@@ -58,12 +58,14 @@ def bare_environment(**variables: str) -> dict[str, str]:
 @contextmanager
 def environment_of(variables: dict[str, str]) -> Iterator[None]:
     """Replace the environment of this process by these variables within the block."""
-    kept = dict(os.environ)
+    kept, mask = dict(os.environ), os.umask(0o022)
+    os.umask(mask)
     try:
         os.environ.clear()
         os.environ.update(variables)
         yield
     finally:
+        os.umask(mask)  # `prepare` changes it
         os.environ.clear()
         os.environ.update(kept)
 

@@ -1,13 +1,15 @@
 """Report feeds as files: complete or not written, and text stays text."""
 
 import csv
+import os
 from pathlib import Path
 
 import openpyxl
 import psycopg2
 import pytest
 
-from tests.support import Trial
+from tests.support import Trial, bare_environment, environment_of
+from warehouse import environment
 
 
 @pytest.fixture
@@ -52,3 +54,28 @@ def test_text_in_a_csv_does_not_become_a_formula(trial: Trial, tmp_path: Path) -
         rows = list(csv.DictReader(file))
     assert [row["words"] for row in rows] == [f"'{text}" for text in texts[:5]] + texts[5:]
     assert {row["amount"] for row in rows} == {"-1"}
+
+
+def test_a_feed_is_for_the_group_of_its_sets_folder(
+    report: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from orchestration.feeds import outbox_folder, write_report
+
+    monkeypatch.setenv("OUTBOX", str(tmp_path / "outbox"))
+    file = outbox_folder("finance") / "report.csv"
+    group = os.getgid() if os.geteuid() else 4242  # root may give a folder to any group
+    os.chown(file.parent, -1, group)
+    write_report("conformed", report, file, "csv")
+    assert file == tmp_path / "outbox/finance/report.csv"
+    assert [path.stat().st_mode & 0o777 for path in (file.parent.parent, file.parent, file)] == [0o755, 0o750, 0o640]
+    assert file.stat().st_gid == group
+
+
+def test_files_of_the_warehouse_are_for_its_account_only(tmp_path: Path) -> None:
+    with environment_of(bare_environment(WAREHOUSE_HOME=str(tmp_path / "home"))):
+        environment.prepare(start=False)
+        (tmp_path / "home/extract.parquet").touch()
+        (tmp_path / "home/dlt").mkdir()
+    modes = {path.name: path.stat().st_mode & 0o077 for path in (tmp_path / "home").iterdir()}
+    assert {"extract.parquet", "dlt", "dagster"} <= modes.keys()
+    assert set(modes.values()) == {0}

@@ -179,7 +179,7 @@ def recipes(built: Path, home: Path) -> Iterator[Followed]:
 
 def test_a_new_system_mart_and_feed_need_only_the_documented_steps(recipes: Followed) -> None:
     assert recipes.warehouse.sql("select count(*) from highways.fct_crossings") == [(3,)]
-    with (recipes.warehouse.home / "outbox/tolls_by_day.csv").open(newline="", encoding="utf-8") as file:
+    with (recipes.warehouse.home / "outbox/highways/tolls_by_day.csv").open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == [["Day", "Tolls (£)"], ["2026-07-01", "3.00"], ["2026-07-02", "2.00"]]
 
 

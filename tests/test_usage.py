@@ -165,7 +165,7 @@ def test_the_register_has_every_table_of_every_contract(warehouse: Warehouse, de
 
 
 def test_the_register_is_written_to_the_outbox_with_headings_and_readers(warehouse: Warehouse) -> None:
-    rows = {row["Asset"]: row for row in warehouse.rows("outbox/information_asset_register.csv")}
+    rows = {row["Asset"]: row for row in warehouse.rows("outbox/usage/information_asset_register.csv")}
     systems = read_contracts().values()
     tables = {table.label for system in systems for table in system.tables}
     assert rows.keys() == tables | {"matching.person_records"}

@@ -49,10 +49,10 @@ def test_published_ledger_lines_equal_the_source_to_the_penny(warehouse: Warehou
 
 
 def test_feeds_hold_the_published_rows(warehouse: Warehouse) -> None:
-    with (warehouse.home / "outbox/spend_over_500.csv").open(newline="", encoding="utf-8") as file:
+    with (warehouse.home / "outbox/finance/spend_over_500.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file))
     assert len(lines) - 1 == warehouse.sql("select count(*) from finance.rpt_spend_over_500")[0][0]
-    assert (warehouse.home / "outbox/monthly_spend_by_supplier.xlsx").read_bytes()[:2] == b"PK"
+    assert (warehouse.home / "outbox/finance/monthly_spend_by_supplier.xlsx").read_bytes()[:2] == b"PK"
 
 
 @pytest.mark.whole_run

@@ -66,7 +66,8 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
     """
     load_settings()
     folder = home()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)  # the embedded server's account may enter it
+    os.umask(0o077)  # what is written in it is for this account only
     configured = os.environ.get("WAREHOUSE_URL") or os.environ.get("DBT_HOST")
     is_demo = demo or not configured
     if not configured:
