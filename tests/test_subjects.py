@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg2
@@ -225,7 +226,8 @@ def test_a_canary_value_is_only_in_the_vault_and_nowhere_after_erasure(county: W
     rows(confirm, "insert into enquiry_customer values (%s, %s, %s, %s, %s, %s, %s)", (number, *canary, moment))
     words = "Flurbnozz by my gate, ring me"  # names nobody, but is the person's own text
     changed = "update central_enquiry set enquiry_description = %s, last_updated_time = %s where enquiry_number = %s"
-    rows(confirm, changed, (words, moment, number))
+    ((latest,),) = rows(confirm, "select max(last_updated_time) from central_enquiry")  # else no load reads the row
+    rows(confirm, changed, (words, latest + timedelta(minutes=1), number))
     data = Path(county.sql("show data_directory")[0][0])
     source = data / "base" / str(county.sql("select oid from pg_database where datname = 'confirm'")[0][0])
 
@@ -261,7 +263,9 @@ def test_a_canary_value_is_only_in_the_vault_and_nowhere_after_erasure(county: W
     assert county.sql(counted) == [(None,)]
     assert county("subject", "export", found).strip() == "{}"
     record = export["raw_confirm.enquiry_customer"][0]["customer_email"]
-    assert where_it_is(*canary, record, words) == set()
+    text = f"select enquiry_description from raw_confirm.central_enquiry where enquiry_number = {number}"
+    assert county.sql(text) == [(None,)]
+    assert where_it_is(*canary, record) == set()
 
 
 def test_dagster_deletes_rows_past_their_retention_period_each_day(county: Warehouse) -> None:
