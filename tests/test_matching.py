@@ -159,6 +159,31 @@ def test_similar_records_of_two_people_are_not_matched(matched: Records) -> None
     assert matched.people() == {}
 
 
+def test_twins_of_one_system_with_similar_forenames_are_not_matched(matched: Records) -> None:
+    matched.put(
+        "clients",
+        ("1", None, "Jayden", "Sorrelby", "s@example.org", "WR2 2AA", "2012-05-05"),
+        ("2", None, "Hayden", "Sorrelby", "s@example.org", "WR2 2AA", "2012-05-05"),
+    )
+    matched.match()
+    assert matched.people() == {}
+
+
+@pytest.mark.parametrize(
+    ("upns", "are_one"),
+    [(("A", "B"), False), (("A", "A"), True), (("AB", "B"), True), (("A", ""), True)],
+    ids=["two numbers", "one number", "a former number", "no number"],
+)
+def test_two_different_upns_wait_for_a_steward(upns: tuple[str, str], are_one: bool) -> None:
+    systems = ("raw_capita", "raw_trial")
+    records = [
+        matching.Record(system, system, [None], ["2012-05-05"], list(upn))
+        for system, upn in zip(systems, upns, strict=True)
+    ]
+    group, _, undecided = matching._group(records, [matching.Pair(0, 1, 0.9999, False)], [])
+    assert (group[0] == group[1], len(undecided)) == (are_one, not are_one)
+
+
 def test_records_with_one_number_and_two_birth_dates_wait_for_a_steward(matched: Records) -> None:
     matched.put("clients", ("1", "9434765919", "Ann", "Osier", None, "WR7 7AA", "1980-02-03"))
     matched.put("members", ("1", "9434765919", "Ann", "Osier", None, "WR7 7AA", "1955-08-21"))
@@ -204,12 +229,18 @@ def test_a_steward_decision_joins_two_people(matched: Records) -> None:
     matched.put("clients", ROBERT)
     matched.put("members", ("7", None, "Robert", "Elsewhere", None, "DY1 1AA", None))
     assert matched.match().people == 62
+    persons = "select subject, person_id from matching.person_records where valid_to is null order by 1"
+    before = matched.trial.sql(persons)
     with matched.connection() as connection:
         tokens = matched.token("clients", "1"), matched.token("members", "7")
         matching.decide(connection, *tokens, True, "he came in with his marriage certificate", "a steward")
     assert matched.match().people == 61
     assert matched.are_one(("clients", "1"), ("members", "7"))
     assert ("steward",) in matched.trial.sql("select matched_by from matching.person_records where valid_to is null")
+    with matched.connection() as connection:
+        matching.withdraw(connection, *tokens)
+    assert matched.match().new_people == 0
+    assert matched.trial.sql(persons) == before, "both people have their ids of before the decision"
 
 
 def test_erased_people_are_not_matched_and_a_key_rotation_changes_no_person(matched: Records) -> None:

@@ -2,8 +2,9 @@
 
 Splink (a Fellegi-Sunter model; Ministry of Justice) gives the probability that two records are of one person. Its
 parameters are in person_model.json and change only by `train` and a review. Groups of records grow from the most
-probable pair. A pair that would join two NHS numbers or different birth dates waits for a steward decision. Clear
-values stay in the memory of this process, which writes tokens, probabilities and random ids.
+probable pair. A pair that would join two NHS numbers, two UPNs or different birth dates, or two forenames with one
+birth date in one system, waits for a steward decision. Clear values stay in the memory of this process, which writes
+tokens, probabilities and random ids.
 """
 
 import io
@@ -108,9 +109,22 @@ KEEP = """
     ), kept as (
         select distinct on (group_no) group_no, person_id
         from claims inner join ages using (person_id) order by group_no, since, person_id
+    ), former as (  -- a group that is apart again has the id that its records had before they were joined
+        select group_no, person_id, count(*) as records, max(valid_from) as latest
+        from found inner join matching.person_records using (system, subject)
+        where group_no not in (select group_no from kept) and person_id not in (select person_id from kept)
+        group by group_no, person_id
+    ), reclaimed as (
+        select distinct on (person_id) person_id, group_no, latest
+        from former order by person_id, records desc, group_no
+    ), restored as (
+        select distinct on (group_no) group_no, person_id
+        from reclaimed order by group_no, latest desc, person_id
+    ), settled as (
+        select * from kept union all select * from restored
     )
-    select group_no, coalesce(kept.person_id, gen_random_uuid()) as person_id, kept.person_id is null as is_new
-    from (select distinct group_no from found) as groups left join kept using (group_no);
+    select group_no, coalesce(settled.person_id, gen_random_uuid()) as person_id, settled.person_id is null as is_new
+    from (select distinct group_no from found) as groups left join settled using (group_no);
     create temporary table named on commit drop as
     select system, subject, person_id, matched_by, match_probability from found inner join given using (group_no);
     update matching.person_records as r set valid_to = now() where valid_to is null and not exists (
@@ -149,21 +163,25 @@ MatchReason = tuple[str, float | None]  # matched_by and match_probability of ma
 
 
 class Record(NamedTuple):
-    """A person in one system: the token, and every NHS number and birth date that the system has."""
+    """A person in one system: the token, and every NHS number, birth date and UPN that the system has."""
 
     system: str
     subject: str
     nhs_numbers: list[str | None]
     birth_dates: list[str | None]
+    upns: list[str | None] = []  # noqa: RUF012 - of a tuple, and never changed
 
 
 class Pair(NamedTuple):
-    """Two records, by their numbers in `who`: match probability, and whether they share an NHS number or UPN."""
+    """Two records, by their numbers in `who`: match probability, whether they share an NHS number or UPN, and whether
+    their forenames agree.
+    """
 
     one: int
     other: int
     probability: float
     has_number: bool
+    has_forename: bool = True
 
 
 def match(connection: pg.connection, systems: Iterable[System]) -> MatchResult:
@@ -179,8 +197,9 @@ def match(connection: pg.connection, systems: Iterable[System]) -> MatchResult:
         _read_people(connection, systems, database)
         pairs = _candidate_pairs(database)
         found = database.execute(
-            "select system, subject, list(distinct nhs_number), list(distinct born) "
-            "from who inner join people using (who) group by all order by any_value(who)"
+            "select system, subject, list(distinct nhs_number), list(distinct born), "
+            "list_distinct(flatten(list(coalesce(upn, [])))) "
+            "from who inner join people using (who) group by system, subject order by any_value(who)"
         ).fetchall()
         records = [Record(*row) for row in found]
         cursor.execute("select is_same, subject, other_subject from matching.decisions where withdrawn_at is null")
@@ -382,7 +401,8 @@ def _candidate_pairs(database: duckdb.DuckDBPyConnection) -> list[Pair]:
     predictions = linker.inference.predict(threshold_match_probability=REVIEW_THRESHOLD).physical_name
     rows = database.execute(
         "select least(who_l, who_r) as one, greatest(who_l, who_r) as other, max(match_probability), "
-        f"bool_or(gamma_nhs_number > 0 or gamma_upn > 0) as has_number from {predictions} "
+        "bool_or(gamma_nhs_number > 0 or gamma_upn > 0) as has_number, "
+        f"bool_or(forename_l = forename_r or list_has_any(forms_l, forms_r)) as has_forename from {predictions} "
         "where who_l <> who_r and (gamma_nhs_number > 0 or gamma_upn > 0 "
         "or (gamma_forename > 0 and (gamma_born > 0 or gamma_email > 0)) or (forename_l = forename_r "
         f"and (gamma_telephone > 0 or coalesce(born_l, born_r, '') < '{adult_born_before}'))) "
@@ -395,10 +415,11 @@ def _group(
     records: list[Record], pairs: list[Pair], decisions: list[tuple[Any, ...]]
 ) -> tuple[list[int], dict[int, MatchReason], list[Pair]]:
     """Each record's group, each record's match reason, and the pairs for a steward to decide."""
-    number = {subject: n for n, (_, subject, _, _) in enumerate(records)}
+    number = {record.subject: n for n, record in enumerate(records)}
     group, members = list(range(len(records))), {n: [n] for n in range(len(records))}
     numbers = [set(filter(None, record.nhs_numbers)) for record in records]
     birth_dates = [set(filter(None, record.birth_dates)) for record in records]
+    upns = [set(filter(None, record.upns)) for record in records]
     apart: dict[int, set[int]] = defaultdict(set)
     reasons: dict[int, MatchReason] = {}
 
@@ -411,6 +432,7 @@ def _group(
         members[into] += members.pop(merged)
         numbers[into] |= numbers[merged]
         birth_dates[into] |= birth_dates[merged]
+        upns[into] |= upns[merged]
 
     for is_same, *subjects in decisions:
         if all(subject in number for subject in subjects):
@@ -430,12 +452,20 @@ def _group(
         if (
             pair.probability >= MATCH_THRESHOLD
             and len(numbers[into] | numbers[merged]) < 2
+            # a pupil may have a former UPN, so the two share one; twins have one each
+            and (not upns[into] or not upns[merged] or upns[into] & upns[merged])
+            and (pair.has_number or pair.has_forename or not _are_twins(records[pair.one], records[pair.other]))
             and all(_may_be_equal(a, b) for a in birth_dates[into] for b in birth_dates[merged])
         ):
             join(pair.one, pair.other, ("number" if pair.has_number else "similarity", pair.probability))
         else:
             undecided.append(pair)
     return group, reasons, [pair for pair in undecided if group[pair.one] != group[pair.other]]
+
+
+def _are_twins(one: Record, other: Record) -> bool:
+    """Whether two records with different forenames are of one system and one birth date, which twins are."""
+    return one.system == other.system and bool(set(filter(None, one.birth_dates)) & set(other.birth_dates))
 
 
 def _may_be_equal(one: str, other: str) -> bool:
@@ -452,16 +482,17 @@ def _store(
         "match_probability double precision) on commit drop"
     )
     lines = io.StringIO()
-    for n, (system, subject, _, _) in enumerate(records):
+    for n, record in enumerate(records):
         matched_by, probability = reasons.get(n, ("unmatched", None))
-        lines.write(f"{system}\t{subject}\t{group[n]}\t{matched_by}\t{NULL if probability is None else probability}\n")
+        shown = NULL if probability is None else probability
+        lines.write(f"{record.system}\t{record.subject}\t{group[n]}\t{matched_by}\t{shown}\n")
     lines.seek(0)
     cursor.copy_expert("copy found from stdin", lines)
     cursor.execute(KEEP)
     ((people, new_people, moved, changed_at),) = cursor.fetchall()
     cursor.execute("delete from matching.pairs")
     lines = io.StringIO(
-        "".join(f"{records[one][1]}\t{records[other][1]}\t{probability}\n" for one, other, probability, _ in undecided)
+        "".join(f"{records[one][1]}\t{records[other][1]}\t{probability}\n" for one, other, probability, *_ in undecided)
     )
     cursor.copy_expert("copy matching.pairs (subject, other_subject, match_probability) from stdin", lines)
     return MatchResult(len(records), people, new_people, moved, len(undecided), changed_at)
