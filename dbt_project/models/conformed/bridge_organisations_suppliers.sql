@@ -54,7 +54,8 @@ normalised as (
 
 ),
 
--- the most used spelling of a supplier number names the organisation; without a number, the spelling itself does
+-- the first name of a supplier number names the organisation, so that later payments do not change its key; without a
+-- number, the spelling itself does
 canonical as (
 
     select
@@ -63,7 +64,7 @@ canonical as (
             when supplier_id is null then supplier_name_normalised
             else first_value(supplier_name_normalised) over (
                 partition by supplier_id
-                order by line_count desc, last_payment_date desc, supplier_name asc
+                order by first_payment_date asc, supplier_name asc
             )
         end as organisation_name_normalised
     from normalised

@@ -21,7 +21,7 @@ bridge_schools_urns as (
 final as (
 
     select
-        {{ surrogate_key(['enrolments.source_file', 'enrolments.source_row_number']) }} as enrolment_key,
+        {{ content_key(['enrolments.upn_token', 'enrolments.urn', 'enrolments.entry_date']) }} as enrolment_key,
         coalesce(
             bridge_pupils_upns.person_key, {{ person_key('education', 'enrolments.upn_token') }}
         ) as person_key,

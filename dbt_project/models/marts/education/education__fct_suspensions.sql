@@ -22,7 +22,14 @@ bridge_schools_urns as (
 final as (
 
     select
-        {{ surrogate_key(['suspensions.source_file', 'suspensions.source_row_number']) }} as suspension_key,
+        {{ content_key([
+            'suspensions.upn_token',
+            'suspensions.urn',
+            'suspensions.start_date',
+            'suspensions.exclusion_category_code',
+            'suspensions.reason_code',
+            'suspensions.sessions_lost_raw',
+        ]) }} as suspension_key,
         coalesce(
             bridge_pupils_upns.person_key, {{ person_key('education', 'suspensions.upn_token') }}
         ) as person_key,

@@ -15,8 +15,18 @@ bridge_organisations_suppliers as (
 final as (
 
     select
-        {{ surrogate_key(['card_transactions.source_file', 'card_transactions.source_row_number']) }}
-            as card_payment_key,
+        {{ content_key([
+            'card_transactions.paying_body_uri',
+            'card_transactions.payment_date',
+            'card_transactions.effective_date',
+            'card_transactions.merchant_name_raw',
+            'card_transactions.merchant_category_code',
+            'card_transactions.organisational_unit_name',
+            'card_transactions.purpose',
+            'card_transactions.card_type_code',
+            'card_transactions.net_amount_gbp',
+            'card_transactions.irrecoverable_vat_gbp',
+        ]) }} as card_payment_key,
         bridge_organisations_suppliers.organisation_key as supplier_key,
         case when card_transactions.is_redacted then 'Redacted' else card_transactions.merchant_name end as payee_name,
         case
