@@ -9,16 +9,17 @@ warehouse server's own log is not at hand).
 import csv
 import http.client
 import json
+import os
 import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable
 from contextlib import ExitStack, closing
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import monotonic, sleep
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
@@ -168,12 +169,14 @@ def _fill_folder(folder: Path, county: County) -> None:
         with closing(Truth(county, name, folder / "truth")) as truth:
             api_server.fill(served, name, module.RESOURCES, module.requests(county, truth))
     draft = folder / "landing.new"
+    written = datetime.combine(county.day, time(18), UTC).timestamp()  # files are written on the county's day
     shutil.rmtree(draft, ignore_errors=True)
     for name, module in FILES.items():
         with closing(Truth(county, name, folder / "truth")) as truth:
             for path, content in module.files(county, truth):
                 (draft / path).parent.mkdir(parents=True, exist_ok=True)
                 (draft / path).write_bytes(content)
+                os.utime(draft / path, (written, written))
     shutil.rmtree(folder / "landing", ignore_errors=True)
     draft.rename(folder / "landing")
 
@@ -321,9 +324,9 @@ def _start_api_server(folder: Path) -> State:
     shell = ["sh", "-c", detach, str(folder / "api_server.log"), *command]
     home = Path(__file__).parents[1]
     started = subprocess.run(shell, cwd=home, check=True, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    pid, deadline = int(started.stdout), time.monotonic() + TIMEOUT
+    pid, deadline = int(started.stdout), monotonic() + TIMEOUT
     while not port_file.exists() or not _responds(int(port_file.read_text())):
-        if not psutil.pid_exists(pid) or time.monotonic() > deadline:
+        if not psutil.pid_exists(pid) or monotonic() > deadline:
             raise RuntimeError(f"the demo API server does not start: see {folder / 'api_server.log'}")
-        time.sleep(0.02)
+        sleep(0.02)
     return {"pid": pid, "begun": psutil.Process(pid).create_time(), "port": int(port_file.read_text())}

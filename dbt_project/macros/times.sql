@@ -3,6 +3,21 @@
     case when {{ column }} >= '1901-01-01' then {{ column }} end
 {%- endmacro %}
 
+{# Date on which the latest file of a system that sends files was written. Unit tests override it. #}
+{% macro extract_date(system) -%}
+    (select governance.extract_date('raw_{{ system }}'))
+{%- endmacro %}
+
+{# Code of the rule that a date of the past breaks: it is after the date up to which the data go, or before 1900. #}
+{% macro date_fault(column, as_at) -%}
+    case when {{ column }} > {{ as_at }} then 'DAT01' when {{ column }} < '1900-01-01' then 'DAT02' end
+{%- endmacro %}
+
+{# A date of the past; null where it breaks a rule of date_fault, so that it enters no figure. #}
+{% macro credible_date(column, as_at) -%}
+    case when {{ column }} between '1900-01-01' and {{ as_at }} then {{ column }} end
+{%- endmacro %}
+
 {# Time of a snapshot in UTC. dbt's own macro uses the time zone of the session, which is not recorded. #}
 {% macro postgres__snapshot_get_time() -%}
     (now() at time zone 'UTC')

@@ -11,6 +11,24 @@ alter table governance.load_audit owner to wh_owner;
 grant select, insert on governance.load_audit to svc_loader;
 grant select on governance.load_audit to svc_dbt;
 
+create or replace function governance.extract_date(loaded_system text) returns date
+language sql stable set search_path = '' as $$
+    select (max(latest.high_watermark::timestamptz) at time zone 'Europe/London')::date
+    from (
+        select distinct on (audit.table_name) audit.high_watermark
+        from governance.load_audit as audit
+        where audit.system = loaded_system and audit.high_watermark <> ''
+        order by audit.table_name, audit.loaded_at desc
+    ) as latest
+$$;
+comment on function governance.extract_date is
+'Date on which the latest file of a system that sends files was written: the date up to which its data go. No date within '
+'the rows moves it. Null before the first load.';
+
+alter function governance.extract_date(text) owner to wh_owner;
+revoke all on function governance.extract_date(text) from public;
+grant execute on function governance.extract_date(text) to svc_dbt;
+
 comment on table governance.loaded_files is
 'Files whose rows a raw table holds, identified by their content. One row per raw table and file content.';
 alter table governance.loaded_files owner to wh_owner;

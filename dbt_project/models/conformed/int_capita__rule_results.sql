@@ -95,7 +95,9 @@ attendances as (
     left join former_upns
         on staged_attendances.upn_token = former_upns.upn_token
     left join attendance_codes
-        on staged_attendances.session_code = attendance_codes.session_code
+        on
+            staged_attendances.session_code = attendance_codes.session_code
+            and {{ is_in_force('attendance_codes', 'staged_attendances.week_start_date') }}
 
 ),
 
@@ -103,7 +105,13 @@ ehcps as (
 
     select
         staged_ehcps.*,
-        case when sen_needs.need_code is null then 'EDU06' end as primary_need_fault
+        case when sen_needs.need_code is null then 'EDU06' end as primary_need_fault,
+        {{ date_fault('staged_ehcps.requested_date', extract_date('capita')) }} as requested_fault,
+        coalesce(
+            {{ date_fault('staged_ehcps.decided_date', extract_date('capita')) }},
+            case when staged_ehcps.decided_date < staged_ehcps.requested_date then 'EDU05' end
+        ) as decided_fault,
+        {{ date_fault('staged_ehcps.issued_date', extract_date('capita')) }} as issued_fault
     from staged_ehcps
     left join sen_needs
         on staged_ehcps.primary_need_code = sen_needs.need_code
@@ -151,6 +159,7 @@ unioned as (
     union all
 
     {{ column_checks('suspensions', 'raw_capita.suspensions', file_row, {
+        'start_date': ('start_date is not null', date_fault('start_date', extract_date('capita'))),
         'sessions_lost': ('sessions_lost_raw is not null', "case when sessions_lost is null then 'EDU04' end"),
         'reason': ('reason_code is not null', listed_fault('reason_code')),
     }) }}
@@ -158,7 +167,9 @@ unioned as (
     union all
 
     {{ column_checks('ehcps', 'raw_capita.ehcps', file_row, {
-        'decided_date': ('decided_date is not null', "case when decided_date < requested_date then 'EDU05' end"),
+        'requested_date': ('requested_date is not null', 'requested_fault'),
+        'decided_date': ('decided_date is not null', 'decided_fault'),
+        'issued_date': ('issued_date is not null', 'issued_fault'),
         'primary_need': ('primary_need_code is not null', 'primary_need_fault'),
         'outcome': ('outcome_name is not null', listed_fault('outcome_name')),
     }) }}

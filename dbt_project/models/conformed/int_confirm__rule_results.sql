@@ -1,6 +1,6 @@
 with
 
-defects as (
+staged_defects as (
 
     select * from {{ ref('stg_confirm__defects') }}
 
@@ -9,6 +9,24 @@ defects as (
 enquiries as (
 
     select * from {{ ref('stg_confirm__enquiries') }}
+
+),
+
+as_at as (
+
+    select {{ local_date('max(updated_at)') }} as as_at_date
+    from enquiries
+
+),
+
+defects as (
+
+    select
+        staged_defects.*,
+        {{ date_fault(local_date('staged_defects.reported_at'), 'as_at.as_at_date') }} as reported_fault,
+        {{ date_fault(local_date('staged_defects.completed_at'), 'as_at.as_at_date') }} as completed_fault
+    from staged_defects
+    cross join as_at
 
 ),
 
@@ -122,6 +140,8 @@ unioned as (
 
     {{ column_checks('defects', 'raw_confirm.defect', 'defect_id', {
         'usrn': ('usrn_raw is not null', "case when usrn is null then 'USR01' end"),
+        'date_reported': ('reported_at is not null', 'reported_fault'),
+        'actual_completion_date': ('completed_at is not null', 'completed_fault'),
     }) }}
 
     union all

@@ -2,7 +2,10 @@ with
 
 foi_requests as (
 
-    select * from {{ ref('stg_dynamics__foi_requests') }}
+    select
+        *,
+        {{ local_date('max(updated_at) over ()') }} as as_at_date
+    from {{ ref('stg_dynamics__foi_requests') }}
 
 ),
 
@@ -65,7 +68,12 @@ unioned as (
 
     {{ column_checks('foi_requests', 'raw_dynamics.foi_requests', 'request_reference', {
         'topic': ('topic_name is not null', listed_fault('topic_name')),
-        'answeredon': ('answered_date is not null', "case when answered_date < received_date then 'FOI01' end"),
+        'receivedon': ('received_date is not null', date_fault('received_date', 'as_at_date')),
+        'answeredon': (
+            'answered_date is not null',
+            "coalesce(case when answered_date < received_date then 'FOI01' end, "
+            ~ date_fault('answered_date', 'as_at_date') ~ ')'
+        ),
         'exemption': ("outcome_name in ('Granted in part', 'Refused')",
             "case when exemption_name is null then 'FOI02' end"),
     }) }}

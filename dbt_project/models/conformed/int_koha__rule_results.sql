@@ -56,7 +56,10 @@ unioned as (
     union all
 
     {{ column_checks('loan_events', 'raw_koha.statistics', file_row, {
-        'datetime': ('occurred_at is not null', 'occurred_fault'),
+        'datetime': (
+            'occurred_at is not null',
+            'coalesce(' ~ date_fault(local_date('occurred_at'), extract_date('koha')) ~ ', occurred_fault)'
+        ),
     }) }}
 
     union all

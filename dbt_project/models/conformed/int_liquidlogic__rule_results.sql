@@ -112,6 +112,7 @@ unioned as (
     union all
 
     {{ column_checks('int_referrals_conformed', 'raw_liquidlogic.fact_referrals', 'referral_id', {
+        'refrl_start_dttm': ('referred_date is not null', date_fault('referred_date', 'as_at_date')),
         'refrl_end_dttm': ('not is_open', "case when is_closed_before_opened then 'CSC03' end"),
         'dim_lookup_category_of_need_code': (
             'need_code is not null', "case when need_name is null then 'CSC08' end"
@@ -128,6 +129,7 @@ unioned as (
     union all
 
     {{ column_checks('int_protection_plans_conformed', 'raw_liquidlogic.fact_cp_plan', 'cp_plan_id', {
+        'start_dttm': ('began_date is not null', date_fault('began_date', 'as_at_date')),
         'end_dttm': ('not is_open', "case when is_ended_before_began then 'CSC09' end"),
         'init_category_desc': ('initial_category_name is not null', listed_fault('initial_category_name')),
         'cp_category_desc': ('latest_category_name is not null', listed_fault('latest_category_name')),
@@ -136,6 +138,7 @@ unioned as (
     union all
 
     {{ column_checks('int_care_episodes_conformed', 'raw_liquidlogic.fact_care_episodes', 'care_episode_id', {
+        'care_start_date': ('began_date is not null', date_fault('began_date', 'as_at_date')),
         'care_end_date': (
             'is_overlapping or not is_open',
             "case when is_ended_before_began then 'CSC10' when is_overlapping then 'CSC04' end"

@@ -33,7 +33,13 @@ dim_branches as (
 final as (
 
     select
-        {{ surrogate_key(['loan_events.source_file', 'loan_events.source_row_number']) }} as loan_event_key,
+        {{ content_key([
+            'loan_events.borrower_token',
+            'loan_events.branch_code',
+            'loan_events.item_number',
+            'loan_events.loan_event_type',
+            'loan_events.occurred_at',
+        ]) }} as loan_event_key,
         {{ person_key('libraries', 'loan_events.borrower_token') }} as person_key,
         dim_branches.branch_key,
         items.item_type_code,
@@ -54,6 +60,8 @@ final as (
         on items.item_type_code = item_types.item_type_code
     left join dim_branches
         on loan_events.branch_code = dim_branches.branch_code
+    -- an event after the day on which the file was written has not happened, and is a finding
+    where {{ local_date('loan_events.occurred_at') }} between '1900-01-01' and {{ extract_date('koha') }}
 
 )
 

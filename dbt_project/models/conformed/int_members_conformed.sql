@@ -24,11 +24,10 @@ dim_postcodes as (
 
 ),
 
--- the as-at date is the date of the latest loan event
+-- the data go up to the day on which the latest file was written
 as_at as (
 
-    select max(event_date) as as_at_date
-    from int_loan_events_conformed
+    select {{ extract_date('koha') }} as as_at_date
 
 ),
 

@@ -38,7 +38,11 @@ assessments as (
 
 requests as (
 
-    select * from {{ ref('stg_mosaic__requests') }}
+    select
+        requests.*,
+        int_care_as_at_dated.as_at_date
+    from {{ ref('stg_mosaic__requests') }} as requests
+    cross join {{ ref('int_care_as_at_dated') }} as int_care_as_at_dated
 
 ),
 
@@ -101,6 +105,7 @@ unioned as (
     {{ column_checks('requests', 'raw_mosaic.dm_requests', 'request_id', {
         'route_of_access': ('route_of_access is not null', listed_fault('route_of_access')),
         'outcome': ('outcome is not null', listed_fault('outcome')),
+        'request_date': ('request_date is not null', date_fault('request_date', 'as_at_date')),
     }) }}
 
     union all

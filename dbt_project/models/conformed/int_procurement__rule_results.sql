@@ -17,7 +17,10 @@ contracts as (
 
 invoices as (
 
-    select * from {{ ref('stg_procurement__invoices') }}
+    select
+        *,
+        {{ local_date('max(updated_at) over ()') }} as as_at_date
+    from {{ ref('stg_procurement__invoices') }}
 
 ),
 
@@ -25,6 +28,14 @@ booked as (
 
     select
         invoices.invoice_id,
+        invoices.invoice_number,
+        invoices.received_date,
+        invoices.paid_date,
+        invoices.as_at_date,
+        invoices.net_amount_gbp > 0 and row_number() over (
+            partition by invoices.supplier_id, invoices.invoice_number, invoices.net_amount_gbp
+            order by invoices.invoice_id
+        ) > 1 as is_entered_before,
         invoices.contract_reference,
         contracts.end_date < invoices.invoice_date as is_after_contract_end
     from invoices
@@ -48,6 +59,9 @@ unioned as (
     union all
 
     {{ column_checks('booked', 'raw_procurement.apinvoice', 'invoice_id', {
+        'ext_inv_ref': ('invoice_number is not null', "case when is_entered_before then 'FIN04' end"),
+        'arrival_date': ('received_date is not null', date_fault('received_date', 'as_at_date')),
+        'pay_date': ('paid_date is not null', date_fault('paid_date', 'as_at_date')),
         'contract_ref': ('contract_reference is not null', "case when is_after_contract_end then 'FIN03' end"),
     }) }}
 

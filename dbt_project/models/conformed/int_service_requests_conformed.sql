@@ -1,6 +1,6 @@
 with
 
-service_requests as (
+staged_service_requests as (
 
     select * from {{ ref('stg_regulatory__service_requests') }}
 
@@ -30,11 +30,28 @@ dim_dates as (
 
 ),
 
--- the as-at date is the latest date of receipt or closing in the source
+-- the data go up to the day on which the file was written; a later closing has not happened, and is a finding
 as_at as (
 
-    select greatest(max(received_date), max(closed_date)) as as_at_date
-    from service_requests
+    select {{ extract_date('regulatory') }} as as_at_date
+
+),
+
+service_requests as (
+
+    select
+        staged_service_requests.service_request_reference,
+        staged_service_requests.kind_name,
+        staged_service_requests.type_name_raw,
+        staged_service_requests.status_name,
+        staged_service_requests.received_how,
+        staged_service_requests.is_open,
+        staged_service_requests.received_at,
+        {{ credible_date('staged_service_requests.received_date', 'as_at.as_at_date') }} as received_date,
+        {{ credible_date('staged_service_requests.closed_date', 'as_at.as_at_date') }} as closed_date,
+        as_at.as_at_date
+    from staged_service_requests
+    cross join as_at
 
 ),
 
@@ -51,10 +68,8 @@ described as (
         coalesce(services_of_types.service_code, services_of_kinds.service_code) as service_code,
         contact_channels.channel_code,
         contact_channels.channel_name,
-        coalesce(service_requests.closed_date < service_requests.received_date, false) as is_closed_before_received,
-        as_at.as_at_date
+        coalesce(service_requests.closed_date < service_requests.received_date, false) as is_closed_before_received
     from service_requests
-    cross join as_at
     left join service_request_types
         on service_requests.type_name_raw = left(service_request_types.type_name, 40)
     left join service_source_values as services_of_types

@@ -24,6 +24,10 @@ known_codes as (
 
     select array_agg(code_list || ' ' || code) as codes
     from ssda903_codes
+    -- the codes of the year to the last 31 March before the files were written
+    where
+        extract(year from {{ extract_date('ssda903') }} - interval '3 months') between
+        coalesce(first_collection_year, 0) and coalesce(last_collection_year, 9999)
 
 ),
 

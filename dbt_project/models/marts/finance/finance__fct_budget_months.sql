@@ -47,11 +47,12 @@ unioned as (
 
 ),
 
--- the data go up to the latest month with a posting
+-- the data go up to the latest month with a posting, not after the day on which the file was written
 as_at as (
 
     select max(month_start_date) as last_month_start_date
     from actual
+    where month_start_date <= {{ extract_date('erp') }}
 
 ),
 

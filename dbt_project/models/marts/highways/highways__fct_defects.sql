@@ -27,6 +27,7 @@ final as (
         current_ward_code,
         allowed_days,
         completion_days,
+        completion_hours,
         is_completed,
         is_completed_in_time,
         is_completed_before_reported,
