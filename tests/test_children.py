@@ -92,9 +92,9 @@ def test_rereferrals_and_timely_assessments_equal_the_case_system(
         if (child := number_of(row)) is not None:
             opened[child].append(day_of(row.refrl_start_dttm))
     again = sum(
-        any(earlier.replace(year=earlier.year + 1) >= later for earlier in days[:n])
-        for days in map(sorted, opened.values())
-        for n, later in enumerate(days)
+        any(earlier < later <= earlier.replace(year=earlier.year + 1) for earlier in days)
+        for days in opened.values()
+        for later in days
     )
     for row in held["fact_single_assessment"]:
         completed[row.fact_referral_id] = day_of(row.completed_dttm)
@@ -114,11 +114,46 @@ def test_rereferrals_and_timely_assessments_equal_the_case_system(
 
 def test_childrens_counts_under_five_are_suppressed(warehouse: Warehouse) -> None:
     for report, counts in {
-        "rpt_referrals_by_month": ["Referrals", "No further action", "Repeat referrals", "Assessed", "Late or overdue"],
+        "rpt_referrals_by_month": [
+            "Referrals",
+            "No further action",
+            "Repeat referrals",
+            "Assessed",
+            "Assessments completed late",
+        ],
         "rpt_looked_after_by_month": ["Children looked after", "Aged under 5", "Aged 16 and 17"],
     }.items():
-        least = ", ".join(f'"{count}"' for count in counts)
+        least = ", ".join(f'nullif("{count}", 0)' for count in counts)
         assert warehouse.sql(f"select count(*) from children.{report} where least({least}) < 5") == [(0,)]
+
+
+def possible(shown: int | None) -> tuple[int, int]:
+    """Return the least and greatest count that a reader must think possible for a figure rounded to 5."""
+    return (1, 4) if shown is None else (max(5, shown - 2), shown + 2) if shown else (0, 0)
+
+
+def test_no_suppressed_number_of_children_can_be_recovered_from_totals(warehouse: Warehouse) -> None:
+    """The attack: subtract the least and the greatest possible values of all other placements from the total."""
+    months = defaultdict(dict)
+    report = 'select "Month end", "Placement", "Children looked after" from children.rpt_looked_after_by_month'
+    for day, placement, shown in warehouse.sql(report):
+        months[day][placement] = shown
+    suppressed = 0
+    for day, placements in months.items():
+        total = placements.pop("All placements")
+        bounds = {name: possible(shown) for name, shown in placements.items()}
+        least, greatest = (sum(bound[n] for bound in bounds.values()) for n in (0, 1))
+        low, high = possible(total) if total is not None else (least, greatest)
+        for name, (lower, upper) in bounds.items():
+            if placements[name] is None:
+                suppressed += 1
+                lower, upper = max(lower, low - (greatest - upper)), min(upper, high - (least - lower))
+                assert lower < upper, (day, name)
+    assert suppressed > 20
+    means = 'select count(*) from children.rpt_looked_after_by_month where "Mean days looked after" is not null and '
+    assert warehouse.sql(
+        means + '(coalesce("Children looked after", 0) < 10 or "Mean days looked after" % 10 <> 0)'
+    ) == [(0,)]
 
 
 def test_a_later_day_of_liquidlogic_keeps_earlier_rows_and_adds_new_ones() -> None:

@@ -30,11 +30,11 @@ final as (
         month_end_date as "Month end",
         replace(service_type, 'Long Term Support: ', '') as "Support",
         age_group as "Age group",
-        {{ unless_few('person_count') }} as "People",
-        {{ unless_few('person_count', 'weekly_cost_gbp') }}::numeric(12, 2) as "Weekly cost in pounds",
-        {{ unless_few('person_count', '(weekly_cost_gbp / person_count)') }}::numeric(12, 2)
+        {{ rounded_few('person_count') }} as "People",
+        {{ rounded_amount('person_count', 'weekly_cost_gbp', 100) }}::numeric(12, 2) as "Weekly cost in pounds",
+        {{ rounded_amount('person_count', '(weekly_cost_gbp / person_count)', 10) }}::numeric(12, 2)
             as "Weekly cost per person in pounds",
-        {{ unless_few('person_count', '(service_count - costed_count)') }} as "Services without a cost"
+        {{ rounded_few('(service_count - costed_count)') }} as "Services without a cost"
     from counted
 
 )
