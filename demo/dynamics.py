@@ -32,7 +32,11 @@ Incident = namedtuple(
     "reopenedcount customerid description modifiedon",
 )
 Interaction = namedtuple("Interaction", "interactionid ticketnumber customerid contacttype contactedon modifiedon")
-Request = namedtuple("Request", "reference topic receivedon dueon answeredon outcome exemption modifiedon")
+Request = namedtuple(
+    "Request",
+    "reference topic regime receivedon dueon clarificationaskedon clarifiedon feenoticeon feepaidon extendedon "
+    "answeredon outcome exemption reviewaskedon reviewansweredon modifiedon",
+)
 
 Subject = namedtuple("Subject", "name type share titles")
 SUBJECTS = [  # kind: 1 question, 2 problem, 3 request
@@ -164,11 +168,26 @@ def _request(rng: Random, number: int, day: date) -> Request | None:
     exemption = rng.choice(EXEMPTIONS) if outcome in ("Granted in part", "Refused") else None
     if received > day:
         return None
+    regime, steps = ("EIR" if rng.random() < 0.15 else "FOI"), {}
+    asked, chance = received + timedelta(rng.randint(1, 12)), rng.random()
+    if chance < 0.16:  # the clock stops until the requester clarifies the request, or pays the fee
+        names = ("clarificationaskedon", "clarifiedon") if chance < 0.12 else ("feenoticeon", "feepaidon")
+        waited = timedelta(rng.randint(1, 40))
+        steps, answered = dict(zip(names, (asked, asked + waited), strict=True)), answered + waited
+        answered += timedelta({5: 2, 6: 1}.get(answered.weekday(), 0))
+    if answered > received + timedelta(35) and rng.random() < 0.5:  # public interest test, or a complex EIR request
+        steps["extendedon"] = received + timedelta(rng.randint(14, 26))
+    if exemption and rng.random() < 0.3:
+        review = answered + timedelta(rng.randint(3, 30))
+        steps |= {"reviewaskedon": review, "reviewansweredon": review + timedelta(rng.randint(10, 70))}
+    known = {name: moment for name, moment in (steps | {"answeredon": answered}).items() if moment <= day}
     is_done = answered <= day
-    return Request(
-        f"FOI-{number + 1:06d}", topic, str(received), str(received + timedelta(28)),
-        str(answered) if is_done else None, outcome if is_done else None, exemption if is_done else None,
-        _stamp(datetime.combine(answered if is_done else received, time(12))),
+    row = Request(*[None] * len(Request._fields))._replace(**{name: str(moment) for name, moment in known.items()})
+    return row._replace(
+        reference=f"FOI-{number + 1:06d}", topic=topic, regime=regime, receivedon=str(received),
+        dueon=str(received + timedelta(28)), outcome=outcome if is_done else None,
+        exemption=exemption if is_done else None,
+        modifiedon=_stamp(datetime.combine(max([received, *known.values()]), time(12))),
     )  # fmt: skip
 
 

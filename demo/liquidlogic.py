@@ -61,6 +61,7 @@ SOURCES = {"Police": 30, "School": 22, "Health service": 18, "Family member or f
 NEEDS = {"N1": 55, "N2": 8, "N3": 5, "N4": 12, "N5": 9, "N6": 3, "N7": 2, "N8": 4, "N9": 2}
 LEGAL = {"C2": 52, "V2": 24, "C1": 14, "E1": 10}
 PLACES = {"U6": 42, "U1": 14, "U3": 8, "K2": 14, "H5": 8, "P1": 6, "A3": 4, "U4": 4}  # usual providers below
+PLACES_2026 = {"H5": "K3"}  # codes of the SSDA903 return from 2026
 PROVIDERS = {"U": ("PR1", "PR4"), "K": ("PR1", "PR4"), "H": ("PR4", "PR5"), "P": ("PR0",), "A": ("PR1", "PR3")}
 ENDS = {"E4A": 26, "E45": 16, "E12": 12, "E41": 8, "E8": 38}
 ABUSES = {"Neglect": 50, "Emotional abuse": 36, "Physical abuse": 9, "Sexual abuse": 5}
@@ -394,13 +395,14 @@ def _returned(
     if not in_year:
         return
     rng, child, upn = county.rng(f"ssda903 {person.number}"), 500_000 + person.number, person.upn
-    yield "header", Line["header"](child, "12"[person.sex == "F"], person.born, person.ethnicity,
+    yield "header", Line["header"](child, person.sex, person.born, person.ethnicity,
                                    upn if person.age(year_end) >= 4 else "", "", "")  # fmt: skip
     for span, need in in_year:
         end = span.end if span.end and span.end <= year_end else None
         change = rng.choice(("PLACE", "CARPL", "OTHER")) if end and span.end_reason == "X1" else ""
         yield "episodes", Line["episodes"](
-            child, span.start, span.reason, span.legal, need.replace("N9", "N8"), span.place, span.provider, end or "",
+            child, span.start, span.reason, span.legal, need.replace("N9", "N8"),
+            PLACES_2026.get(span.place, span.place), span.provider, end or "",
             span.end_reason if end else "", change, household.address(span.start).street.postcode,
             span.address.street.postcode, f"SC{400_000 + child % 9_973}",
         )  # fmt: skip

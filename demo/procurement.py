@@ -22,7 +22,8 @@ TABLES = {
     "apoheader": "order_id*:bigint apar_id order_date:date contract_ref status last_update:timestamp",
     "apodetail": """order_id*:bigint line_no*:bigint article dim_1 amount:numeric(18,2) last_update:timestamp""",
     "apinvoice": """voucher_no*:bigint apar_id ext_inv_ref order_id:bigint contract_ref voucher_date:date
-        arrival_date:date due_date:date pay_date:date amount:numeric(18,2) dispute_flag last_update:timestamp""",
+        arrival_date:date terms_date:date due_date:date pay_date:date amount:numeric(18,2) dispute_flag
+        last_update:timestamp""",
 }
 Account, Contract, Budget, Order, OrderLine, Invoice = (namedtuple(table, columns(TABLES[table])) for table in TABLES)
 # {rule of seeds/data_quality_rules.csv: (column, faulty value)}
@@ -50,13 +51,14 @@ def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
     contracts = {supplier.id: _contracts(county, supplier) for supplier in suppliers(county)}
     for found in contracts.values():
         yield from (("contract", row) for row in found if row.last_update.date() <= county.day)
+    entered: set[tuple] = set()
     for year in range(years(county).start, years(county).stop + 1):  # invoices of March are paid in April
         lines = [line for line, _ in ledger(county, year)]
         yield from (("aglbudget", row) for row in _budgets(county, year, lines))
         named = [line for line in lines if line.beneficiary_other_id != "Redacted"]
         named.sort(key=lambda line: line.transaction_number)
         for number, of_one in groupby(named, key=lambda line: line.transaction_number):
-            yield from _bought(county, truth, int(number), list(of_one), contracts)
+            yield from _bought(county, truth, int(number), list(of_one), contracts, entered)
 
 
 def _at(day: date) -> datetime:
@@ -131,8 +133,13 @@ def _budgets(county: County, year: int, lines: list) -> Iterator[Budget]:
                 yield Budget(COUNCIL[1], COUNCIL[0], cost_centre(unit), unit, year * 100 + period, monthly, updated)
 
 
-def _bought(county: County, truth: Truth, number: int, lines: list, contracts: dict) -> Iterator[tuple[str, tuple]]:
-    """The invoice that a payment document settles and, half the time, its order, with their current status."""
+def _bought(
+    county: County, truth: Truth, number: int, lines: list, contracts: dict, entered: set[tuple]
+) -> Iterator[tuple[str, tuple]]:
+    """The invoice that a payment document settles and, half the time, its order, with their current status.
+
+    `entered` has (supplier, invoice number, amount) of the invoices before this one.
+    """
     rng, supplier, paid = county.rng(f"invoice {number}"), lines[0].beneficiary_other_id, lines[0].payment_date
     amount, is_disputed = round(sum(float(line.amount) for line in lines), 2), rng.random() < 0.01
     arrived = paid - timedelta(_days_to_pay(rng) + (40 if is_disputed else 0))
@@ -150,8 +157,9 @@ def _bought(county: County, truth: Truth, number: int, lines: list, contracts: d
     if arrived > county.day:
         return
     is_paid = paid <= county.day
+    terms = _terms(county.rng(f"terms {number}"), arrived)
     invoice = Invoice(
-        number, supplier, lines[0].invoice_number, order, current, dated, arrived, arrived + timedelta(30),
+        number, supplier, lines[0].invoice_number, order, current, dated, arrived, terms, arrived + timedelta(30),
         paid if is_paid else None, amount, "Y" if is_disputed else "N", _at(paid if is_paid else arrived),
     )  # fmt: skip
     if current:  # an invoice booked to the previous, expired contract
@@ -160,7 +168,15 @@ def _bought(county: County, truth: Truth, number: int, lines: list, contracts: d
             invoice = truth.inject_fault(
                 "apinvoice", number, invoice, {"FIN03": ("contract_ref", over[-1].contract_ref)}, 0.01
             )
+    if amount > 0 and (supplier, invoice.ext_inv_ref, amount) in entered:
+        truth.record_fault("apinvoice", number, "ext_inv_ref", "FIN04")
+    entered.add((supplier, invoice.ext_inv_ref, amount))
     yield "apinvoice", invoice
+
+
+def _terms(rng: Random, arrived: date) -> date | None:
+    """The day from which the invoice itself asks for payment; few invoices name one after their receipt."""
+    return arrived + timedelta(rng.randint(1, 60)) if rng.random() < 0.04 else None
 
 
 def _is_ordered(line: tuple) -> bool:

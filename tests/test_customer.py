@@ -105,19 +105,6 @@ def test_working_hours_of_cases_equal_the_calendar(warehouse: Warehouse, made) -
         assert is_within == (round(expected[key], 2) <= limit), key
 
 
-def test_information_requests_are_in_time_by_the_working_calendar(warehouse: Warehouse, made) -> None:
-    expected = Counter()
-    for row in made[0]["foi_requests"].values():
-        received, answered = (date.fromisoformat(row[name] or "1900-01-01") for name in ("receivedon", "answeredon"))
-        if answered >= received and row["outcome"] != "Withdrawn":
-            days = [received + timedelta(n) for n in range(1, (answered - received).days + 1)]
-            expected[sum(map(is_worked, days)) <= 20] += 1
-    query = "select is_in_20_working_days, count(*) from customer.fct_foi_requests where not is_open group by 1"
-    found = dict(warehouse.sql(query))
-    assert {kind: found[kind] for kind in (True, False)} == expected
-    assert expected[False] > 5
-
-
 def test_cases_and_contacts_have_the_service_version_of_the_opening_day(warehouse: Warehouse, made) -> None:
     expected = {}
     for key, row in made[0]["incidents"].items():

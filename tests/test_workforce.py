@@ -58,7 +58,7 @@ def test_each_employee_counts_once_in_a_month(warehouse: Warehouse, made) -> Non
         headcount[month_end] += is_employed
         leavers[month_end] += not is_employed
         hours = [float(post["FTE"]) for post in posts]
-        fte[month_end] += sum(hours) if is_employed and max(hours) <= 1 else 0
+        fte[month_end] += min(1, sum(min(1, each) for each in hours)) if is_employed else 0
     found = warehouse.sql(
         "select month_end_date, sum(headcount)::int, sum(fte)::float, count(*) filter (where is_leaver)::int "
         "from workforce.fct_headcount_months group by 1"
@@ -79,7 +79,7 @@ def test_working_days_lost_are_counted_by_hours(warehouse: Warehouse, made) -> N
             month_end = (day.replace(day=28) + timedelta(4)).replace(day=1) - timedelta(1)
             if day.weekday() < 5 and day not in HOLIDAYS and (held := posts.get((month_end, row["Employee Number"]))):
                 hours = [float(post["FTE"]) for post in held]
-                days, by_hours = days + 1, by_hours + (sum(hours) if max(hours) <= 1 else 0)
+                days, by_hours = days + 1, by_hours + min(1, sum(min(1, each) for each in hours))
             day += timedelta(1)
     query = "select count(*), sum(working_days_lost), sum(fte_days_lost)::float from workforce.fct_absences"
     assert warehouse.sql(query) == [(len(latest), days, pytest.approx(by_hours))]

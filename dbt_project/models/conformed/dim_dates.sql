@@ -6,6 +6,7 @@ bank_holidays as (
         bank_holiday_date,
         min(bank_holiday_name) as bank_holiday_name
     from {{ ref('stg_reference__bank_holidays') }}
+    where division_code = 'england-and-wales'
     group by bank_holiday_date
 
 ),

@@ -32,6 +32,7 @@ counted as (
     select
         latest.absence_reference,
         latest.employee_token,
+        latest.absence_type_name,
         (date_trunc('month', dim_dates.date_day) + interval '1 month - 1 day')::date as month_end_date,
         count(*)::integer as working_days_lost
     from latest
@@ -43,6 +44,7 @@ counted as (
     group by
         latest.absence_reference,
         latest.employee_token,
+        latest.absence_type_name,
         date_trunc('month', dim_dates.date_day)
 
 ),
@@ -53,6 +55,7 @@ final as (
         {{ surrogate_key(['counted.absence_reference', 'counted.month_end_date']) }} as absence_month_key,
         counted.absence_reference,
         counted.employee_token,
+        counted.absence_type_name,
         counted.month_end_date,
         counted.working_days_lost,
         (

@@ -13,7 +13,7 @@ ranked as (
         *,
         row_number() over (
             partition by month_end_date, employee_token
-            order by (leaving_date is null) desc, fte desc nulls last, position_reference asc
+            order by (leaving_date is null) desc, counted_fte desc nulls last, position_reference asc
         ) as post_rank
     from int_posts_conformed
     where not is_still_live_after_leaving
@@ -29,7 +29,7 @@ summed as (
         max(contract_type_name) filter (where post_rank = 1) as contract_type_name,
         max(grade_code) filter (where post_rank = 1) as grade_code,
         count(*)::integer as post_count,
-        case when not bool_or(is_fte_in_doubt) then least(sum(fte), 1)::numeric(6, 3) end as fte,
+        case when bool_and(counted_fte is not null) then least(sum(counted_fte), 1)::numeric(6, 3) end as fte,
         bool_or(leaving_date is null or leaving_date > month_end_date) as is_employed_at_month_end,
         bool_or(is_fte_in_doubt) as is_fte_in_doubt,
         min(start_date) as start_date,

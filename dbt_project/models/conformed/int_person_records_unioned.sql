@@ -104,7 +104,7 @@ unioned as (
         child_token as person_token,
         null::text as nhs_number_token,
         upn_token,
-        case sex_code when '1' then 'M' when '2' then 'F' end as sex_code,
+        case when sex_code in ('1', 'M') then 'M' when sex_code in ('2', 'F') then 'F' end as sex_code,
         ethnicity_code,
         null::text as ethnicity_name,
         null::text as ethnic_group,

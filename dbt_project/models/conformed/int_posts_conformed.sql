@@ -75,6 +75,8 @@ final as (
         employees.grade_code,
         employees.spine_point,
         employees.fte,
+        -- a post whose full-time equivalent in the source is over 1 counts as 1
+        least(case when employees.fte_raw > 0 then employees.fte_raw end, 1)::numeric(6, 3) as counted_fte,
         employees.leaving_reason_name,
         employees.start_date,
         employees.leaving_date,

@@ -114,7 +114,10 @@ sequenced as (
         *,
         case
             when child_key is not null
-                then lag(referred_date) over (partition by child_key order by referred_date, referral_id)
+                then max(referred_date) over (
+                    partition by child_key
+                    order by referred_date range between unbounded preceding and interval '1 day' preceding
+                )
         end as previous_referred_date
     from joined
 

@@ -56,6 +56,8 @@ final as (
             int_care_episodes_conformed.began_date <= month_ends.month_end_date
             and coalesce(int_care_episodes_conformed.ended_date, 'infinity') > month_ends.month_end_date
             and int_care_episodes_conformed.as_at_date >= month_ends.month_end_date
+            -- a series of short breaks is not counted (DfE, Children looked after in England, methodology)
+            and coalesce(int_care_episodes_conformed.legal_status_code, '') not in ('V3', 'V4')
     left join int_homes_dated
         on
             int_care_episodes_conformed.child_key = int_homes_dated.person_key

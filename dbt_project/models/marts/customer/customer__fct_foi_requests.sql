@@ -6,16 +6,39 @@ foi_requests as (
 
 ),
 
+bank_holidays as (
+
+    select distinct bank_holiday_date
+    from {{ ref('stg_reference__bank_holidays') }}
+
+),
+
 dim_dates as (
 
     select * from {{ ref('dim_dates') }}
 
 ),
 
+-- a bank holiday in any part of the United Kingdom is not a working day (Freedom of Information Act 2000,
+-- section 10(6); Environmental Information Regulations 2004, regulation 2(1))
+calendar as (
+
+    select
+        dim_dates.date_day,
+        not dim_dates.is_weekend and bank_holidays.bank_holiday_date is null as is_working_day,
+        (count(*) filter (
+            where not dim_dates.is_weekend and bank_holidays.bank_holiday_date is null
+        ) over (order by dim_dates.date_day))::integer as working_day_number
+    from dim_dates
+    left join bank_holidays
+        on dim_dates.date_day = bank_holidays.bank_holiday_date
+
+),
+
 working_days as (
 
     select *
-    from dim_dates
+    from calendar
     where is_working_day
 
 ),
@@ -28,23 +51,79 @@ as_at as (
 
 ),
 
-timed as (
+-- an answer after the as-at date has not been given, and is a finding
+answered as (
 
     select
         foi_requests.*,
-        -- the first working day is the one after receipt (Freedom of Information Act 2000, section 10)
-        due_on.date_day as due_date,
-        coalesce(foi_requests.answered_date < foi_requests.received_date, false) as is_answered_before_received,
-        as_at.as_at_date,
-        answered_on.working_day_number - received_on.working_day_number as working_days
+        {{ credible_date('foi_requests.answered_date', 'as_at.as_at_date') }} as credible_answered_date,
+        as_at.as_at_date
     from foi_requests
     cross join as_at
-    left join dim_dates as received_on
-        on foi_requests.received_date = received_on.date_day
-    left join dim_dates as answered_on
-        on foi_requests.answered_date = answered_on.date_day
+
+),
+
+clocked as (
+
+    select
+        answered.*,
+        coalesce(answered.credible_answered_date < answered.received_date, false) as is_answered_before_received,
+        -- the time begins again when the requester clarifies the request (sections 1(3) and 10(6); regulation 9(4))
+        greatest(answered.received_date, answered.clarified_date) as clock_start_date,
+        (answered.clarification_asked_date is not null and answered.clarified_date is null)
+        or (answered.fees_notice_date is not null and answered.fee_paid_date is null) as is_clock_stopped,
+        -- an exemption with a public interest test (section 10(3), section 45 code) and a complex request for
+        -- environmental information (regulation 7) may take 20 working days more
+        20 + case when answered.extended_date is not null then 20 else 0 end as allowed_working_days,
+        -- internal reviews: 20 working days for FOI (section 45 code, 5.4), 40 for EIR (regulation 11(4))
+        case when answered.regime_code = 'EIR' then 40 else 20 end as allowed_review_working_days
+    from answered
+
+),
+
+numbered as (
+
+    select
+        clocked.*,
+        started_on.working_day_number as started_number,
+        answered_on.working_day_number as answered_number,
+        reviewed_on.working_day_number as review_number,
+        -- days from the fees notice to the fee do not count (section 10(2))
+        coalesce(
+            paid_on.working_day_number - noticed_on.working_day_number + noticed_on.is_working_day::integer, 0
+        ) as stopped_working_days
+    from clocked
+    left join calendar as started_on
+        on clocked.clock_start_date = started_on.date_day
+    left join calendar as answered_on
+        on clocked.credible_answered_date = answered_on.date_day
+    left join calendar as noticed_on
+        on clocked.fees_notice_date = noticed_on.date_day
+    left join calendar as paid_on
+        on clocked.fee_paid_date = paid_on.date_day
+    left join calendar as reviewed_on
+        on clocked.review_asked_date = reviewed_on.date_day
+
+),
+
+timed as (
+
+    select
+        numbered.*,
+        case
+            when numbered.answered_number is not null and not numbered.is_answered_before_received
+                then greatest(numbered.answered_number - numbered.started_number - numbered.stopped_working_days, 0)
+        end as answer_working_days,
+        -- the first working day is the one after receipt (section 10(1), regulation 5(2))
+        case when not numbered.is_clock_stopped then due_on.date_day end as due_date,
+        review_due_on.date_day as review_due_date
+    from numbered
     left join working_days as due_on
-        on received_on.working_day_number + 20 = due_on.working_day_number
+        on
+            numbered.started_number + numbered.allowed_working_days + numbered.stopped_working_days
+            = due_on.working_day_number
+    left join working_days as review_due_on
+        on numbered.review_number + numbered.allowed_review_working_days = review_due_on.working_day_number
 
 ),
 
@@ -53,22 +132,41 @@ final as (
     select
         {{ surrogate_key(['request_reference']) }} as foi_request_key,
         request_reference,
+        regime_code,
         topic_name,
         outcome_name,
         exemption_name,
-        case when not is_answered_before_received then working_days end as answer_working_days,
-        answered_date is null as is_open,
+        answer_working_days,
+        allowed_working_days,
+        stopped_working_days,
+        credible_answered_date is null as is_open,
+        credible_answered_date is null and is_clock_stopped as is_clock_stopped,
         case
             when outcome_name = 'Withdrawn' or is_answered_before_received then null
-            when working_days > 20 then false
-            when working_days <= 20 then true
+            when answer_working_days > 20 then false
+            when answer_working_days <= 20 then true
             when as_at_date > due_date then false
         end as is_in_20_working_days,
+        case
+            when outcome_name = 'Withdrawn' or is_answered_before_received then null
+            when credible_answered_date > due_date then false
+            when credible_answered_date is not null then true
+            when as_at_date > due_date then false
+        end as is_in_time,
+        case
+            when review_answered_date > review_due_date then false
+            when review_answered_date is not null then true
+            when as_at_date > review_due_date then false
+        end as is_review_in_time,
         is_answered_before_received,
         received_date,
+        clock_start_date,
         due_date,
         source_due_date,
-        answered_date,
+        credible_answered_date as answered_date,
+        review_asked_date,
+        review_due_date,
+        review_answered_date,
         as_at_date
     from timed
 

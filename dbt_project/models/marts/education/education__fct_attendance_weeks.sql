@@ -24,6 +24,23 @@ bridge_schools_urns as (
 
 ),
 
+pupils as (
+
+    select * from {{ ref('stg_capita__pupils') }}
+
+),
+
+births as (
+
+    select
+        bridge_pupils_upns.person_key,
+        min(pupils.birth_month) as birth_month
+    from pupils
+    inner join bridge_pupils_upns
+        on pupils.upn_token = bridge_pupils_upns.upn_token
+    group by bridge_pupils_upns.person_key
+
+),
 
 counted as (
 
@@ -37,7 +54,9 @@ counted as (
         attendance_codes.session_kind
     from attendances
     left join attendance_codes
-        on attendances.session_code = attendance_codes.session_code
+        on
+            attendances.session_code = attendance_codes.session_code
+            and {{ is_in_force('attendance_codes', 'attendances.week_start_date') }}
     left join bridge_pupils_upns
         on attendances.upn_token = bridge_pupils_upns.upn_token
     left join bridge_schools_urns
@@ -69,22 +88,27 @@ summed as (
 final as (
 
     select
-        person_key,
-        school_key,
-        academic_year,
-        week_start_date,
-        sessions_recorded,
-        sessions_attended + sessions_authorised + sessions_unauthorised as sessions_possible,
-        sessions_attended,
-        sessions_authorised,
-        sessions_unauthorised,
-        sessions_not_possible,
-        sessions_unknown,
+        summed.person_key,
+        summed.school_key,
+        summed.academic_year,
+        -- age on 31 August before the academic year; the month of birth is enough, because August ends on that day
+        left(summed.academic_year, 4)::integer
+        - extract(year from births.birth_month + interval '4 months')::integer between 5 and 15 as is_aged_5_to_15,
+        summed.week_start_date,
+        summed.sessions_recorded,
+        summed.sessions_attended + summed.sessions_authorised + summed.sessions_unauthorised as sessions_possible,
+        summed.sessions_attended,
+        summed.sessions_authorised,
+        summed.sessions_unauthorised,
+        summed.sessions_not_possible,
+        summed.sessions_unknown,
         round(
-            100.0 * sessions_attended
-            / nullif(sessions_attended + sessions_authorised + sessions_unauthorised, 0), 2
+            100.0 * summed.sessions_attended
+            / nullif(summed.sessions_attended + summed.sessions_authorised + summed.sessions_unauthorised, 0), 2
         )::numeric(5, 2) as attendance_rate_pct
     from summed
+    left join births
+        on summed.person_key = births.person_key
 
 )
 

@@ -24,6 +24,7 @@ pupils as (
         sum(sessions_authorised) as sessions_authorised,
         sum(sessions_unauthorised) as sessions_unauthorised
     from education__fct_attendance_weeks
+    where is_aged_5_to_15
     group by
         school_key,
         academic_year,
@@ -32,22 +33,24 @@ pupils as (
 
 ),
 
+-- a pupil of two schools counts in each, as in DfE's statistics of enrolments
 schools as (
 
     select
         school_key,
         academic_year,
+        grouping(school_key) = 1 as is_county,
         count(*) as pupils,
         -- persistent absence is missing 10% or more of possible sessions (DfE)
         count(*) filter (where sessions_attended <= 0.9 * sessions_possible) as persistent_absentees,
+        -- severe absence is missing 50% or more
+        count(*) filter (where sessions_attended <= 0.5 * sessions_possible) as severe_absentees,
         sum(sessions_possible) as sessions_possible,
         sum(sessions_attended) as sessions_attended,
         sum(sessions_authorised) as sessions_authorised,
         sum(sessions_unauthorised) as sessions_unauthorised
     from pupils
-    group by
-        school_key,
-        academic_year
+    group by grouping sets ((school_key, academic_year), (academic_year))
 
 ),
 
@@ -55,11 +58,14 @@ final as (
 
     select
         schools.academic_year as "Academic year",
-        coalesce(education__dim_schools.school_name, 'Not known') as "School",
-        coalesce(education__dim_schools.urn, 'Not known') as "URN",
+        case
+            when schools.is_county then 'All schools'
+            else coalesce(education__dim_schools.school_name, 'Not known')
+        end as "School",
+        case when schools.is_county then 'All' else coalesce(education__dim_schools.urn, 'Not known') end as "URN",
         education__dim_schools.phase_name as "Phase",
         education__dim_schools.district_name as "District",
-        {{ unless_few('schools.pupils') }} as "Pupils",
+        {{ rounded_few('schools.pupils') }} as "Pupils",
         {{ percent_of(
             'schools.sessions_attended', 'schools.sessions_possible', 'schools.pupils'
         ) }} as "Attendance per cent",
@@ -71,7 +77,10 @@ final as (
         ) }} as "Unauthorised absence per cent",
         {{ percent_of(
             'schools.persistent_absentees', 'schools.pupils', 'schools.persistent_absentees'
-        ) }} as "Persistently absent per cent"
+        ) }} as "Persistently absent per cent",
+        {{ percent_of(
+            'schools.severe_absentees', 'schools.pupils', 'schools.severe_absentees'
+        ) }} as "Severely absent per cent"
     from schools
     left join education__dim_schools
         on schools.school_key = education__dim_schools.school_key

@@ -73,18 +73,40 @@ base_rates as (
 
 ),
 
+-- an invoice that is paid after the as-at date is not paid yet, and is a finding
+credible as (
+
+    select
+        invoices.invoice_id,
+        invoices.transaction_number,
+        invoices.supplier_id,
+        invoices.invoice_number,
+        invoices.order_id,
+        invoices.contract_reference,
+        invoices.net_amount_gbp,
+        invoices.is_disputed,
+        invoices.invoice_date,
+        invoices.received_date,
+        invoices.terms_date,
+        invoices.due_date,
+        {{ credible_date('invoices.paid_date', 'as_at.as_at_date') }} as paid_date,
+        as_at.as_at_date
+    from invoices
+    cross join as_at
+
+),
+
 counted as (
 
     select
-        invoices.*,
-        as_at.as_at_date,
+        credible.*,
         -- credits are not payable, and disputed invoices are not payable yet
-        invoices.net_amount_gbp > 0 and not invoices.is_disputed as is_measured,
-        coalesce(invoices.paid_date, as_at.as_at_date) - invoices.received_date as days_so_far,
-        -- payment is due within 30 days of receipt, whatever the agreed terms (Procurement Act 2023, section 68)
-        invoices.received_date + 31 as first_late_date
-    from invoices
-    cross join as_at
+        credible.net_amount_gbp > 0 and not credible.is_disputed as is_measured,
+        coalesce(credible.paid_date, credible.as_at_date) - credible.received_date as days_so_far,
+        -- payment is due before the end of 30 days that begin with the day of receipt or, if later, the day on which
+        -- payment falls due by the invoice (Procurement Act 2023, section 68(2))
+        greatest(credible.received_date, credible.terms_date) + 30 as first_late_date
+    from credible
 
 ),
 
@@ -93,7 +115,7 @@ rated as (
 
     select
         counted.*,
-        greatest(counted.days_so_far - 30, 0) as late_days,
+        greatest(coalesce(counted.paid_date, counted.as_at_date) - counted.first_late_date + 1, 0) as late_days,
         8 + base_rates.base_rate_pct as interest_rate_pct
     from counted
     left join base_rates
@@ -131,6 +153,14 @@ final as (
                     rated.net_amount_gbp * rated.interest_rate_pct / 100 * rated.late_days / 365, 2
                 )
         end::numeric(18, 2) as interest_owed_gbp,
+        -- Late Payment of Commercial Debts (Interest) Act 1998, section 5A
+        case
+            when not rated.is_measured then null
+            when rated.late_days = 0 then 0
+            when rated.net_amount_gbp < 1000 then 40
+            when rated.net_amount_gbp < 10000 then 70
+            else 100
+        end::numeric(18, 2) as compensation_owed_gbp,
         rated.is_disputed,
         rated.paid_date is not null as is_paid,
         orders.order_id is not null as has_order,
@@ -139,6 +169,7 @@ final as (
         not coalesce(contracts.end_date >= rated.invoice_date, false) as is_off_contract,
         rated.invoice_date,
         rated.received_date,
+        rated.first_late_date - 1 as last_prompt_date,
         rated.due_date,
         rated.paid_date,
         rated.as_at_date

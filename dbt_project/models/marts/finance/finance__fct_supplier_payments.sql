@@ -51,7 +51,22 @@ days_on_contract as (
 final as (
 
     select
-        {{ surrogate_key(['ledger_lines.source_file', 'ledger_lines.source_row_number']) }} as payment_key,
+        {{ content_key([
+            'ledger_lines.paying_body_uri',
+            'ledger_lines.payment_date',
+            'ledger_lines.effective_date',
+            'ledger_lines.transaction_number',
+            'ledger_lines.invoice_number',
+            'ledger_lines.supplier_id',
+            'ledger_lines.supplier_name',
+            'ledger_lines.vat_number_raw',
+            'ledger_lines.organisational_unit_name',
+            'ledger_lines.cost_centre_code',
+            'ledger_lines.proclass_code',
+            'ledger_lines.purpose',
+            'ledger_lines.net_amount_gbp',
+            'ledger_lines.irrecoverable_vat_gbp',
+        ]) }} as payment_key,
         -- redacted lines have no row in the bridge, and so no supplier
         bridge_organisations_suppliers.organisation_key as supplier_key,
         {{ surrogate_key(['ledger_lines.paying_body_uri', 'ledger_lines.cost_centre_code']) }} as cost_centre_key,
@@ -77,7 +92,19 @@ final as (
         ledger_lines.net_amount_gbp + ledger_lines.irrecoverable_vat_gbp as gross_amount_gbp,
         ledger_lines.is_redacted,
         ledger_lines.net_amount_gbp < 0 as is_credit_note,
-        ledger_lines.net_amount_gbp > 500 as is_over_500,
+        -- an item of expenditure is an invoice: the lines of a payment document with one payee and invoice number.
+        -- Lines to withheld payees are separate items, because one document pays many people.
+        abs(sum(ledger_lines.net_amount_gbp) over (
+            partition by
+                ledger_lines.paying_body_uri,
+                ledger_lines.transaction_number,
+                coalesce(ledger_lines.supplier_id, ledger_lines.supplier_name),
+                ledger_lines.invoice_number,
+                case
+                    when ledger_lines.is_redacted or ledger_lines.transaction_number is null
+                        then ledger_lines.source_file || ' ' || ledger_lines.source_row_number
+                end
+        )) > 500 as is_over_500,
         case when not ledger_lines.is_redacted then days_on_contract.supplier_id is not null end as is_on_contract,
         ledger_lines.payment_date,
         ledger_lines.effective_date

@@ -39,18 +39,33 @@ known_months as (
 
 ),
 
+-- a member of several branches is one member of the county
+county as (
+
+    select
+        month_start_date,
+        count(distinct person_key) as county_active_members
+    from active
+    group by month_start_date
+
+),
+
 final as (
 
     select
         active.branch_key,
         active.month_start_date,
-        count(distinct active.person_key) as active_members
+        count(distinct active.person_key) as active_members,
+        county.county_active_members
     from active
     cross join known_months
+    inner join county
+        on active.month_start_date = county.month_start_date
     where active.month_start_date between known_months.first_month and known_months.last_month
     group by
         active.branch_key,
-        active.month_start_date
+        active.month_start_date,
+        county.county_active_members
 
 )
 

@@ -72,6 +72,40 @@ measured as (
 
 ),
 
+county_members as (
+
+    select distinct
+        month_start_date,
+        county_active_members
+    from libraries__fct_member_months
+
+),
+
+-- active members of the county are counted once, whatever the number of their branches
+county as (
+
+    select
+        measured.month_start_date,
+        'All libraries' as branch_name,
+        sum(measured.thousands) as thousands,
+        sum(measured.loans) as loans,
+        sum(measured.visits)::bigint as visits,
+        {{ unless_few('max(county_members.county_active_members)') }} as active_members
+    from measured
+    left join county_members
+        on measured.month_start_date = county_members.month_start_date
+    group by measured.month_start_date
+
+),
+
+unioned as (
+
+    select * from measured
+    union all
+    select * from county
+
+),
+
 final as (
 
     select
@@ -83,7 +117,7 @@ final as (
         round(loans / nullif(thousands, 0), 1)::numeric(12, 1) as "Loans per 1000 population",
         round(visits / nullif(thousands, 0), 1)::numeric(12, 1) as "Visits per 1000 population",
         round(active_members / nullif(thousands, 0), 1)::numeric(12, 1) as "Active members per 1000 population"
-    from measured
+    from unioned
 
 )
 

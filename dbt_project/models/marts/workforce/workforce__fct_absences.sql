@@ -49,7 +49,8 @@ final as (
         coalesce(summed.working_days_lost, 0) as working_days_lost,
         coalesce(summed.fte_days_lost, 0) as fte_days_lost,
         latest.last_date is null as is_open,
-        coalesce(latest.last_date, latest.as_at_date) - latest.first_date >= 28 as is_long_term,
+        -- both the first and the last day count
+        coalesce(latest.last_date, latest.as_at_date) - latest.first_date + 1 >= 28 as is_long_term,
         coalesce(latest.last_date < latest.first_date, false) as is_ended_before_begun,
         latest.first_date,
         latest.last_date,

@@ -17,7 +17,11 @@ lost as (
     select
         employee_token,
         month_end_date,
-        sum(fte_days_lost) as fte_days_lost
+        sum(fte_days_lost) as fte_days_lost,
+        -- sickness includes injuries at work; leave such as bereavement and jury service is not sickness
+        sum(fte_days_lost) filter (
+            where absence_type_name in ('Sickness', 'Industrial injury')
+        ) as sickness_fte_days_lost
     from int_absence_months_counted
     group by employee_token, month_end_date
 
@@ -37,6 +41,7 @@ final as (
         int_headcount_months_conformed.headcount,
         int_headcount_months_conformed.fte,
         coalesce(lost.fte_days_lost, 0)::numeric(8, 3) as fte_days_lost,
+        coalesce(lost.sickness_fte_days_lost, 0)::numeric(8, 3) as sickness_fte_days_lost,
         int_headcount_months_conformed.is_employed_at_month_end,
         int_headcount_months_conformed.is_starter,
         int_headcount_months_conformed.is_leaver,

@@ -39,7 +39,7 @@ years as (
         avg(headcount) over twelve_months as mean_headcount,
         count(*) over twelve_months = 12 as is_whole_year
     from months
-    window twelve_months as (partition by unit_code order by month_end_date rows 11 preceding)
+    window twelve_months as (partition by unit_code order by month_end_date range interval '11 months' preceding)
 
 ),
 

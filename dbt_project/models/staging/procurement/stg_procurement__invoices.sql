@@ -26,6 +26,7 @@ renamed as (
         -- dates
         voucher_date as invoice_date,
         arrival_date as received_date,
+        terms_date,
         due_date,
         pay_date as paid_date,
         last_update as updated_at
