@@ -381,13 +381,14 @@ def leavers(sources: Sources) -> Figures:
 
 
 def repair_hours(sources: Sources) -> Figures:
-    """{response time: (repairs with both times, hours)}: hours from report to completion of a defect."""
+    """{response time: (repairs with both times, hours)} of Category 1: hours from report to completion of a defect."""
     as_at = max(row["last_updated_time"] for row in sources.table("confirm", "central_enquiry")).date()
     found: dict[str, list[Any]] = defaultdict(lambda: [0, Decimal(0)])
     for row in sources.table("confirm", "defect"):
         start, end = row["date_reported"], row["actual_completion_date"]
-        has_times = end and time() not in (start.time(), end.time())
-        if has_times and start <= end and end.date() <= as_at:
+        if not row["response_time_name"].startswith("Category 1") or not end or time() in (start.time(), end.time()):
+            continue
+        if start <= end and end.date() <= as_at:
             begun, done = (moment.replace(tzinfo=LONDON).astimezone(UTC) for moment in (start, end))
             microseconds = Decimal((done - begun) // timedelta(microseconds=1))
             hours = (microseconds / 3_600_000_000).quantize(CENT, ROUND_HALF_UP)
@@ -490,7 +491,7 @@ MEASURES: dict[str, tuple[Callable[[Sources], Figures], str]] = {
     "hours to repair": (
         repair_hours,
         "select response_time_name, count(completion_hours), sum(completion_hours) "
-        "from highways.fct_defects group by 1 having count(completion_hours) > 0",
+        "from highways.fct_defects where response_time_name like 'Category 1%' group by 1",
     ),
     "active members of the county": (
         active_members,
