@@ -16,6 +16,7 @@ from benchmarks.trials import TIMEOUT, Child, Outcome, cursor_on, draw, last_lin
 from demo import postgres
 from ingestion.contracts import read_contracts
 from ingestion.pipeline import load_system
+from warehouse.builds import build_lock
 
 STATES = ("A", "B")
 QUERIES = {  # {publish set: one statement over two of its marts whose result shows the state of each}
@@ -74,7 +75,8 @@ def build_once(publish_set: str) -> None:
     else:
         for declared in contracts.values():
             load_system(declared)
-    build = dbtRunner(callbacks=[listen]).invoke(["--quiet", "build", *selection])
+    with build_lock():
+        build = dbtRunner(callbacks=[listen]).invoke(["--quiet", "build", *selection])
     if not build.success:
         sys.exit(f"refused: {build.exception or 'dbt: a model, a test or the publication failed'}")
     print_mark("done")

@@ -88,6 +88,7 @@ def main() -> None:
     from benchmarks import harness
     from benchmarks.harness import database
     from warehouse import environment
+    from warehouse.builds import build_lock
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--publications", type=int, default=20)
@@ -97,7 +98,8 @@ def main() -> None:
         for _ in range(given.publications):
             with database("warehouse") as connection, connection, connection.cursor() as cursor:
                 cursor.execute(EXTRA_LINE)
-            build = dbtRunner().invoke(["--quiet", "build", "--select", *SELECTION])
+            with build_lock():
+                build = dbtRunner().invoke(["--quiet", "build", "--select", *SELECTION])
             if not build.success:
                 raise SystemExit(f"a build failed: {build.exception}")
 

@@ -40,7 +40,7 @@ def query_as_dbt(query: str, values: list[object]) -> list[tuple[Any, ...]]:
             with connection, connection.cursor() as cursor:
                 cursor.execute(query, values)
                 return cursor.fetchall()
-        except psycopg2.errors.RaiseException as refusal:
+        except (psycopg2.errors.RaiseException, psycopg2.errors.LockNotAvailable) as refusal:
             raise WarehouseError(str(refusal).splitlines()[0]) from None
 
 

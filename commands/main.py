@@ -126,6 +126,10 @@ def error(reference: str) -> None:
 def exec(demo: bool, command: tuple[str, ...]) -> None:
     """Run a command in the warehouse's environment. For example dbt, dagster or psql."""
     environment.prepare(demo=demo)
+    if command[0] == "dbt":
+        from warehouse.builds import run_dbt
+
+        run_dbt(command[1:])
     exec_command(*command)
 
 

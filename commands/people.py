@@ -171,14 +171,21 @@ def erase(tokens: tuple[str, ...], case: str, texts: bool) -> None:
         counts = requests.erase(set(tokens), case, getpass.getuser(), texts)
         for table, count in counts.items():
             click.echo(f"{table}: {count:,} rows deleted or emptied")
+        held: list[str] = []
         try:
             rebuild()
         finally:  # whatever failed, no previous publication or deleted row keeps the person's data
             for name in environment.publish_sets():
                 with requests.connection, requests.connection.cursor() as cursor:
-                    cursor.execute("select governance.drop_previous(%s)", [name])
+                    cursor.execute("select governance.drop_old_builds(%s, true)", [name])
+                    held += [schema for (schema,) in cursor.fetchall()]
             requests.vacuum()
             forget_all()
+    if held:
+        raise WarehouseError(
+            f"The person is erased, except from replaced publications that readers hold: {', '.join(held)}. "
+            "`warehouse status` names the sessions. When they end, the next build drops these tables."
+        )
     click.echo("The person is erased. Erase the person in the source too, or the next load brings the rows back.")
 
 

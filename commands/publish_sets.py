@@ -45,17 +45,20 @@ def build(changed: bool) -> None:
 )
 def publish(publish_set: str, approve: tuple[str, ...]) -> None:
     """Approve column changes and publish PUBLISH_SET. Its tested build waits for the approval."""
-    changes = query_as_dbt("select * from governance.publish(%s, null, %s)", [publish_set, list(approve)])
-    if changes:
+    found = query_as_dbt("select * from governance.publish(%s, null, %s)", [publish_set, list(approve)])
+    if problems := [problem for change, problem in found if change is None]:
+        raise WarehouseError(f"{publish_set} is not published: {'; '.join(problems)}. Run `warehouse build`.")
+    if found:
         raise WarehouseError(
-            f"{publish_set} is not published. Approve each change by name: {' '.join(change for (change,) in changes)}"
+            f"{publish_set} is not published. Approve each change by name: {' '.join(change for change, _ in found)}"
         )
     click.echo(f"{publish_set}: published")
 
 
 @click.command()
 @click.argument("publish_set")
-def undo(publish_set: str) -> None:
-    """Roll back PUBLISH_SET to its previous publication. Possible until the next build of the set starts."""
-    query_as_dbt("select governance.roll_back(%s)", [publish_set])
-    click.echo(f"{publish_set}: rolled back to the previous publication")
+@click.option("--to", "build", type=int, help="Number of the build, from `warehouse status`.")
+def undo(publish_set: str, build: int | None) -> None:
+    """Roll back PUBLISH_SET to the publication before, or to an older one that is kept."""
+    ((number,),) = query_as_dbt("select governance.roll_back(%s, %s)", [publish_set, build])
+    click.echo(f"{publish_set}: rolled back to build {number}")

@@ -25,7 +25,17 @@ LAST_LOADS = """
 """
 LAST_BUILDS = """
     select distinct on (publish_set)
-        publish_set, action as last, decided_at, tests_passed, tests_failed, problems, can_roll_back,
+        publish_set, action as last, decided_at, tests_passed, tests_failed, problems,
+        array(
+            select b.build_id from governance.builds as b
+            where b.publish_set = publications.publish_set and b.published_at is not null and b.dropped_at is null
+                and b.is_kept and b.schema_name <> b.publish_set
+            order by b.replaced_at desc
+        ) as can_roll_back_to,
+        array(
+            select format('%s (process %s) since %s, build %s', login, pid, replaced_at::timestamp(0), build_id)
+            from governance.holders_of_old_builds() as h where h.publish_set = publications.publish_set
+        ) as held_by_readers,
         publications.loads, invocation_id
     from governance.publications inner join governance.publish_sets using (publish_set)
     order by publish_set, publication_id desc

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from ingestion.databases import CursorValue, Database, open_database
 from ingestion.errors import describe, root_cause
 from ingestion.files import fingerprint, matching_files, read_file
 from ingestion.landing import TableColumns, create_landing_tables, postgres_copy
-from ingestion.postgres import value_of
+from ingestion.postgres import take_lock, value_of
 from ingestion.privacy import Keys, Pseudonymiser
 from ingestion.tables import MAX_REJECTS, conform
 
@@ -48,7 +48,6 @@ PARQUET_OPTIONS = {
     "write_statistics": False,
 }  # the files exist for seconds only
 ROW_GROUP_ROWS = 10_000  # per Parquet row group, which is held in memory while it is loaded
-BUILD_LOCK = "build"  # advisory lock: shared by loads that commit, exclusive for a build that reads the raw tables
 SYNCHRONOUS_COMMIT = (
     "select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'"
 )
@@ -162,7 +161,7 @@ def _load(
         create_landing_tables(connection, system, landing_tables)
         pipeline.load()
     with connection, connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock_shared(hashtext(%s))", [BUILD_LOCK])
+        take_lock(cursor, "raw_tables", is_exclusive=False)
         cursor.execute(SYNCHRONOUS_COMMIT)
         if keys and Keys.current(cursor).version != keys.version:
             raise SourceError(
@@ -521,21 +520,22 @@ def _set_versions(pipeline: dlt.Pipeline, readers: list[_Reader]) -> None:
 
 @contextmanager
 def _exclusive_connection(system: System) -> Iterator[pg.connection]:
-    """A connection to the warehouse that holds the lock for loads of this system."""
+    """A connection to the warehouse, while another connection holds the lock for loads of this system."""
     if "LOADER_URL" not in os.environ:
         raise SourceError("LOADER_URL is not set. Set it, or run through `warehouse exec <command>` (.env.example)")
-    try:
-        connection = psycopg2.connect(os.environ["LOADER_URL"])
-    except psycopg2.OperationalError as error:
-        raise SourceError(f"{system.name}: cannot reach the warehouse: {describe(error)}") from None
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute("select pg_try_advisory_lock(hashtext(%s))", [f"load {system.name}"])
+    with ExitStack() as stack:
+        try:
+            holder, connection = (
+                stack.enter_context(closing(psycopg2.connect(os.environ["LOADER_URL"]))) for _ in range(2)
+            )
+        except psycopg2.OperationalError as error:
+            raise SourceError(f"{system.name}: cannot reach the warehouse: {describe(error)}") from None
+        with holder.cursor() as cursor:  # the lock lasts as long as the transaction
+            cursor.execute("set idle_in_transaction_session_timeout = 0")
+            cursor.execute("select governance.take_load_lock(%s)", [system.name])
             if not value_of(cursor):
                 raise SourceError(f"{system.name} is being loaded by another run; this run did nothing")
         yield connection
-    finally:
-        connection.close()
 
 
 def _to_source_error(failure: Exception, system: System) -> SourceError:

@@ -10,6 +10,14 @@ def value_of(cursor: pg.cursor) -> Any:
     return cursor.fetchall()[0][0]
 
 
+def take_lock(cursor: pg.cursor, name: str, is_exclusive: bool) -> None:
+    """Takes the lock of `raw_tables` or `matching` until the end of the transaction, after at most an hour.
+
+    Raises psycopg2's LockNotAvailable, whose message names the session that holds the lock.
+    """
+    cursor.execute("select governance.take_lock(%s, %s)", [name, is_exclusive])
+
+
 def names_in(cursor: pg.cursor) -> list[str]:
     """The column names of a query's result."""
     return [column.name for column in cursor.description or ()]

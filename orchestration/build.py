@@ -1,6 +1,7 @@
 """Builds, tests and publishes for `warehouse build`: every set, or what differs from the publications."""
 
 import json
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
 from orchestration.data_tests import DataTests
-from orchestration.models import BUILD, TARGET, downstream, locked_raw_tables, publish_set_of, sets_and_inputs
+from orchestration.models import BUILD, TARGET, downstream, publish_set_of, sets_and_inputs
 from warehouse import published
+from warehouse.builds import build_lock
+from warehouse.environment import dbt_connection
 from warehouse.errors import WarehouseError
 
 MARTS = "dbt_project/models/marts"
@@ -42,7 +45,8 @@ def build(changed: bool) -> list[str]:
     manifest = json.loads((TARGET / "manifest.json").read_text(encoding="utf-8"))
     runner = dbtRunner(parsed.result)
     arguments, sets = BUILD, list(sets_and_inputs(manifest))
-    with locked_raw_tables() as cursor:
+    with build_lock(), closing(dbt_connection()) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
         if changed:
             plan = make_plan(manifest, published.states(cursor), runner)
             if not plan.nodes | plan.tests:

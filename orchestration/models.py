@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing
 from importlib import metadata
 from operator import or_
 from pathlib import Path
@@ -16,10 +16,8 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtCliRuntimeError, DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 from packaging import version
-from psycopg2 import extensions as pg
 
 from ingestion.contracts import ROOT
-from ingestion.pipeline import BUILD_LOCK
 from orchestration.data_tests import DataTests
 from orchestration.failures import plain_failures
 from warehouse import published
@@ -33,8 +31,9 @@ PUBLICATION = "publication"
 ACCESS_CHECK = "matches_access_yml"
 POOL = {"statement_timeout": 60_000, "pool_recycle": 3600, "max_overflow": 4}  # milliseconds, seconds, connections
 MAX_PIPE_BYTES = 1 << 20  # Linux's limit for ordinary users
-# Runs every test of the built nodes, even without their checks in Dagster; `make test` runs the unit tests
-BUILD = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection", "eager"]
+# Runs every test of the built nodes, even without their checks in Dagster; `make test` runs the unit tests. A test that
+# also reads a set which is not built (`buildable`) is not of this build
+BUILD = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection", "buildable"]
 
 
 def read_manifest() -> dict[str, Any]:
@@ -184,7 +183,8 @@ def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg
         whole = [f"path:dbt_project/models/marts/{name}" for name in touched]
         selected, failure = context.op_execution_context.selected_output_names, None
         context.instance.optimize_for_webserver(**POOL)
-        with locked_raw_tables() as cursor:
+        with closing(dbt_connection()) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
             last = published.last_outcome(cursor)
             build = dbt.cli([*BUILD, *(["--select", " ".join(whole)] if whole else [])], context=context)
             output = build.process.stdout
@@ -251,21 +251,8 @@ def build_access_checks(sets: list[dg.AssetKey]) -> dg.AssetChecksDefinition:
     return access
 
 
-@contextmanager
-def locked_raw_tables() -> Iterator[pg.cursor]:
-    """A cursor of a session that delays the commit of loads, so that a whole build reads the same loads."""
-    connection = dbt_connection()
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_advisory_lock(hashtext(%s))", [BUILD_LOCK])
-            yield cursor
-    finally:
-        connection.close()
-
-
 class Dbt(DbtCliResource):
-    """dbt's command line. The parent class takes three seconds a run to ask dbt for its version."""
+    """dbt as `warehouse.builds` runs it. The parent class takes three seconds a run to ask dbt for its version."""
 
     @functools.cached_property
     def _cli_version(self) -> version.Version:
@@ -277,5 +264,6 @@ def dbt_resource() -> DbtCliResource:
     return Dbt(
         project_dir=os.fspath(ROOT),
         profiles_dir=os.fspath(ROOT),
-        dbt_executable=str(Path(sys.executable).with_name("dbt")),
+        dbt_executable=sys.executable,
+        global_config_flags=["-m", "warehouse.builds"],
     )

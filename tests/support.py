@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, redirect_stdout, suppress
+from contextlib import closing, contextmanager, nullcontext, redirect_stdout, suppress
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -27,6 +27,7 @@ from govuk_bank_holidays.bank_holidays import BankHolidays
 from demo import postgres, systems
 from ingestion.contracts import System, read_contracts
 from warehouse import environment
+from warehouse.builds import WRITING, build_lock
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
@@ -185,7 +186,8 @@ class Warehouse:
         with self.entered(), redirect_stdout(printed):
             fits = "--vars" not in words and os.environ["DBT_DATABASE"] == "warehouse"
             runner = dbtRunner(manifest=manifest() if fits else None)
-            result = runner.invoke([*words, "--project-dir", str(ROOT)])
+            with build_lock() if WRITING & {*words} else nullcontext():
+                result = runner.invoke([*words, "--project-dir", str(ROOT)])
         status = 0 if result.success else 2 if result.exception else 1
         said = f"{printed.getvalue()}\n{result.exception or ''}"
         assert status == expect, f"dbt {' '.join(words)}: exit {status}\n{said}"

@@ -84,7 +84,7 @@ def test_an_api_extract_with_a_failing_page_is_not_committed(county: Warehouse, 
 def test_a_system_has_one_load_at_a_time(trial: Trial) -> None:
     trial.source("create table cases (id bigint)")
     with closing(psycopg2.connect(trial.url)) as holder:
-        holder.cursor().execute("select pg_advisory_lock(hashtext('load raw_trial'))")
+        holder.cursor().execute("select governance.take_load_lock('raw_trial')")
         with pytest.raises(SourceError, match="raw_trial is being loaded by another run"):
             trial.load({"name": "cases", "columns": {"id": "bigint"}, "load": "replace"})
 

@@ -1,19 +1,16 @@
-"""Rules of loads, holds, re-identification and publication that refactoring breaks easily, on an empty warehouse."""
+"""Rules of loads, holds and re-identification that refactoring breaks easily, on an empty warehouse."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from contextlib import closing
 
 import psycopg2
 import pytest
 
-from ingestion.pipeline import BUILD_LOCK
 from tests.support import Trial, trial_system
 from warehouse import environment, vault
 from warehouse.errors import VaultError
 from warehouse.subjects import SubjectRequests
 
-Publish = Callable[..., list[str]]
 BASIS = {"lawful_basis": "UK GDPR article 6(1)(e) public task: trying"}
 CASES = {
     "name": "cases",
@@ -50,7 +47,7 @@ def test_a_time_in_the_future_hides_no_later_change(trial: Trial) -> None:
 def test_a_load_does_not_commit_while_a_build_reads(trial: Trial) -> None:
     trial.source(TEN_CASES)
     with ThreadPoolExecutor(1) as pool, closing(psycopg2.connect(trial.url)) as build:
-        build.cursor().execute("select pg_advisory_lock(hashtext(%s))", [BUILD_LOCK])
+        build.cursor().execute("select governance.take_lock('raw_tables', true)")
         load = pool.submit(trial.load, CASES)
         with pytest.raises(TimeoutError):
             load.result(timeout=5)
@@ -91,35 +88,3 @@ def test_re_identification_needs_a_case_and_has_a_daily_limit(trial: Trial) -> N
     assert trial.sql("select refusal is null from governance.reidentifications order by requested_at") == [
         (False,), (True,), (False,),
     ]  # fmt: skip
-
-
-@pytest.fixture
-def build(trial: Trial) -> Publish:
-    """Publish tables ({name: columns}) as set `highways`, as dbt does; return the changes that wait for approval."""
-
-    def publish(tables: dict[str, str], *approved: str) -> list[str]:
-        for name, columns in tables.items():
-            remade = f"drop table if exists highways__next.{name}; create table highways__next.{name} ({columns})"
-            trial.sql(remade, role="svc_dbt")
-        names = "[" + ", ".join(f'"{name}"' for name in tables) + "]"
-        found = trial.sql(
-            "select governance.publish('highways', jsonb_build_object('tables', %s::jsonb), %s)",
-            (names, list(approved)),
-            role="svc_dbt",
-        )
-        return [change for (change,) in found]
-
-    return publish
-
-
-def published(trial: Trial) -> list[str]:
-    return [name for (name,) in trial.sql("select tablename from pg_tables where schemaname = 'highways' order by 1")]
-
-
-def test_a_retyped_column_waits_for_approval_and_a_removed_model_is_removed(trial: Trial, build: Publish) -> None:
-    assert build({"fct_one": "amount integer", "fct_two": "amount integer"}) == []
-    assert build({"fct_one": "amount bigint", "fct_two": "amount integer"}) == ["fct_one.amount"]
-    assert build({"fct_one": "amount bigint"}, "fct_one.amount") == ["fct_two.amount"]
-    assert published(trial) == ["fct_one", "fct_two"]
-    assert build({"fct_one": "amount bigint"}, "fct_one.amount", "fct_two") == []
-    assert published(trial) == ["fct_one"]

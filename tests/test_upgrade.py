@@ -10,6 +10,7 @@ import pytest
 
 from ingestion.privacy import Keys
 from tests.support import TRIALS, Trial, TrialServer, trial_system
+from tests.test_publication import Builds
 from tests.test_subjects import BASIS, PEOPLE, VISITS
 from warehouse import environment, matching, vault
 from warehouse.database import MIGRATIONS, update_database
@@ -25,12 +26,13 @@ RENAMED = {
     "governance.acceptances": "governance.overrides",
     "governance.files": "governance.loaded_files",
     "governance.keys": "governance.vault_keys",
+    "highways__next.fct_one": "highways__b1.fct_one",
 }
 SETTINGS = {
     f"governance.{name}"
     for name in (
         *("publish_sets", "readers", "reidentifiers", "accepted_proposals", "login_limits", "administrators"),
-        "service_rights",
+        *("service_rights", "builds", "build_tables", "load_locks", "raw_tables_lock", "matching_lock"),
     )
 }
 SOURCE = """
@@ -145,11 +147,11 @@ def test_sets_are_rolled_back_and_published_after_an_upgrade(upgraded: Trial) ->
     assert upgraded.sql(kind) == [("bigint",)]
     upgraded.sql("select governance.roll_back('highways')", role="svc_dbt")
     assert upgraded.sql(kind) == [("integer",)]
-    upgraded.sql("drop table highways__next.fct_one; create table highways__next.fct_one (amount date)", role="svc_dbt")
-    publish = "select governance.publish('highways', '{\"tables\": [\"fct_one\"]}', %s)"
-    assert upgraded.sql(publish, ([],), role="svc_dbt") == [("fct_one.amount",)]
-    assert upgraded.sql(publish, (["fct_one.amount"],), role="svc_dbt") == []
-    assert upgraded.sql("select count(*) from highways.fct_one", role="read_highways") == [(0,)]
+    builds = Builds(upgraded)
+    assert builds.run(fct_one="select date '2026-12-01' as amount") == ["fct_one.amount"]
+    builds.sql("select governance.publish('highways', null, '{fct_one.amount}')")
+    assert upgraded.sql("select amount::text from highways.fct_one", role="read_highways") == [("2026-12-01",)]
+    assert upgraded.sql("select * from governance.access_differences()") == []
 
 
 def test_a_migration_applies_once_and_cannot_change(trial: Trial, tmp_path: Path) -> None:

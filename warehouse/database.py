@@ -18,10 +18,11 @@ MIGRATIONS = ROOT / "warehouse/migrations"
 DEFINITIONS = ROOT / "warehouse/sql"
 BEFORE_MIGRATIONS = ("settings", "roles", "large_objects")
 AFTER_MIGRATIONS = (
-    *("load_audit", "vault", "matching", "subjects", "reidentification", "declassification"),
+    *("locks", "load_audit", "vault", "matching", "subjects", "reidentification", "declassification"),
     *("publication", "read_log", "logins", "access", "schemas", "raw_tables", "readers", "login_settings"),
 )
 JOURNAL = """
+    set local lock_timeout = '5min';
     create schema if not exists governance;
     create table if not exists governance.migrations (
         number integer primary key,
@@ -31,6 +32,7 @@ JOURNAL = """
     );
     comment on table governance.migrations is
     'Migrations that this database has, with the checksum of each file. One row per migration.';
+    lock table governance.migrations in exclusive mode;
 """
 
 
@@ -45,7 +47,7 @@ def update_database(connection: pg.connection, settings: Mapping[str, str], fold
     """
     try:
         with connection, connection.cursor() as cursor:
-            cursor.execute("select pg_advisory_xact_lock(hashtext('warehouse setup'))")
+            cursor.execute(JOURNAL)
             for name, value in settings.items():
                 cursor.execute("select set_config(%s, %s, true)", [name, value])
             define(cursor, *BEFORE_MIGRATIONS)
@@ -55,6 +57,11 @@ def update_database(connection: pg.connection, settings: Mapping[str, str], fold
         raise WarehouseError(
             f"The login of WAREHOUSE_URL cannot create roles and schemas ({str(error).splitlines()[0]}). "
             "Use the login of an administrator."
+        ) from None
+    except psycopg2.errors.LockNotAvailable:
+        raise WarehouseError(
+            "Another session holds a table of the warehouse for more than 5 minutes: another set-up, or a reader. "
+            "`select * from pg_stat_activity` shows the sessions. Try again later."
         ) from None
 
 
@@ -66,7 +73,6 @@ def define(cursor: pg.cursor, *names: str) -> None:
 
 def _migrate(cursor: pg.cursor, folder: Path) -> None:
     """Applies the migrations that the database does not have, in order; their names begin with their number."""
-    cursor.execute(JOURNAL)
     cursor.execute("select number, sha256 from governance.migrations")
     applied = dict(cursor.fetchall())
     files = {int(file.name.partition("_")[0]): file for file in sorted(folder.glob("*.sql"))}

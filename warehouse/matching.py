@@ -23,8 +23,7 @@ import pyarrow.compute as pc
 from psycopg2 import extensions as pg
 
 from ingestion.contracts import CONTACT_KINDS, System, Table
-from ingestion.pipeline import BUILD_LOCK
-from ingestion.postgres import value_of
+from ingestion.postgres import take_lock, value_of
 from ingestion.privacy import Keys, normalise
 from warehouse.errors import VaultError
 from warehouse.vault import decrypted_identities
@@ -191,9 +190,8 @@ def match(connection: pg.connection, systems: Iterable[System]) -> MatchResult:
     two, the id stays with most of the records. An id is never used for another person.
     """
     with connection, connection.cursor() as cursor, _database() as database:
-        cursor.execute("select pg_advisory_xact_lock(hashtext('matching'))")
-        # no erasure, key rotation or build runs at the same time
-        cursor.execute("select pg_advisory_xact_lock_shared(hashtext(%s))", [BUILD_LOCK])
+        take_lock(cursor, "matching", is_exclusive=True)
+        take_lock(cursor, "raw_tables", is_exclusive=False)  # no erasure, key rotation or build runs at the same time
         _read_people(connection, systems, database)
         pairs = _candidate_pairs(database)
         found = database.execute(

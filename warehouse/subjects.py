@@ -24,8 +24,7 @@ from ingestion.commit import (
     store_table,
 )
 from ingestion.contracts import System, Table
-from ingestion.pipeline import BUILD_LOCK
-from ingestion.postgres import value_of
+from ingestion.postgres import take_lock, value_of
 from ingestion.privacy import UNIQUE_KINDS, Keys
 from warehouse.environment import dbt_connection
 from warehouse.errors import VaultError
@@ -355,5 +354,5 @@ class SubjectRequests:
 def exclusive_lock(connection: pg.connection) -> Iterator[pg.cursor]:
     """A cursor in a transaction during which no load commits and no build reads."""
     with connection, connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(hashtext(%s))", [BUILD_LOCK])
+        take_lock(cursor, "raw_tables", is_exclusive=True)
         yield cursor

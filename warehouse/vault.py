@@ -14,8 +14,7 @@ from psycopg2.extras import Json, execute_values
 
 from ingestion.commit import destroy_identities, store_exists, store_identities, store_table
 from ingestion.contracts import System, Table
-from ingestion.pipeline import BUILD_LOCK
-from ingestion.postgres import value_of
+from ingestion.postgres import take_lock, value_of
 from ingestion.privacy import Keys, Pseudonymiser, normalise, parse_identity
 from warehouse.errors import VaultError
 
@@ -47,7 +46,7 @@ def rotate_key(connection: pg.connection, systems: Iterable[System]) -> dict[str
     """
     tables = {table.label: table for system in systems for table in system.tables if table.identifiers}
     with connection, connection.cursor() as cursor, TemporaryDirectory() as folder:
-        cursor.execute("select pg_advisory_xact_lock(hashtext(%s))", [BUILD_LOCK])  # no load commits at the same time
+        take_lock(cursor, "raw_tables", is_exclusive=True)  # no load commits at the same time
         old = Keys.current(cursor)
         new = Keys.generate(old.version + 1)
         Keys.write(Keys.read_all() | {new.version: new})  # before the database needs it

@@ -1,4 +1,4 @@
-{# Schema in which a model is built: the hidden schema of the publish set for a mart, the schema of the layer for other
+{# Schema in which a model is built: the schema of the set's current build for a mart, the schema of the layer for other
    models. With `--vars 'published: true'` (documentation), the schema in which readers find the mart. #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
   {%- if node.fqn[1] == 'marts' -%}

@@ -1,6 +1,6 @@
-{# Publication: a folder models/marts/<set>/ is a publish set, which is built in schema <set>__next and published in one
-   transaction. Records 0001 to 0005 in docs/decisions give the reasons. Only the functions in warehouse/sql/publication.sql may
-   swap schemas. #}
+{# Publication: a folder models/marts/<set>/ is a publish set, which is built in schema <set>__next, empty at the start of each
+   build, and published in one transaction. Records 0001 to 0005 in docs/decisions give the reasons. Only the functions in
+   warehouse/sql/publication.sql may swap schemas. #}
 
 {# {publish set: [unique ids of its models]} for a list of node dictionaries. #}
 {% macro publish_set_models(nodes) %}
@@ -48,13 +48,25 @@
       {% endfor %}
       {% set refusal = run_query(
           "select governance.begin_build('" ~ publish_set ~ "', array['" ~ schemas | unique | join("', '") ~ "']::text[], '"
-          ~ invocation_id ~ "', string_to_array('" ~ proposed_declassifications(reached) | join(',') ~ "', ','))"
+          ~ invocation_id ~ "', string_to_array('" ~ proposed_declassifications(reached) | join(',') ~ "', ','), "
+          ~ env_var('WAREHOUSE_BUILDER', 'null') ~ ")"
       ).rows[0][0] %}
+      {% for unique_id in publish_set_models(graph.nodes.values())[publish_set] %}{# dbt listed the tables before this hook #}
+        {% set built_before = adapter.get_relation(target.database, publish_set ~ '__next', graph.nodes[unique_id].alias) %}
+        {% if built_before %}{% do adapter.cache_dropped(built_before) %}{% endif %}
+      {% endfor %}
       {% if refusal %}{% do refusals.append(publish_set ~ ' is not built: ' ~ refusal) %}{% endif %}
     {% endfor %}
     {% do run_query('commit') %}
     {% if refusals %}{{ exceptions.raise_compiler_error(refusals | join('\n')) }}{% endif %}
   {% endif %}
+{% endmacro %}
+
+{# Post-hook of each mart: records the table as it is made, so that only this table is published. #}
+{% macro note_table() %}
+  {%- if this.schema.endswith('__next') -%}
+    select governance.note_table('{{ model.fqn[2] }}', '{{ this.identifier }}', '{{ invocation_id }}')
+  {%- endif -%}
 {% endmacro %}
 
 {# For on-run-end: publishes each set that this run built completely if all its tests ran and passed. Raises an error with the
@@ -94,8 +106,8 @@
       } %}
       {% set set_and_build = "'" ~ publish_set ~ "', '" ~ tojson(build) ~ "'::jsonb" %}
       {% if not problems %}
-        {% for row in run_query("select * from governance.publish(" ~ set_and_build ~ ", '{}')").rows %}
-          {% do problems.append(row[0] ~ ' is dropped or re-typed: `warehouse publish ' ~ publish_set ~ ' --approve ' ~ row[0] ~ '`') %}
+        {% for row in run_query("select problem from governance.publish(" ~ set_and_build ~ ", '{}')").rows %}
+          {% do problems.append(row[0]) %}
         {% endfor %}
       {% endif %}
       {% if problems %}
@@ -105,6 +117,8 @@
       {% else %}
         {{ log(publish_set ~ ': published (' ~ models | length ~ ' models, ' ~ tests['pass'] ~ ' tests passed)', info=true) }}
       {% endif %}
+      {% do run_query('commit') %}
+      {% do run_query("select governance.drop_old_builds('" ~ publish_set ~ "')") %}
       {% do run_query('commit') %}
     {% endfor %}
     {% if refusals %}

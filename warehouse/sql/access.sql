@@ -86,24 +86,47 @@ begin
     end loop;
 end $$;
 
--- Grants a set's readers the usage of the published schema, and revokes it on the hidden schema.
+-- Grants a set's readers the usage of the published schema. The schemas of replaced publications keep what they have.
 create or replace function governance.grant_schema_usage(set_name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    found record;
+    login text;
 begin
-    for found in
-        select n.oid::regnamespace as schema_name, acl.grantee::regrole as grantee
-        from pg_namespace as n cross join aclexplode(n.nspacl) as acl
-        where n.nspname in (set_name, set_name || '__next') and acl.grantee <> 0
-            and acl.grantee::regrole::text not in ('svc_dbt', 'wh_owner')
-    loop
-        execute format('revoke all on schema %s from %s', found.schema_name, found.grantee);
-    end loop;
+    perform governance.revoke_schema_usage(set_name);
     execute format('grant usage on schema %I to %I', set_name, 'read_' || set_name);
-    for found in select login from governance.readers where publish_set = set_name and row_column is not null
+    for login in select r.login from governance.readers as r where r.publish_set = set_name and r.row_column is not null
     loop
-        execute format('grant usage on schema %I to %I', set_name, found.login);
+        execute format('grant usage on schema %I to %I', set_name, login);
+    end loop;
+end $$;
+
+-- Revokes the usage of a schema from everybody but the services.
+create or replace function governance.revoke_schema_usage(name text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    grantee text;
+begin
+    for grantee in
+        select distinct case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end
+        from pg_namespace as n cross join aclexplode(n.nspacl) as acl
+        where n.nspname = name and acl.grantee::regrole::text not in ('svc_dbt', 'wh_owner')
+    loop
+        execute format('revoke all on schema %I from %s', name, grantee);
+    end loop;
+end $$;
+
+-- Closes the replaced publications of a set to readers, after a change of access.yml. A roll back applies it.
+create or replace function governance.close_old_builds(set_name text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    old_schema text;
+begin
+    for old_schema in
+        update governance.builds set is_open_to_readers = false
+        where publish_set = set_name and schema_name <> set_name and dropped_at is null
+        returning schema_name
+    loop
+        perform governance.revoke_schema_usage(old_schema);
     end loop;
 end $$;
 
@@ -117,9 +140,14 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         where r.rolcanlogin and not r.rolsuper and not r.rolcreaterole and r.rolname not in ('svc_loader', 'svc_dbt', 'svc_match', 'svc_dagster')
             and r.oid <> (select datdba from pg_database where datname = current_database())
     ),
+    open_schemas as ( -- the published tables, and replaced publications whose readers have not changed
+        select publish_set, publish_set as schema_name from governance.publish_sets
+        union
+        select publish_set, schema_name from governance.builds where is_open_to_readers and dropped_at is null
+    ),
     allowed as (
         select s.publish_set, t.relation, t.grantee, t.condition
-        from governance.publish_sets as s cross join lateral governance.reader_grants(s.publish_set, s.publish_set) as t
+        from open_schemas as s cross join lateral governance.reader_grants(s.publish_set, s.schema_name) as t
     ),
     relations as (
         select c.oid, c.relkind, n.nspname::text as schema_name, c.oid::regclass::text as name, c.relrowsecurity, n.oid as schema_oid
@@ -155,7 +183,10 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select s.nspname, format('%s has USAGE on schema %s', l.login, s.nspname)
     from logins as l cross join pg_namespace as s
     where s.nspname not like 'pg\_%' and s.nspname <> 'information_schema' and has_schema_privilege(l.oid, s.oid, 'usage')
-        and not exists (select from governance.readers as d where d.login = l.login and d.publish_set = s.nspname)
+        and not exists (
+            select from governance.readers as d inner join open_schemas as o using (publish_set)
+            where d.login = l.login and o.schema_name = s.nspname
+        )
         and not (l.is_reidentifier and s.nspname = 'governance')
     union all
     select s.nspname, format('%s has CREATE on schema %s', l.login, s.nspname)
@@ -194,7 +225,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         from pg_policy as q where q.polcmd = 'r' and q.polpermissive
     ) as p on a.relation = p.polrelid and a.grantee = p.grantee
     inner join relations as r on r.oid = coalesce(a.relation, p.polrelid)
-    inner join governance.publish_sets as s on s.publish_set = r.schema_name
+    inner join open_schemas as s on s.schema_name = r.schema_name
     where coalesce(a.is_scoped, true) and r.relkind in ('r', 'p')
         and (p.condition is distinct from case when a.grantee is not null then coalesce(a.condition, 'true') end or not r.relrowsecurity)
     union all
@@ -207,11 +238,12 @@ declare
 begin
     foreach routine in array array[
         'is_administrator(text)', 'row_policy_condition(governance.readers)', 'reader_grants(text, text)',
-        'apply_access(text, text)', 'grant_schema_usage(text)', 'access_differences()'
+        'apply_access(text, text)', 'grant_schema_usage(text)', 'revoke_schema_usage(text)', 'close_old_builds(text)',
+        'access_differences()'
     ] loop
         execute format('alter function governance.%s owner to wh_owner', routine);
         execute format('revoke all on function governance.%s from public', routine);
-        if routine !~ '^(apply_access|grant_schema_usage)' then
+        if routine !~ '^(apply_access|grant_schema_usage|revoke_schema_usage|close_old_builds)' then
             execute format('grant execute on function governance.%s to svc_dbt', routine);
         end if;
     end loop;

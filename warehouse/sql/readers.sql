@@ -62,9 +62,8 @@ begin
             select coalesce(jsonb_agg(r order by r ->> 'login'), '[]') from jsonb_array_elements(before) as r
             where r ->> 'publish_set' = name
         ) then
-            foreach schema_name in array array[name, name || '__next'] loop
-                perform governance.apply_access(name, schema_name);
-            end loop;
+            perform governance.apply_access(name, name);
+            perform governance.close_old_builds(name);
         end if;
         perform governance.grant_schema_usage(name);
     end loop;

@@ -12,6 +12,7 @@ begin
     end loop;
 
     foreach name in array pg_temp.as_list('warehouse.systems') loop
+        insert into governance.load_locks (system) values (name) on conflict do nothing;
         foreach schema_name in array array[name, name || '_store', name || '_landing'] loop
             execute format('create schema if not exists %I', schema_name);
             execute format('alter schema %I owner to wh_owner', schema_name);
@@ -25,11 +26,11 @@ begin
 
     foreach name in array pg_temp.as_list('warehouse.publish_sets') loop
         insert into governance.publish_sets (publish_set) values (name) on conflict do nothing;
-        foreach schema_name in array array[name, name || '__next'] loop
-            execute format('create schema if not exists %I', schema_name);
-            execute format('alter schema %I owner to wh_owner', schema_name);
-            execute format('grant usage, create on schema %I to svc_dbt', schema_name);
-        end loop;
+        execute format('create schema if not exists %I', name);
+        execute format('alter schema %I owner to wh_owner', name);
+        execute format('revoke create on schema %I from svc_dbt', name);
+        execute format('grant usage on schema %I to svc_dbt', name);
+        perform governance.create_build_schema(name);
         execute format('grant connect on database %I to %I', current_database(), 'read_' || name);
     end loop;
     execute format('grant connect on database %I to wh_readers', current_database());

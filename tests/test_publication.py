@@ -1,0 +1,274 @@
+"""Publication of builds: what is published, what readers may hold, and who may lock, on an empty warehouse."""
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+
+import psycopg2
+import pytest
+from psycopg2 import extensions as pg
+
+from tests.support import Trial, rows
+from warehouse import database, environment
+from warehouse.builds import build_lock
+from warehouse.errors import WarehouseError
+
+VERSION = "select min(version) from highways.fct_one"
+READER = "pbi_highways"
+
+
+class Builds:
+    """Builds of publish set `highways`, as dbt makes and publishes them."""
+
+    def __init__(self, trial: Trial):
+        self.trial, self.count = trial, 0
+        trial.sql(  # a publication that waits for a reader goes ahead sooner
+            "do $$ begin execute replace(pg_get_functiondef('governance.lock_published_tables(text)'::regprocedure), "
+            "'10 seconds', '1 second'); end $$"
+        )
+
+    def sql(self, query: str, values: tuple = ()) -> list[tuple]:
+        """Run a query with dbt's login."""
+        with closing(environment.dbt_connection()) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(query, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def begin(self, builder: int | None) -> str | None:
+        """Open a build, and return why it is refused."""
+        self.count += 1
+        begin = "select governance.begin_build('highways', array['raw_trial'], %s, '{}', %s)"
+        return self.sql(begin, (f"build {self.count}", builder))[0][0]
+
+    def make(self, **tables: str) -> None:
+        """Make tables from queries."""
+        for name, query in tables.items():
+            self.sql(
+                f"create table highways__next.{name} as {query}; select governance.note_table('highways', %s, %s)",
+                (name, f"build {self.count}"),
+            )
+
+    def publish(self, *tables: str, build: int | None = None, approved: tuple[str, ...] = ()) -> list[str]:
+        """Publish the tables; return the changes that wait for approval and the problems."""
+        made = {"invocation_id": f"build {build or self.count}", "tables": list(tables), "tests_passed": 1}
+        found = self.sql("select * from governance.publish('highways', %s, %s)", (json.dumps(made), list(approved)))
+        return [change or problem for change, problem in found]
+
+    def run(self, *approved: str, **tables: str) -> list[str]:
+        """Build and publish tables; without any, one table with the number of the build."""
+        with locked() as builder:
+            assert self.begin(builder) is None
+            tables = tables or {"fct_one": f"select {self.count} as version"}
+            self.make(**tables)
+            found = self.publish(*tables, approved=approved)
+        self.sql("select governance.drop_old_builds('highways')")
+        return found
+
+    def schemas(self) -> list[str]:
+        """Return the schemas of replaced publications and unfinished builds."""
+        found = self.trial.sql("select nspname from pg_namespace where nspname ~ '^highways__b' order by oid")
+        return [name for (name,) in found]
+
+    def kept(self) -> list[int]:
+        """Return the versions that a roll back can publish again."""
+        query = "select min(version) from {}.fct_one"
+        return [self.trial.sql(query.format(name))[0][0] for name in self.schemas()]
+
+
+@contextmanager
+def locked() -> Iterator[int]:
+    """Hold the build lock, as dbt's process does; yields the process id of its session."""
+    with build_lock():
+        yield int(os.environ["WAREHOUSE_BUILDER"])
+
+
+@pytest.fixture
+def builds(trial: Trial) -> Builds:
+    return Builds(trial)
+
+
+@contextmanager
+def reader() -> Iterator[pg.cursor]:
+    """A reader who leaves a transaction open, as psycopg2 and ODBC do without autocommit."""
+    with closing(psycopg2.connect(environment.reader_url(READER))) as connection, connection.cursor() as cursor:
+        yield cursor
+
+
+def test_a_retyped_column_waits_for_approval_and_a_removed_model_is_removed(trial: Trial, builds: Builds) -> None:
+    one, two = "select 1::integer as amount", "select 1::bigint as amount"
+    published = "select string_agg(tablename, ' ' order by 1) from pg_tables where schemaname = 'highways'"
+    assert builds.run(fct_one=one, fct_two=one) == []
+    assert builds.run(fct_one=two, fct_two=one) == ["fct_one.amount"]
+    assert builds.run("fct_one.amount", fct_one=two) == ["fct_two.amount"]
+    assert trial.sql(published) == [("fct_one fct_two",)]
+    assert builds.run("fct_one.amount", "fct_two", fct_one=two) == []
+    assert trial.sql(published) == [("fct_one",)]
+
+
+def test_a_reader_in_a_transaction_delays_no_build(trial: Trial, builds: Builds) -> None:
+    trial.sql("alter role svc_dbt set lock_timeout = '3s'")  # a build that waits for a reader fails
+    builds.run()
+    try:
+        with reader() as cursor:
+            cursor.execute(VERSION)
+            for _ in range(4):
+                assert builds.run() == []
+            holders = trial.sql("select login from governance.holders_of_old_builds()")
+            assert holders == [(READER,)]
+            assert builds.kept() == [1, 3, 4], "the build that a reader holds, and the two that are kept"
+            cursor.execute(VERSION)
+            assert cursor.fetchone() == (5,)
+        builds.run()
+        assert builds.kept() == [4, 5]
+    finally:
+        trial.sql("alter role svc_dbt reset lock_timeout")
+    assert trial.sql("select had_lock from governance.publications order by publication_id limit 2") == [
+        (True,), (False,),
+    ]  # fmt: skip
+
+
+def test_a_reader_of_a_replaced_publication_may_still_read_it(trial: Trial, builds: Builds) -> None:
+    builds.run()
+    with reader() as cursor:
+        cursor.execute("declare page cursor with hold for select version from highways.fct_one")
+        builds.run()
+        cursor.execute("fetch page")
+        assert cursor.fetchone() == (1,)
+        ((kept,),) = trial.sql("select oid from pg_namespace where nspname ~ '^highways__b' order by oid desc limit 1")
+        cursor.execute("select has_schema_privilege(%s::oid, 'usage')", [kept])
+        assert cursor.fetchone() == (True,), "a statement that has resolved its tables before the swap"
+        assert trial.sql("select * from governance.access_differences()") == []
+
+
+def test_a_set_is_rolled_back_to_any_kept_publication(trial: Trial, builds: Builds) -> None:
+    for _ in range(4):
+        builds.run()
+    numbers = [
+        number
+        for (number,) in trial.sql("select build_id from governance.builds where published_at is not null order by 1")
+    ]
+    roll_back = "select governance.roll_back('highways', %s)"
+    assert builds.sql(roll_back, (numbers[1],)) == [(numbers[1],)]
+    assert rows(environment.reader_url(READER), VERSION) == [(2,)]
+    assert builds.sql(roll_back, (None,)) == [(numbers[3],)], "the publication that was replaced last"
+    assert rows(environment.reader_url(READER), VERSION) == [(4,)]
+    with pytest.raises(psycopg2.errors.RaiseException, match=f"build {numbers[0]} is not kept"):
+        builds.sql(roll_back, (numbers[0],))
+    trial.sql("update governance.publish_sets set kept_publications = 0")
+    builds.run()
+    with pytest.raises(psycopg2.errors.RaiseException, match="no earlier publication is kept"):
+        builds.sql(roll_back, (None,))
+
+
+def test_a_change_of_readers_closes_replaced_publications_until_they_are_published_again(
+    trial: Trial, builds: Builds
+) -> None:
+    builds.run()
+    builds.run()
+    trial.sql(
+        "update governance.readers set login = 'nobody' where login = %s", (READER,)
+    )  # as before a new access.yml
+    environment.prepare(systems=["raw_trial", "raw_twin"])
+    assert trial.sql("select has_schema_privilege(%s, %s, 'usage')", (READER, builds.schemas()[-1])) == [(False,)]
+    assert trial.sql("select * from governance.access_differences()") == []
+    builds.sql("select governance.roll_back('highways')")
+    assert rows(environment.reader_url(READER), VERSION) == [(1,)]
+    assert trial.sql("select * from governance.access_differences()") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "insert into {} values (7)",
+        "update {} set version = 7",
+        "delete from {}",
+        "truncate {}",
+        "drop table {}",
+        "drop table {}; create table {} as select 7 as version",
+        "alter table {} alter version type bigint",
+    ],
+)
+def test_a_table_that_changes_after_its_tests_is_not_published(trial: Trial, builds: Builds, change: str) -> None:
+    builds.run()
+    with locked() as builder:
+        builds.begin(builder)
+        builds.make(fct_one="select 2 as version")
+        builds.sql(change.replace("{}", "highways__next.fct_one"))
+        assert builds.publish("fct_one") == ["table fct_one was changed after this build made it"]
+    assert trial.sql(VERSION) == [(1,)]
+
+
+def test_an_older_build_and_a_build_without_the_lock_are_not_published(trial: Trial, builds: Builds) -> None:
+    with locked() as builder:
+        builds.begin(builder)
+        builds.make(fct_one="select 1 as version")
+        builds.begin(builder)
+        note = "create table highways__next.fct_two (); select governance.note_table('highways', 'fct_two', 'build 1')"
+        with pytest.raises(psycopg2.errors.RaiseException, match="Another build of publish set highways has started"):
+            builds.sql(note)
+        builds.make(fct_one="select 2 as version")
+        assert builds.publish("fct_one", build=1) == ["another build of the set has started"]
+    assert builds.publish("fct_one") == ["the session that held the build lock has ended"]
+    assert "dbt runs without the build lock" in builds.begin(builder)
+    assert "dbt runs without the build lock" in builds.begin(None)
+    assert trial.sql("select count(*) from pg_tables where schemaname = 'highways'") == [(0,)]
+
+
+def test_one_build_runs_at_a_time_and_the_message_names_the_other(builds: Builds) -> None:
+    with locked(), ThreadPoolExecutor(1) as pool:
+        take = "select governance.take_lock('raw_tables', %s, '0.1 seconds')"
+        with pytest.raises(psycopg2.errors.LockNotAvailable, match=r"held by svc_dbt \(warehouse build, process \d+\)"):
+            builds.sql(take, (True,))
+        with pytest.raises(psycopg2.errors.LockNotAvailable, match="lock of raw tables"):
+            pool.submit(builds.sql, take, (False,)).result()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select governance.take_lock('raw_tables', true)",
+        "select governance.take_load_lock('raw_trial')",
+        "lock table governance.raw_tables_lock in access share mode",
+        "lock table governance.matching_lock in access share mode",
+        "lock table governance.migrations in access share mode",
+        "select from governance.load_locks for update",
+        "select from governance.publish_sets for update",
+        "select from governance.reidentifiers for update",
+    ],
+)
+@pytest.mark.parametrize("login", [READER, "ig_caseworker"])
+def test_readers_can_take_no_lock_of_the_warehouse(trial: Trial, statement: str, login: str) -> None:
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        rows(environment.reader_url(login), statement)
+
+
+def test_advisory_locks_of_a_reader_delay_nothing(trial: Trial, builds: Builds) -> None:
+    names = ("build", "load raw_trial", "publish highways", "warehouse setup", "matching")
+    with reader() as cursor:
+        for name in names:
+            cursor.execute("select pg_advisory_lock(hashtext(%s))", [name])
+        trial.source("create table visits as select 1::bigint as visit_no")
+        assert trial.load({"name": "visits", "load": "replace", "columns": {"visit_no": "bigint"}})[0].total == 1
+        assert builds.run() == []
+        environment.prepare(systems=["raw_trial", "raw_twin"])
+
+
+def test_an_erasure_forgets_replaced_publications_that_nobody_holds(trial: Trial, builds: Builds) -> None:
+    builds.run()
+    builds.run()
+    forget = "select governance.drop_old_builds('highways', true)"
+    with reader() as cursor:
+        cursor.execute(VERSION)
+        builds.run()
+        assert len(builds.sql(forget)) == 1, "the build that a reader holds"
+    assert builds.sql(forget) == []
+    assert builds.schemas() == []
+
+
+def test_a_setup_that_waits_too_long_says_so(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(psycopg2.connect(trial.url)) as other, closing(psycopg2.connect(trial.url)) as connection:
+        other.cursor().execute("lock table governance.migrations in exclusive mode")
+        monkeypatch.setattr(database, "JOURNAL", database.JOURNAL.replace("5min", "100ms"))
+        with pytest.raises(WarehouseError, match="Another session holds"):
+            database.update_database(connection, {})
