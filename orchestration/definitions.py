@@ -8,7 +8,13 @@ from ingestion.contracts import read_contracts
 from orchestration.feeds import build_feeds
 from orchestration.loads import RETRY_FROM_FAILURE, build_disposals, build_loads, build_polling_sensor
 from orchestration.matching import build_matching
-from orchestration.models import build_access_checks, build_models, dbt_resource, read_manifest
+from orchestration.models import (
+    build_access_checks,
+    build_models,
+    dbt_resource,
+    read_manifest,
+    record_publications,
+)
 
 manifest = read_manifest()
 systems = list(read_contracts().values())
@@ -68,6 +74,7 @@ defs = dg.Definitions(
     jobs=[build, check_access, dispose, match, write_feeds],
     sensors=[
         *polls,
+        record_publications,
         dg.AutomationConditionSensorDefinition(
             "rebuild_changed_sets",
             description="Rebuilds each publish set whose raw tables changed, and writes the feeds of published sets.",

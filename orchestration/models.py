@@ -203,9 +203,7 @@ def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg
             outcomes = published.outcomes_since(cursor, last)
             builds = {outcome["publish_set"]: outcome["invocation_id"] for outcome in outcomes}
             published.keep(build.target_path / "manifest.json", builds)
-        for outcome in outcomes:
-            if outcome["action"] == "publish":
-                yield dg.AssetMaterialization([PUBLICATION, outcome["publish_set"]], metadata=outcome)
+        yield from _unrecorded(context.instance, [outcome for outcome in outcomes if outcome["action"] == "publish"])
         if refused := translator.data_tests.refusals(outcomes):
             raise dg.Failure("\n".join(refused)) from None
         if failure:
@@ -221,6 +219,27 @@ def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg
         for name in translator.sets
     ]
     return models, publications
+
+
+def _unrecorded(instance: dg.DagsterInstance, outcomes: list[dict[str, Any]]) -> Iterator[dg.AssetMaterialization]:
+    """Materialisations of publications that Dagster has not recorded."""
+    for outcome in outcomes:
+        event = instance.get_latest_materialization_event(dg.AssetKey([PUBLICATION, outcome["publish_set"]]))
+        known = event and event.asset_materialization and event.asset_materialization.metadata.get("publication_id")
+        if not (known and isinstance(known.value, int) and known.value >= outcome["publication_id"]):
+            yield dg.AssetMaterialization([PUBLICATION, outcome["publish_set"]], metadata=outcome)
+
+
+@dg.sensor(
+    description="Records publications that no run recorded: by dbt alone, by a run that died, and roll backs.",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def record_publications(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Records the current publication of each publish set, so that feeds follow every publication."""
+    with closing(dbt_connection()) as connection, connection.cursor() as cursor:
+        found = list(_unrecorded(context.instance, published.current(cursor)))
+    return dg.SensorResult(asset_events=found) if found else dg.SkipReason("Every publication is recorded.")
 
 
 def build_access_checks(sets: list[dg.AssetKey]) -> dg.AssetChecksDefinition:

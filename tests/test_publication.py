@@ -2,15 +2,20 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from types import ModuleType
 
+import psutil
 import psycopg2
 import pytest
 from psycopg2 import extensions as pg
 
-from tests.support import Trial, rows
+from tests.support import ROOT, Trial, rows
 from warehouse import database, environment
 from warehouse.builds import build_lock
 from warehouse.errors import WarehouseError
@@ -264,6 +269,45 @@ def test_an_erasure_forgets_replaced_publications_that_nobody_holds(trial: Trial
         assert len(builds.sql(forget)) == 1, "the build that a reader holds"
     assert builds.sql(forget) == []
     assert builds.schemas() == []
+
+
+def test_dbt_waits_for_the_build_lock_and_ends_with_its_parent(builds: Builds) -> None:
+    program = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'warehouse.builds', 'build'])"
+    with locked():
+        parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        assert "The build waits. Waited 00:00:01 for the lock of raw tables" in parent.stderr.readline()
+        (dbt,) = psutil.Process(parent.pid).children()
+        parent.kill()  # as the kernel does without memory, or systemd after its patience
+        with suppress(psutil.NoSuchProcess):
+            give_up = time.monotonic() + 10
+            while dbt.status() != psutil.STATUS_ZOMBIE:
+                assert time.monotonic() < give_up
+                time.sleep(0.05)
+        parent.stderr.close()
+        parent.wait()
+
+
+def test_dagster_records_publications_that_no_run_recorded(definitions: ModuleType, builds: Builds) -> None:
+    import dagster as dg
+
+    record = definitions.record_publications
+    with dg.instance_for_test() as instance, dg.build_sensor_context(instance) as context:
+
+        def recorded() -> list[int]:
+            result = record(context)
+            events = result.asset_events if isinstance(result, dg.SensorResult) else []
+            for event in events:
+                instance.report_runless_asset_event(event)
+            assert all(event.asset_key.path == ["publication", "highways"] for event in events)
+            return [event.metadata["publication_id"].value for event in events]
+
+        assert recorded() == []
+        builds.run()
+        builds.run()
+        assert recorded() == [2]
+        assert recorded() == []
+        builds.sql("select governance.roll_back('highways')")
+        assert recorded() == [3]
 
 
 def test_a_setup_that_waits_too_long_says_so(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:

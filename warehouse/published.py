@@ -10,13 +10,20 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from ingestion.postgres import names_in
 from warehouse.environment import home, publish_sets
 
+OUTCOME = (
+    "publication_id, publish_set, action, invocation_id, tests_passed, tests_warned, tests_failed, problems, "
+    "loads::text, build_id, had_lock from governance.publications"
+)
 UNFINISHED = "unfinished"  # instead of the invocation id while a build runs
 
 
 def keep(manifest: Path, builds: dict[str, str]) -> None:
     """Keeps the manifest of a build for each set in `builds`, {publish set: invocation id}."""
+    if not builds:
+        return
     folder = home() / "published"
     folder.mkdir(exist_ok=True)
     copy = folder / f"{uuid4()}.json"  # dbt overwrites the file; the sets share one copy by hard links
@@ -63,13 +70,19 @@ def last_outcome(cursor: Any) -> int:
 
 
 def outcomes_since(cursor: Any, last: int) -> list[dict[str, Any]]:
-    """Publications and refusals of publish sets after the outcome `last`, the oldest first."""
-    cursor.execute(
-        "select publish_set, action, invocation_id, tests_passed, tests_warned, tests_failed, problems, loads::text "
-        "from governance.publications where publication_id > %s order by publication_id",
-        [last],
-    )
-    names = [column.name for column in cursor.description]
+    """Publications, roll backs and refusals of publish sets after the outcome `last`, the oldest first."""
+    return _outcomes(cursor, f"select {OUTCOME} where publication_id > {last:d} order by publication_id")
+
+
+def current(cursor: Any) -> list[dict[str, Any]]:
+    """The last publication or roll back of each publish set."""
+    last = "where action <> 'refuse' order by publish_set, publication_id desc"
+    return _outcomes(cursor, f"select distinct on (publish_set) {OUTCOME} {last}")
+
+
+def _outcomes(cursor: Any, query: str) -> list[dict[str, Any]]:
+    cursor.execute(query)
+    names = names_in(cursor)
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
