@@ -204,6 +204,14 @@ def test_a_table_that_changes_after_its_tests_is_not_published(trial: Trial, bui
     assert trial.sql(VERSION) == [(1,)]
 
 
+def test_a_table_that_is_not_of_the_build_is_not_published(trial: Trial, builds: Builds) -> None:
+    with locked() as builder:
+        builds.begin(builder)
+        builds.make(fct_one="select 1 as version", fct_two="select 1 as version")
+        assert builds.publish("fct_one") == []
+    assert trial.sql("select tablename from pg_tables where schemaname = 'highways'") == [("fct_one",)]
+
+
 def test_an_older_build_and_a_build_without_the_lock_are_not_published(trial: Trial, builds: Builds) -> None:
     with locked() as builder:
         builds.begin(builder)
