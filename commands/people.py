@@ -177,7 +177,7 @@ def erase(tokens: tuple[str, ...], case: str, texts: bool) -> None:
         finally:  # whatever failed, no previous publication or deleted row keeps the person's data
             for name in environment.publish_sets():
                 with requests.connection, requests.connection.cursor() as cursor:
-                    cursor.execute("select governance.drop_old_builds(%s, true)", [name])
+                    cursor.execute("select governance.forget_old_builds(%s)", [name])
                     held += [schema for (schema,) in cursor.fetchall()]
             requests.vacuum()
             forget_all()

@@ -105,7 +105,7 @@ def describe(error: BaseException) -> str:
 def _is_from_governance(error: BaseException) -> bool:
     """Whether a function of the warehouse's own schema raised the error, with a message for people."""
     context = (error.diag.context or "") if isinstance(error, psycopg2.Error) else ""
-    raised = isinstance(error, psycopg2.errors.RaiseException)
+    raised = isinstance(error, psycopg2.errors.RaiseException | psycopg2.errors.LockNotAvailable)
     return raised and context.startswith("PL/pgSQL function governance.")
 
 

@@ -93,10 +93,11 @@ WAREHOUSE = """
     delete from governance.load_audit
     delete from governance.legal_holds
     delete from governance.migrations
-    select governance.swap('finance')
+    select governance.swap('finance', 1, 'publish', '{{}}', '{{}}')
+    select governance.set_aside('finance')
     select governance.apply_access('finance', 'finance')
     select governance.grant_schema_usage('finance')
-    select governance.drop_previous('finance')
+    select governance.forget_old_builds('finance')
     alter function governance.publish(text, jsonb, text[]) owner to {me}
     alter function governance.publish(text, jsonb, text[]) set search_path = staging, pg_catalog
     alter table vault.identities owner to {me}

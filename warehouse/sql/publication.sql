@@ -43,17 +43,12 @@ exception when lock_not_available then
 end $$;
 
 -- Drops the builds of a set that nobody needs: unfinished builds, and publications beyond the number to keep. A build
--- that a reader still holds is left for the next call. With `forget`, no replaced publication and no unfinished build is
--- kept. Returns the schemas that are left.
-create or replace function governance.drop_old_builds(set_name text, forget boolean default false) returns setof text
+-- that a reader still holds is left for the next call. Returns the schemas that are left.
+create or replace function governance.drop_old_builds(set_name text) returns setof text
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
 declare
     old record;
 begin
-    if forget then
-        perform governance.set_aside(set_name);
-        update governance.builds set is_kept = false where publish_set = set_name and schema_name <> set_name;
-    end if;
     for old in select * from governance.surplus_builds() where publish_set = set_name loop
         begin
             execute format('drop schema if exists %I cascade', old.schema_name);
@@ -62,6 +57,15 @@ begin
             return next old.schema_name;
         end;
     end loop;
+end $$;
+
+-- Drops every build of a set except its publication, after an erasure. Returns the schemas that readers still hold.
+create or replace function governance.forget_old_builds(set_name text) returns setof text
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform governance.set_aside(set_name);
+    update governance.builds set is_kept = false where publish_set = set_name and schema_name <> set_name;
+    return query select governance.drop_old_builds(set_name);
 end $$;
 
 -- Returns the builds to drop.
@@ -381,14 +385,14 @@ declare
 begin
     foreach routine in array array[
         'column_changes(text)', 'begin_build(text, text[], text, text[], integer)', 'note_table(text, text, text)',
-        'publish(text, jsonb, text[])', 'roll_back(text, bigint)', 'drop_old_builds(text, boolean)',
+        'publish(text, jsonb, text[])', 'roll_back(text, bigint)', 'drop_old_builds(text)', 'forget_old_builds(text)',
         'record_outcome(text, text, jsonb, text[], text[], boolean)', 'surplus_builds()', 'holders_of_old_builds()',
         'create_build_schema(text)', 'lock_publish_set(text)', 'set_aside(text)', 'untested_tables(bigint, jsonb)',
         'lock_published_tables(text)', 'swap(text, bigint, text, jsonb, text[])'
     ] loop
         execute format('alter function governance.%s owner to wh_owner', routine);
         execute format('revoke all on function governance.%s from public', routine);
-        if routine !~ '^(create_build_schema|lock_publish|set_aside|untested_tables|swap)' then
+        if routine !~ '^(create_build_schema|forget_old_builds|lock_publish|set_aside|untested_tables|swap)' then
             execute format('grant execute on function governance.%s to svc_dbt', routine);
         end if;
     end loop;
