@@ -32,11 +32,11 @@ class QuoteChecker:
         """Check the next block; `ends` are the numbers of LF and CR before it."""
         self.ends = ends
         plain = self._without_escapes(block) if self.escape else block
-        text = self.before + plain
         if self.quote in plain or self.before.endswith(self.quote):
+            text = self.before + plain
             self.before = self._all_quoted(text) or self._one_by_one(text.split(self.quote))
         elif plain:
-            self.before = self._edge(text)
+            self.before = self._edge(plain)
 
     def _without_escapes(self, block: bytes) -> bytes:
         """The block with each escaped character replaced."""
