@@ -4,7 +4,6 @@ defects as (
 
     select
         count(*) as row_count,
-        count(completed_at) as completed_count,
         count(required_completion_at) as required_count
     from {{ ref('stg_confirm__defects') }}
 
@@ -14,7 +13,6 @@ mart as (
 
     select
         count(*) as row_count,
-        count(completed_at) as completed_count,
         count(required_completion_at) as required_count
     from {{ ref('highways__fct_defects') }}
 
