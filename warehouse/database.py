@@ -19,7 +19,7 @@ DEFINITIONS = ROOT / "warehouse/sql"
 BEFORE_MIGRATIONS = ("settings", "roles", "large_objects")
 AFTER_MIGRATIONS = (
     *("locks", "load_audit", "vault", "matching", "subjects", "reidentification", "declassification"),
-    *("publication", "read_log", "logins", "access", "schemas", "raw_tables", "readers", "login_settings"),
+    *("publication", "alerts", "read_log", "logins", "access", "schemas", "raw_tables", "readers", "login_settings"),
 )
 JOURNAL = """
     set local lock_timeout = '5min';

@@ -251,6 +251,29 @@ def dbt_connection() -> pg.connection:
     return connect(f"postgresql://{user}:{password}@{host}:{port}/{database}?{query}")
 
 
+def servers() -> dict[str, dict[str, Any]]:
+    """{server: facts}: the warehouse's, and the demo API server where there is a demo county."""
+    servers: dict[str, dict[str, Any]] = {"warehouse": {"state": "stopped"}}
+    if "WAREHOUSE_URL" in os.environ or "DBT_HOST" in os.environ:
+        try:
+            with closing(dbt_connection()) as connection, connection.cursor() as cursor:
+                cursor.execute("select to_regprocedure('governance.read_log_state()') is not null")
+                read_log = "not set up: run `warehouse access apply`"
+                if value_of(cursor):
+                    cursor.execute("select governance.read_log_state()")
+                    read_log = value_of(cursor)
+            place = {"host": os.environ["DBT_HOST"], "port": os.environ["DBT_PORT"]}
+            servers["warehouse"] = {"state": "running", **place, "read_log": read_log}
+        except WarehouseError as error:
+            servers["warehouse"] = {"state": "unreachable", "reason": str(error)}
+    if (home() / "landing").exists():
+        from demo import systems
+
+        server = systems.status(home())
+        servers["demo_api_server"] = {"state": "running", **server} if server else {"state": "stopped"}
+    return servers
+
+
 def _passwords() -> dict[str, str]:
     """{login: password}, from READER_PASSWORD_<LOGIN> or from passwords.json, where new logins are added."""
     file = home() / "passwords.json"
