@@ -187,7 +187,7 @@ def ensure_port_free(port: int) -> None:
 
 
 for command in (
-    *(status.status, access.access, people.keys, people.reidentify, people.match, people.subject),
+    *(status.status, status.watch, access.access, people.keys, people.reidentify, people.match, people.subject),
     *(publish_sets.build, publish_sets.preview, publish_sets.publish, publish_sets.undo),
     *(loads.accept, loads.redrive, loads.source, backups.backup, backups.restore),
 ):

@@ -1,108 +1,105 @@
-"""The command `status`, and the summary of a run."""
+"""The commands `status` and `watch`, and the summary of a run."""
 
 import json
 import os
-from contextlib import closing
+import sys
 from typing import Any
 
 import click
 
 from ingestion.contracts import read_contracts
-from ingestion.postgres import names_in, value_of
-from orchestration.data_tests import DataTests
-from warehouse import environment, published
-from warehouse.environment import home
-from warehouse.errors import WarehouseError
+from warehouse import alerts, environment
 
-LAST_LOADS = """
-    select distinct on (system, table_name)
-        system || '.' || table_name, rows_written, rows_total, loaded_at, high_watermark, new_columns,
-        (
-            select count(*) from quarantine.rows
-            where resolved_at is null and rows.system = load_audit.system and rows.table_name = load_audit.table_name
-        ) as in_quarantine
-    from governance.load_audit order by system, table_name, load_audit_id desc
-"""
-LAST_BUILDS = """
-    select distinct on (publish_set)
-        publish_set, action as last, decided_at, tests_passed, tests_failed, problems,
-        array(
-            select b.build_id from governance.builds as b
-            where b.publish_set = publications.publish_set and b.published_at is not null and b.dropped_at is null
-                and b.is_kept and b.schema_name <> b.publish_set
-            order by b.replaced_at desc
-        ) as can_roll_back_to,
-        array(
-            select format('%s (process %s) since %s, build %s', login, pid, replaced_at::timestamp(0), build_id)
-            from governance.holders_of_old_builds() as h where h.publish_set = publications.publish_set
-        ) as held_by_readers,
-        publications.loads, invocation_id
-    from governance.publications inner join governance.publish_sets using (publish_set)
-    order by publish_set, publication_id desc
-"""
-State = dict[str, dict[str, dict[str, Any]]]
+OUTCOMES = {"publish": "published", "roll_back": "rolled back", "refuse": "not published", None: "never built"}
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/status.md).")
 def status(as_json: bool) -> None:
-    """Show the state of every source, publish set and server."""
-    state = read_state()
-    if as_json:
-        click.echo(json.dumps(state, indent=2, default=str))
-        return
-    for part, entries in state.items():
-        click.secho(part, bold=True)
-        for name, facts in entries.items():
-            click.echo(f"  {name:<36} {'  '.join(f'{key}: {value}' for key, value in facts.items() if value)}")
+    """Show what is wrong, and the state of every source, publish set and server.
 
-
-def read_state() -> State:
-    """{sources | publish_sets | servers: {name: facts}}, from the governance tables."""
+    The exit status is 0 if all is well, 1 for warnings, and 2 if data are late or a part does not work.
+    """
     environment.prepare(start=False)
-    state: State = {"sources": {}, "publish_sets": {}, "servers": _servers()}
-    for system in read_contracts().values():
-        for table in system.tables:
-            state["sources"][table.label] = {"rows_written": None, "loaded_at": None, "high_watermark": None}
-    for name in environment.publish_sets():
-        state["publish_sets"][name] = {"last": None, "decided_at": None}
-    if state["servers"]["warehouse"]["state"] == "running":
-        with closing(environment.dbt_connection()) as connection, connection.cursor() as cursor:
-            for part, query in (("sources", LAST_LOADS), ("publish_sets", LAST_BUILDS)):
-                cursor.execute(query)
-                _, *names = names_in(cursor)
-                state[part] |= {name: dict(zip(names, facts, strict=True)) for name, *facts in cursor.fetchall()}
-    for name, facts in state["publish_sets"].items():
-        manifest = published.kept(name, facts.pop("invocation_id", None))
-        if facts.get("problems") and manifest.exists():
-            facts["problems"] = DataTests(json.loads(manifest.read_text(encoding="utf-8"))).explain(facts["problems"])
-    return state
+    from orchestration.status import read_status  # imports Dagster
+
+    found = read_status()
+    if as_json:
+        click.echo(json.dumps(found, indent=2, default=str))
+    else:
+        _print(found)
+    sys.exit(found["exit_status"])
 
 
-def _servers() -> dict[str, dict[str, Any]]:
-    servers: dict[str, dict[str, Any]] = {"warehouse": {"state": "stopped"}}
-    if "WAREHOUSE_URL" in os.environ or "DBT_HOST" in os.environ:
-        try:
-            with closing(environment.dbt_connection()) as connection, connection.cursor() as cursor:
-                cursor.execute("select to_regprocedure('governance.read_log_state()') is not null")
-                read_log = "not set up: run `warehouse access apply`"
-                if value_of(cursor):
-                    cursor.execute("select governance.read_log_state()")
-                    read_log = value_of(cursor)
-            place = {"host": os.environ["DBT_HOST"], "port": os.environ["DBT_PORT"]}
-            servers["warehouse"] = {"state": "running", **place, "read_log": read_log}
-        except WarehouseError as error:
-            servers["warehouse"] = {"state": "unreachable", "reason": str(error)}
-    if (home() / "landing").exists():
-        from demo import systems
+@click.command()
+def watch() -> None:
+    """Alert if Dagster, its schedules or the warehouse's server are silent.
 
-        server = systems.status(home())
-        servers["demo_api_server"] = {"state": "running", **server} if server else {"state": "stopped"}
-    return servers
+    Run it every five minutes by a timer outside Dagster. The exit status is 2 if something is silent.
+    """
+    environment.prepare(start=False)
+    from warehouse.watch import watch as run_watch
+
+    problems = run_watch()
+    for problem in problems:
+        click.echo(f"{alerts.KINDS[problem.kind].title}: {problem.what}")
+    sys.exit(2 if problems else 0)
+
+
+def _print(found: dict[str, Any]) -> None:
+    click.secho(found["summary"], bold=True)
+    for problem in found["problems"]:
+        repeated = f", {problem['occurrences']} times" if problem["occurrences"] > 1 else ""
+        since = alerts.when(problem["since"])
+        click.secho(f"\n{problem['title']}: {problem['subject']} (since {since}{repeated})", fg="red")
+        owners = [f"{name}: {owner}" for name, owner in problem["publish_sets"].items()]
+        lines = [
+            *problem["what"].splitlines(),
+            *([f"Publish sets: {'; '.join(owners)}"] if owners else []),
+            *([f"Reports: {'; '.join(problem['reports'])}"] if problem["reports"] else []),
+            f"What to do: {problem['action']} See {problem['runbook']}",
+            *([f"Run: {problem['run']}"] if problem["run"] else []),
+        ]
+        for line in lines:
+            click.echo(f"  {line}")
+    for line in found["delivery_problems"]:
+        click.secho(f"\nNotice {line}", fg="red")
+    click.secho("\nSources", bold=True)
+    systems: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, facts in found["sources"].items():
+        systems.setdefault(name.split(".")[0], {})[name] = facts
+    for name, tables in systems.items():
+        click.echo(f"  {name:<16} {_of_system(tables)}")
+    click.secho("Publish sets", bold=True)
+    for name, facts in found["publish_sets"].items():
+        shown = f"{OUTCOMES[facts['last']]} on {alerts.when(facts['decided_at'])}" if facts["last"] else OUTCOMES[None]
+        click.echo(f"  {name:<16} {'; '.join([shown, *_others(facts, 'last', 'decided_at', 'loads', 'problems')])}")
+    click.secho("Servers", bold=True)
+    for name, facts in found["servers"].items():
+        click.echo(f"  {name:<16} {'; '.join([facts['state'], *_others(facts, 'state')])}")
+
+
+def _others(facts: dict[str, Any], *shown: str) -> list[str]:
+    return [f"{key.replace('_', ' ')} {value}" for key, value in facts.items() if value and key not in shown]
+
+
+def _of_system(tables: dict[str, dict[str, Any]]) -> str:
+    """The state of a system in one line."""
+    times = [facts["loaded_at"] for facts in tables.values() if facts["loaded_at"]]
+    rejected = {name: facts["in_quarantine"] for name, facts in tables.items() if facts.get("in_quarantine")}
+    return "; ".join(
+        [
+            f"{len(times)} of {len(tables)} tables loaded",
+            *([f"last on {alerts.when(min(times))}"] if times else []),
+            *(f"{count:,} rows in quarantine of {name}" for name, count in rejected.items()),
+        ]
+    )
 
 
 def print_summary(rows: dict[tuple[str, ...], int], files: dict[str, int], problems: list[str], seconds: float) -> None:
     """Prints what a run loaded, published and wrote. `rows` is {raw table: rows}, `files` {file: rows}."""
+    from orchestration.status import read_state
+
     state = read_state()
     click.secho("\nRows loaded", bold=True)
     for name, system in read_contracts().items():
@@ -110,15 +107,10 @@ def print_summary(rows: dict[tuple[str, ...], int], files: dict[str, int], probl
         counts = ", ".join(f"{table} {count:,}" for table, count in loaded.items() if count is not None)
         click.echo(f"  {name:<12} {sum(filter(None, loaded.values())):>9,}   {counts or _red('not loaded')}")
     click.secho("Publish sets", bold=True)
-    outcomes = {
-        "publish": "published",
-        "roll_back": "rolled back",
-        "refuse": _red("not published"),
-        None: _red("never built"),
-    }
     for name, facts in state["publish_sets"].items():
         tests = f"{facts.get('tests_passed') or 0} tests passed, {facts.get('tests_failed') or 0} failed"
-        click.echo(f"  {name:<12} {outcomes[facts['last']]}, {tests}")
+        outcome = OUTCOMES[facts["last"]]
+        click.echo(f"  {name:<12} {outcome if facts['last'] in ('publish', 'roll_back') else _red(outcome)}, {tests}")
     click.secho("Files written", bold=True)
     for file, count in files.items():
         click.echo(f"  {os.path.relpath(file)}  {count:,} rows")

@@ -5,6 +5,7 @@ from functools import partial
 import dagster as dg
 
 from ingestion.contracts import read_contracts
+from orchestration.alerts import build_alerts
 from orchestration.feeds import build_feeds
 from orchestration.loads import RETRY_FROM_FAILURE, build_disposals, build_loads, build_polling_sensor
 from orchestration.matching import build_matching
@@ -75,6 +76,7 @@ defs = dg.Definitions(
     sensors=[
         *polls,
         record_publications,
+        build_alerts(manifest),
         dg.AutomationConditionSensorDefinition(
             "rebuild_changed_sets",
             description="Rebuilds each publish set whose raw tables changed, and writes the feeds of published sets.",

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from ingestion.contracts import read_contracts
-from orchestration.definitions import defs, feeds, models
+from orchestration.alerts import run_cycle
+from orchestration.definitions import defs, feeds, manifest, models
 from orchestration.models import POOL
 from warehouse.environment import home
 
@@ -48,6 +49,7 @@ def run_jobs(jobs: list[str]) -> tuple[list[str], dict[tuple[str, ...], int], di
                         rows[tuple(made.asset_key.path)] = count
                     elif isinstance(count := values.get("rows"), int):
                         files[str(values["file"])] = count
+        run_cycle(instance, manifest)
     return problems, rows, files
 
 
@@ -64,7 +66,12 @@ def _execute(
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with ThreadPoolExecutor(1) as pool:
         work = pool.submit(
-            job.execute_in_process, run_config=quiet, instance=instance, raise_on_error=False, run_id=run_id
+            job.execute_in_process,
+            run_config=quiet,
+            instance=instance,
+            raise_on_error=False,
+            run_id=run_id,
+            tags={"dagster/max_retries": "0"},  # the person who ran the command decides
         )
         while not work.done():
             wait([work], timeout=0.5)

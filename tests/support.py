@@ -136,8 +136,8 @@ class Warehouse:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-c", "from commands.main import main; main()", *words]
 
-    def __call__(self, *words: str, expect: int = 0, typed: str = "", **variables: str) -> str:
-        """Run `warehouse <words>` and return its output; fail if the exit status is not `expect`.
+    def __call__(self, *words: str, expect: int | None = 0, typed: str = "", **variables: str) -> str:
+        """Run `warehouse <words>` and return its output; fail if the exit status is not `expect` (None: any).
 
         The command runs in this process, except commands that start Dagster or another program and those of a copied
         repository.
@@ -150,10 +150,10 @@ class Warehouse:
             done = CliRunner().invoke(main, words, input=typed, prog_name="warehouse")
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception
-        assert done.exit_code == expect, f"warehouse {' '.join(words)}: exit {done.exit_code}\n{done.output}"
+        assert expect in (None, done.exit_code), f"warehouse {' '.join(words)}: exit {done.exit_code}\n{done.output}"
         return done.output
 
-    def process(self, *words: str, expect: int = 0, typed: str = "", **variables: str) -> str:
+    def process(self, *words: str, expect: int | None = 0, typed: str = "", **variables: str) -> str:
         """Run the command in its own process."""
         done = subprocess.run(
             self.command(*words),
@@ -165,7 +165,7 @@ class Warehouse:
             text=True,
             timeout=PATIENCE,
         )
-        assert done.returncode == expect, f"warehouse {' '.join(words)}: exit {done.returncode}\n{done.stdout}"
+        assert expect in (None, done.returncode), f"warehouse {' '.join(words)}: exit {done.returncode}\n{done.stdout}"
         return done.stdout
 
     @contextmanager
@@ -223,7 +223,7 @@ class Warehouse:
 
     @property
     def status(self) -> dict:
-        return json.loads(self("status", "--json"))
+        return json.loads(self("status", "--json", expect=None))
 
     def sql(self, query: str, values: tuple = (), role: str | None = None, url: str | None = None) -> list[tuple]:
         """Run a query as the administrator, or with the rights of another role; return its rows."""

@@ -32,6 +32,7 @@ def test_a_first_run_loads_builds_tests_publishes_and_writes_feeds(built: Path, 
         assert (last["last"], last["tests_failed"], last["problems"]) == ("publish", 0, [])
     assert set(status["publish_sets"]["customer"]["loads"]) >= CUSTOMER_SYSTEMS
     assert status["servers"]["warehouse"]["state"] == "running"
+    assert {problem["kind"] for problem in status["problems"]} <= {"data_late"}, "late only if the county is kept"
     assert "make dev" in printed
 
 
@@ -89,7 +90,13 @@ def test_bad_data_are_not_published_and_the_previous_publication_stays(county: W
     assert {name: now[name] for name in now if "raw_" not in name} == {
         name: before[name] for name in before if "raw_" not in name
     }
-    assert county.status["publish_sets"]["highways"]["last"] == "refuse"
+    status = county.status
+    assert status["publish_sets"]["highways"]["last"] == "refuse"
+    (problem,) = [problem for problem in status["problems"] if problem["kind"] == "publication_refused"]
+    assert (problem["subject"], problem["effect"], status["exit_status"]) == ("highways", "late", 2)
+    assert "Highways Operations Manager" in problem["publish_sets"]["highways"]
+    assert status["summary"].startswith("1 of 11 publish sets is late; 4 reports are affected")
+    assert "What to do: " in county("status", expect=2)
     county.sql(
         "delete from raw_confirm_store.site where ctid in (select max(ctid) from raw_confirm_store.site "
         "group by site_code having count(*) > 1)"
