@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -150,6 +151,21 @@ def test_every_system_has_a_schedule_and_every_raw_table_a_freshness_policy(grap
         assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
         for table in system.tables:
             assert graph.assets.get(dg.AssetKey([system.name, table.name])).freshness_policy
+
+
+def test_the_page_on_jobs_and_sensors_names_them_as_they_are(graph: Graph) -> None:
+    text = (ROOT / "docs/reference/jobs-and-sensors.md").read_text(encoding="utf-8")
+    named = {re.sub("<system>", "confirm", name) for name in re.findall("(?:job|sensor) `([^`]+)`", text)}
+    repository = graph.defs.get_repository_def()
+    known = {*repository.job_names, *(sensor.name for sensor in repository.sensor_defs)}
+    assert named - known == set()
+    assert {
+        re.sub("_(%s)$" % "|".join(name.removeprefix("raw_") for name in read_contracts()), "", name) for name in known
+    } <= {
+        *(re.sub("_confirm$", "", name) for name in named),
+        "write_feeds",
+        "__ASSET_JOB",
+    }
 
 
 def test_a_failed_run_is_retried_from_the_failed_step(graph: Graph) -> None:

@@ -278,7 +278,7 @@ def test_the_service_files_start_dagster_from_any_folder(other: Warehouse, tmp_p
 
 @pytest.mark.skipif(not NGINX, reason="needs nginx: `make test-packages` (Debian, root)")
 def test_the_proxy_lets_only_people_pass_who_are_signed_in(tmp_path: Path) -> None:
-    """Behind the proxy are stand-ins: a sign-on that knows one cookie, and a page that shows which person the proxy names."""
+    """Behind the proxy are stand-ins: a sign-on that knows one cookie, and a page that shows the name it is given."""
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

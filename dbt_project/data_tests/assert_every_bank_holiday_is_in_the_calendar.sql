@@ -5,6 +5,6 @@ left join {{ ref('dim_dates') }} as dim_dates
 where
     bank_holidays.division_code = 'england-and-wales'
     and bank_holidays.bank_holiday_date between
-    (select min(first.date_day) from {{ ref('dim_dates') }} as first)
-    and (select max(last.date_day) from {{ ref('dim_dates') }} as last)
+    (select min(calendar.date_day) from {{ ref('dim_dates') }} as calendar)
+    and (select max(calendar.date_day) from {{ ref('dim_dates') }} as calendar)
     and not coalesce(dim_dates.is_bank_holiday, false)
