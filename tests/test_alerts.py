@@ -423,7 +423,9 @@ def test_each_planted_fault_is_one_alert_at_its_audiences_and_one_recovery_notic
     texts = cycles.texts
     assert "- Supplier spend (Payments Manager)" in texts["Load failed: raw_erp"]
     assert "Wrenfield" not in str(texts), "the text of an unknown error may contain personal data"
-    assert "FileExistsError" in texts["Report feed failed: enquiries_by_ward"]
+    assert (
+        "enquiries_by_ward.csv was not written: NotADirectoryError: " in texts["Report feed failed: enquiries_by_ward"]
+    )
     assert cycles() == {}, "nothing is repeated"
     page = (cycles.trial.home / "status.html").read_text(encoding="utf-8")
     assert "11 of 11 publish sets are late" in page
