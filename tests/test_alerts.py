@@ -546,7 +546,7 @@ def test_the_watch_reports_each_silence_once(
     beat = (
         "insert into governance.heartbeats values ('alerts', now(), now()) on conflict (source) do update set beat_at ="
     )
-    trial.sql(f"{beat} = now() + interval '1 hour'")
+    trial.sql(f"{beat} now() + interval '1 hour'")
     url = os.environ["DAGSTER_URL"]
     assert observed() == [("web_server_silent", url)]
     dagster("dagster-webserver")
@@ -561,9 +561,9 @@ def test_the_watch_reports_each_silence_once(
     watch._ask(f'mutation {{ stopRunningSchedule(id: "{schedule["id"]}") {{ __typename }} }}')
     assert observed(minutes=20) == [("schedule_silent", "alerts"), ("schedule_off", "each_minute")]
     assert observed() == [], "its window has not passed"
-    trial.sql(f"{beat} = now() - interval '1 hour'")
+    trial.sql(f"{beat} now() - interval '1 hour'")
     assert observed() == [("alerts_silent", "alerts")]
-    trial.sql(f"{beat} = now() + interval '1 hour'")
+    trial.sql(f"{beat} now() + interval '1 hour'")
 
     for name, value in receivers.variables().items():
         monkeypatch.setenv(name, value)
