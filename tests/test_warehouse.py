@@ -95,7 +95,7 @@ def test_bad_data_are_not_published_and_the_previous_publication_stays(county: W
     (problem,) = [problem for problem in status["problems"] if problem["kind"] == "publication_refused"]
     assert (problem["subject"], problem["effect"], status["exit_status"]) == ("highways", "late", 2)
     assert "Highways Operations Manager" in problem["publish_sets"]["highways"]
-    assert status["summary"].startswith("1 of 11 publish sets is late; 4 reports are affected")
+    assert status["summary"].startswith("1 of 11 publish sets is late; 3 reports are affected")
     assert "What to do: " in county("status", expect=2)
     county.sql(
         "delete from raw_confirm_store.site where ctid in (select max(ctid) from raw_confirm_store.site "
