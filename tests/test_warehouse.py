@@ -252,7 +252,7 @@ def test_services_have_the_rights_they_need_and_no_more(county: Warehouse) -> No
             "alter schema finance rename to x",
             "create schema x",
             "delete from raw_erp.ledger_lines",
-            "select governance.swap('finance')",
+            "select governance.swap('finance', 1, 'publish', '{}', '{}')",
             "insert into governance.publications (publish_set, action) values ('finance', 'publish')",
             "select governance.publish('raw_erp', '{\"tables\": []}', '{}')",
             "select governance.publish('governance', '{\"tables\": []}', '{}')",
