@@ -9,6 +9,7 @@ the county in memory.
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from pathlib import Path
@@ -20,8 +21,11 @@ from demo.places import Address, Street, streets
 
 COUNCIL = ("Worcestershire County Council", "http://opendatacommunities.org/id/county-council/worcestershire")
 FAULT_COLUMNS = "raw_table,record_key,column_name,rule_code,value_before"
+FILE_ROW = re.compile(r"[\w-]+\.(csv|xlsx|zip):")
 RECORD_COLUMNS = "raw_table,record_key,person,address,edits"
 Choice = TypeVar("Choice")
+# {system: folder of its files}, where a record's key is the path and row of its file
+FOLDERS = {"capita": "education", "erp": "finance", "koha": "libraries", "ssda903": "children"}
 # a column and its faulty value: a format of the row's fields, or a function of (random generator, row)
 Fault = tuple[str, str | Callable[[Random, Any], str]]
 
@@ -107,13 +111,17 @@ class Truth:
 
     def record_fault(self, table: str, key: object, column: str, code: str, before: object = None) -> None:
         """Record that a record's value violates a rule."""
-        self._faults.writerow((f"raw_{self.system}.{table}", key, column, code, before))
+        self._faults.writerow((f"raw_{self.system}.{table}", self._record_key(key), column, code, before))
 
     def record_identity(
         self, table: str, key: object, person: int | None = None, address: Address | None = None, edits: str = ""
     ) -> None:
         """Record the person and home that a record is about, and the edits to its address."""
-        self._records.writerow((f"raw_{self.system}.{table}", key, person, address and address.key, edits))
+        row = (f"raw_{self.system}.{table}", self._record_key(key), person, address and address.key, edits)
+        self._records.writerow(row)
+
+    def _record_key(self, key: object) -> object:
+        return f"{FOLDERS[self.system]}/{key}" if self.system in FOLDERS and FILE_ROW.match(str(key)) else key
 
 
 def weighted_choice(rng: Random, shares: dict[Choice, float]) -> Choice:

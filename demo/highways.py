@@ -289,7 +289,7 @@ def _entries(truth: Truth, problem: Problem) -> Iterator[Entry]:
     notes = {"0700": "Below the intervention level", "0800": "Already reported"}
 
     def early(rng: Random, entry: Entry) -> datetime:
-        return problem.report.moment - timedelta(hours=rng.randint(24, 60))
+        return _later(problem.report.moment, -timedelta(hours=rng.randint(24, 60)))
 
     for n, (status, logged, effective) in enumerate(problem.log, 1):
         entry = Entry(problem.number, n, status, logged, effective, notes.get(status))
@@ -413,12 +413,12 @@ def _defect(rng: Random, uid: int, start: datetime, done: datetime | None, enqui
     fitting = [r for r in RESPONSES if is_kept and done - start <= timedelta(hours=r.hours)] or RESPONSES
     response = rng.choices(fitting, [r.share for r in fitting])[0]
     if not enquiry:
-        done = start + timedelta(seconds=int(response.hours * 3_600 * rng.triangular(0, 1.4, 0.6)))
+        done = _later(start, timedelta(seconds=int(response.hours * 3_600 * rng.triangular(0, 1.4, 0.6))))
         done = done if rng.random() < 0.98 else None
     name, road = site.site_name, site.site_name.split()[-1]
     spellings = (name, name.upper(), name.replace(road, ROAD_ABBREVIATIONS.get(road, road)), f"{name} ")
     return Defect(
-        uid, f"J{uid - 6_900_000}", start, start, start + timedelta(hours=response.hours), done, response.name,
+        uid, f"J{uid - 6_900_000}", start, start, _later(start, timedelta(hours=response.hours)), done, response.name,
         "Footway" if kind == "Footway" else "Carriageway", kind, f"{kind} - {site.site_class_code} road",
         "Make safe" if response.hours == 2 else "Repair", "Safety defect" if response.hours < 672 else "Defect",
         enquiry, site.town_name, _usrn(rng, site), rng.choices(spellings, (92, 3, 3, 2))[0], *place,
@@ -428,6 +428,11 @@ def _defect(rng: Random, uid: int, start: datetime, done: datetime | None, enqui
 
 def _subject_names() -> dict[tuple[str, str], str]:
     return {(subject.service_code, subject.subject_code): subject.subject_name for subject in SUBJECTS}
+
+
+def _later(moment: datetime, period: timedelta) -> datetime:
+    """The local time after the period. No clock shows the hour that the change to summer time skips: an hour later."""
+    return _utc(moment + period).astimezone(ZoneInfo("Europe/London")).replace(tzinfo=None)
 
 
 def _utc(moment: datetime) -> datetime:

@@ -49,9 +49,7 @@ def test_a_backup_restores_every_row_and_right_and_repeats_later_erasures(
     assert county.sql("select fingerprint from governance.vault_keys")[0][0] in printed
     assert "Restore into an empty database" in empty("restore", str(folder), expect=1)
     assert (empty.sql(POLICIES), empty.sql(OWNERS)) == (policies, owners)
-    after = empty.figures()
-    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    assert changed == {"raw_confirm.enquiry_customer"}, "the erasure that followed the backup"
+    assert empty.figures() == county.figures() != before, "with the erasure that followed the backup"
     assert (empty.sql(FOUND, (token,)), county.sql(FOUND, (token,))) == ([(0,)], [(0,)])
     districts = "select distinct district_code from highways.fct_enquiries"
     assert rows(empty.reader_url(REDDITCH), districts) == rows(county.reader_url(REDDITCH), districts)
