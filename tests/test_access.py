@@ -196,7 +196,10 @@ def test_a_mistake_in_access_yml_is_reported_with_its_line(tmp_path: Path, old: 
         ("grant select on vault.identities to svc_dbt", "svc_dbt has SELECT on vault.identities"),
         ("grant select (encrypted) on vault.identities to svc_dbt", "svc_dbt has SELECT on vault.identities.encrypted"),
         ("grant update on governance.publications to svc_dbt", "svc_dbt has UPDATE on governance.publications"),
-        ("grant execute on function governance.swap to svc_dbt", "svc_dbt has EXECUTE on governance.swap(text)"),
+        (
+            "grant execute on function governance.set_aside to svc_dbt",
+            "svc_dbt has EXECUTE on governance.set_aside(text)",
+        ),
         ("grant create on schema raw_confirm to svc_loader", "svc_loader has CREATE on schema raw_confirm"),
         ("revoke select on vault.identities from svc_match", "svc_match lacks SELECT on vault.identities"),
         ("alter role pbi_finance connection limit -1", "pbi_finance may use -1 connections, expected 20"),
@@ -229,7 +232,7 @@ def _differences(cursor: psycopg2.extensions.cursor) -> list[tuple]:
 
 
 def test_a_right_granted_by_hand_to_a_service_is_revoked_by_the_next_setup(trial: Trial) -> None:
-    trial.sql("grant select on vault.identities to svc_dbt; grant execute on function governance.swap(text) to svc_dbt")
+    trial.sql("grant select on vault.identities to svc_dbt; grant execute on function governance.set_aside to svc_dbt")
     environment.prepare(systems=TRIALS)
     found = trial.sql("select difference from governance.access_differences() where difference ~ '^svc_dbt'")
     assert [row for row in found if "on database warehouse" not in row[0]] == []

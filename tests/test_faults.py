@@ -1,7 +1,7 @@
 """Interrupted runs that the next run repairs: a few of the trials in benchmarks/faults.py."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,15 +32,24 @@ def loads(server: tuple[Loads, dict[str, str]]) -> Iterator[Loads]:
         variables |= os.environ  # a server that was killed may have another port
 
 
-def repaired(outcome: Outcome) -> bool:
-    """Check that the fault interrupted a run and that the next run removed every effect."""
-    assert outcome.problems == [], outcome
-    return outcome.hit and outcome.after in ("old", "new") and not outcome.lost + outcome.duplicated
+def repaired(trial: Callable[[str], Outcome]) -> Outcome:
+    """Run a trial until its fault interrupts a run; check each time that the next run removed every effect.
+
+    The moment of a fault is drawn from the times of an undisturbed run, and the machine may be faster now.
+    """
+    for attempt in range(5):
+        outcome = trial(f"test {attempt}")
+        assert outcome.problems == [], outcome
+        assert outcome.after in ("old", "new"), outcome
+        assert not outcome.lost + outcome.duplicated, outcome
+        if outcome.hit:
+            return outcome
+    pytest.fail(f"no fault interrupted a run: {outcome}")
 
 
 @pytest.mark.parametrize("mark", ["extract", "normalize", "load", "commit"])
 def test_a_killed_load_is_repaired_by_the_next_load(loads: Loads, mark: str) -> None:
-    assert repaired(loads.trial("load killed", mark, "test"))
+    repaired(lambda seed: loads.trial("load killed", mark, seed))
 
 
 @pytest.mark.parametrize(
@@ -56,14 +65,13 @@ def test_a_killed_load_is_repaired_by_the_next_load(loads: Loads, mark: str) -> 
 def test_a_fault_around_a_load_is_repaired_by_the_next_load(loads: Loads, fault: str) -> None:
     if reason := obstacle(fault):
         pytest.skip(reason)
-    assert repaired(loads.trial(fault, "load", "test"))
+    repaired(lambda seed: loads.trial(fault, "load", seed))
 
 
 def test_a_build_killed_before_publication_leaves_the_previous_publication(county: Warehouse) -> None:
     builds = Builds(county.home, county.environment, sets=("finance",), whole=False)
     try:
-        outcome = builds.trial("build killed", "tested", "test")
+        outcome = repaired(lambda seed: builds.trial("build killed", "tested", seed))
     finally:
         builds.close()
-    assert repaired(outcome)
     assert (outcome.reader_errors, outcome.mixed_reads, outcome.after) == (0, 0, "old")
