@@ -15,6 +15,10 @@ from tests.support import REAL_DATA, Trial, Warehouse, needs_data
 from warehouse.environment import publish_sets
 
 CUSTOMER_SYSTEMS = {"raw_dynamics", "raw_erp", "raw_itrent", "raw_procurement", "raw_reference", "raw_regulatory"}
+A_STREET_TWICE = (
+    "drop index raw_confirm_store.site_key; "
+    "insert into raw_confirm.site select * from raw_confirm.site order by site_code limit 1"
+)
 NO_EXTRA_LINE = "delete from raw_erp.ledger_lines where _source_file = 'extra'"
 
 
@@ -82,7 +86,7 @@ def test_the_next_load_has_the_changes_of_the_days_between(county: Warehouse) ->
 
 def test_bad_data_are_not_published_and_the_previous_publication_stays(county: Warehouse) -> None:
     before = county.figures()
-    county.sql("insert into raw_confirm.site select * from raw_confirm.site order by site_code limit 1")
+    county.sql(A_STREET_TWICE)
     printed = county.build("highways", "libraries", expect=2)
     assert "highways is not published" in printed
     assert "libraries: published" in printed
@@ -106,7 +110,7 @@ def test_bad_data_are_not_published_and_the_previous_publication_stays(county: W
 
 
 def test_a_refused_set_fails_the_dagster_run_and_is_named_there(county: Warehouse) -> None:
-    county.sql("insert into raw_confirm.site select * from raw_confirm.site order by site_code limit 1")
+    county.sql(A_STREET_TWICE)
     chosen = ("--select", '+key:"highways/dim_streets"', "--module-name", "orchestration.definitions")
     printed = county("exec", "--", "dagster", "asset", "materialize", *chosen, expect=1)
     described = re.search(r"highways is not published: test \w+ failed\. .*`warehouse exec (dbt show [^`]+)`", printed)
@@ -267,7 +271,7 @@ def test_services_have_the_rights_they_need_and_no_more(county: Warehouse) -> No
         refused = county.sql(
             "select problem from governance.publish(%s, '{\"tables\": []}', '{}')", (schema,), "svc_dbt"
         )
-        assert refused == [("another build of the set has started",)]
+        assert refused[0][0].endswith((" has started", " has ended"))
 
 
 def test_comments_describe_what_readers_see(warehouse: Warehouse) -> None:
