@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from types import ModuleType
+from urllib.parse import urlsplit
 
 import psutil
 import psycopg2
@@ -116,22 +117,20 @@ def test_a_retyped_column_waits_for_approval_and_a_removed_model_is_removed(tria
 
 
 def test_a_reader_in_a_transaction_delays_no_build(trial: Trial, builds: Builds) -> None:
-    trial.sql("alter role svc_dbt set lock_timeout = '3s'")  # a build that waits for a reader fails
+    database = urlsplit(trial.url).path[1:]
+    trial.sql(f"alter role svc_dbt in database {database} set lock_timeout = '3s'")  # a build that waits fails
     builds.run()
-    try:
-        with reader() as cursor:
-            cursor.execute(VERSION)
-            for _ in range(4):
-                assert builds.run() == []
-            holders = trial.sql("select login from governance.holders_of_old_builds()")
-            assert holders == [(READER,)]
-            assert builds.kept() == [1, 3, 4], "the build that a reader holds, and the two that are kept"
-            cursor.execute(VERSION)
-            assert cursor.fetchone() == (5,)
-        builds.run()
-        assert builds.kept() == [4, 5]
-    finally:
-        trial.sql("alter role svc_dbt reset lock_timeout")
+    with reader() as cursor:
+        cursor.execute(VERSION)
+        for _ in range(4):
+            assert builds.run() == []
+        holders = trial.sql("select login from governance.holders_of_old_builds()")
+        assert holders == [(READER,)]
+        assert builds.kept() == [1, 3, 4], "the build that a reader holds, and the two that are kept"
+        cursor.execute(VERSION)
+        assert cursor.fetchone() == (5,)
+    builds.run()
+    assert builds.kept() == [4, 5]
     assert trial.sql("select had_lock from governance.publications order by publication_id limit 2") == [
         (True,), (False,),
     ]  # fmt: skip
