@@ -23,8 +23,8 @@ from aiosmtpd.controller import Controller
 
 from ingestion.contracts import DriftError, LoadCheckError, SourceError, System, read_contracts
 from tests import support
-from tests.support import ROOT, TRIALS, Trial, free_port
-from warehouse import alerts, environment, watch
+from tests.support import ROOT, Trial, free_port
+from warehouse import alerts, watch
 from warehouse.access import read_access
 from warehouse.alerts import KINDS, AlertFile, Problem, deliver, describe, reconcile
 from warehouse.environment import publish_sets
@@ -327,7 +327,6 @@ def cycles(
 
     for name, value in {**receivers.variables(), "OUTBOX": str(tmp_path / "outbox"), "LANDING": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
-    environment.prepare(systems=TRIALS, apply_access=True)  # undoes what other tests changed for the whole server
     acl = "update pg_database set datacl = %s where datname = 'warehouse'"  # the template, where logins have rights too
     trial.sql(acl % "'{postgres=CTc/postgres}'")
     with dg.instance_for_test() as instance:
