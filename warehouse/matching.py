@@ -91,23 +91,28 @@ PEOPLE = r"""
     drop table attributes; drop table identifiers
 """
 
-# A group keeps the oldest person id of which most records are in the group; otherwise it gets a new id
+# A group keeps the oldest person id of which most records are in the group, or as many as elsewhere and the first
+# holder is here; otherwise it gets a new id
 KEEP = """
     analyze found;
     create temporary table given on commit drop as
     with before as (  -- also of a record that was deleted for a while
         select distinct on (system, subject) system, subject, person_id
         from matching.person_records order by system, subject, valid_from desc
+    ), held as (
+        select system, subject, person_id, min(valid_from) as since
+        from matching.person_records group by system, subject, person_id
     ), ages as (
-        select person_id, min(valid_from) as since from matching.person_records group by person_id
+        select person_id, min(since) as since from held group by person_id
     ), shares as (
-        select group_no, person_id, count(*) as records
-        from found inner join before using (system, subject) group by group_no, person_id
+        select group_no, person_id, count(*) as records, min(since) as since
+        from found inner join before using (system, subject) inner join held using (system, subject, person_id)
+        group by group_no, person_id
     ), claims as (
-        select distinct on (person_id) person_id, group_no from shares order by person_id, records desc, group_no
+        select distinct on (person_id) person_id, group_no from shares order by person_id, records desc, since, group_no
     ), kept as (
         select distinct on (group_no) group_no, person_id
-        from claims inner join ages using (person_id) order by group_no, since, person_id
+        from claims inner join ages using (person_id) order by group_no, ages.since, person_id
     ), former as (  -- a group that is apart again has the id that its records had before they were joined
         select group_no, person_id, count(*) as records, max(valid_from) as latest
         from found inner join matching.person_records using (system, subject)
