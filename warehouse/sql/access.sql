@@ -232,19 +232,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select null, d.difference from governance.login_differences() as d
 $$;
 
-do $$
-declare
-    routine text;
-begin
-    foreach routine in array array[
-        'is_administrator(text)', 'row_policy_condition(governance.readers)', 'reader_grants(text, text)',
-        'apply_access(text, text)', 'grant_schema_usage(text)', 'revoke_schema_usage(text)', 'close_old_builds(text)',
-        'access_differences()'
-    ] loop
-        execute format('alter function governance.%s owner to wh_owner', routine);
-        execute format('revoke all on function governance.%s from public', routine);
-        if routine !~ '^(apply_access|grant_schema_usage|revoke_schema_usage|close_old_builds)' then
-            execute format('grant execute on function governance.%s to svc_dbt', routine);
-        end if;
-    end loop;
-end $$;
+select pg_temp.own_functions(array[
+    'apply_access(text, text)', 'grant_schema_usage(text)', 'revoke_schema_usage(text)', 'close_old_builds(text)'
+]);
+select pg_temp.own_functions(array[
+    'is_administrator(text)', 'row_policy_condition(governance.readers)', 'reader_grants(text, text)', 'access_differences()'
+], '{svc_dbt}');

@@ -25,9 +25,7 @@ comment on function governance.extract_date is
 'Date on which the latest file of a system that sends files was written: the date up to which its data go. No date within '
 'the rows moves it. Null before the first load.';
 
-alter function governance.extract_date(text) owner to wh_owner;
-revoke all on function governance.extract_date(text) from public;
-grant execute on function governance.extract_date(text) to svc_dbt;
+select pg_temp.own_functions(array['extract_date(text)'], '{svc_dbt}');
 
 comment on table governance.loaded_files is
 'Files whose rows a raw table holds, identified by their content. One row per raw table and file content.';

@@ -56,16 +56,6 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     )
 $$;
 
-do $$
-declare
-    routine text;
-begin
-    foreach routine in array array[
-        'lock_holders(regclass)', 'take_lock(text, boolean, interval)', 'take_load_lock(text)', 'holds_build_lock(integer)'
-    ] loop
-        execute format('alter function governance.%s owner to wh_owner', routine);
-        execute format('revoke all on function governance.%s from public', routine);
-    end loop;
-    grant execute on function governance.take_lock(text, boolean, interval) to svc_loader, svc_dbt, svc_match;
-    grant execute on function governance.take_load_lock(text) to svc_loader;
-end $$;
+select pg_temp.own_functions(array['lock_holders(regclass)', 'holds_build_lock(integer)']);
+select pg_temp.own_functions(array['take_lock(text, boolean, interval)'], '{svc_loader, svc_dbt, svc_match}');
+select pg_temp.own_functions(array['take_load_lock(text)'], '{svc_loader}');

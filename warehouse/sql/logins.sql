@@ -198,15 +198,6 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     from pg_trigger as t where not t.tgisinternal
 $$;
 
-do $$
-declare
-    routine text;
-begin
-    foreach routine in array array[
-        'log_settings()', 'login_settings()', 'read_log_state()', 'current_service_rights()', 'login_differences()'
-    ] loop
-        execute format('alter function governance.%s owner to wh_owner', routine);
-        execute format('revoke all on function governance.%s from public', routine);
-        execute format('grant execute on function governance.%s to svc_dbt', routine);
-    end loop;
-end $$;
+select pg_temp.own_functions(array[
+    'log_settings()', 'login_settings()', 'read_log_state()', 'current_service_rights()', 'login_differences()'
+], '{svc_dbt}');

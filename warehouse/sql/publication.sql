@@ -379,21 +379,12 @@ begin
 end $$;
 
 -- Only the owner drops and swaps schemas; dbt calls the functions that check first.
-do $$
-declare
-    routine text;
-begin
-    foreach routine in array array[
-        'column_changes(text)', 'begin_build(text, text[], text, text[], integer)', 'note_table(text, text, text)',
-        'publish(text, jsonb, text[])', 'roll_back(text, bigint)', 'drop_old_builds(text)', 'forget_old_builds(text)',
-        'record_outcome(text, text, jsonb, text[], text[], boolean)', 'surplus_builds()', 'holders_of_old_builds()',
-        'create_build_schema(text)', 'lock_publish_set(text)', 'set_aside(text)', 'untested_tables(bigint, jsonb)',
-        'lock_published_tables(text)', 'swap(text, bigint, text, jsonb, text[])'
-    ] loop
-        execute format('alter function governance.%s owner to wh_owner', routine);
-        execute format('revoke all on function governance.%s from public', routine);
-        if routine !~ '^(create_build_schema|forget_old_builds|lock_publish|set_aside|untested_tables|swap)' then
-            execute format('grant execute on function governance.%s to svc_dbt', routine);
-        end if;
-    end loop;
-end $$;
+select pg_temp.own_functions(array[
+    'create_build_schema(text)', 'forget_old_builds(text)', 'lock_publish_set(text)', 'lock_published_tables(text)',
+    'set_aside(text)', 'untested_tables(bigint, jsonb)', 'swap(text, bigint, text, jsonb, text[])'
+]);
+select pg_temp.own_functions(array[
+    'column_changes(text)', 'begin_build(text, text[], text, text[], integer)', 'note_table(text, text, text)',
+    'publish(text, jsonb, text[])', 'roll_back(text, bigint)', 'drop_old_builds(text)', 'surplus_builds()',
+    'holders_of_old_builds()', 'record_outcome(text, text, jsonb, text[], text[], boolean)'
+], '{svc_dbt}');

@@ -129,19 +129,9 @@ begin
     end if;
 end $$;
 
-do $$
-declare
-    routine text;
-begin
-    foreach routine in array array[
-        'raw_schema(text, text)', 'built_in_type(text)', 'drop_landing_tables(text)', 'create_landing_tables(text, json)',
-        'index_raw_table(text, text, text, text[])', 'create_raw_view(text, text, text[])',
-        'replace_raw_table(text, text, text[])', 'alter_raw_table(text, text, text, text)'
-    ] loop
-        execute format('alter function governance.%s owner to wh_owner', routine);
-        execute format('revoke all on function governance.%s from public', routine);
-        if routine !~ '^(raw_schema|built_in_type)' then
-            execute format('grant execute on function governance.%s to svc_loader', routine);
-        end if;
-    end loop;
-end $$;
+select pg_temp.own_functions(array['raw_schema(text, text)', 'built_in_type(text)']);
+select pg_temp.own_functions(array[
+    'drop_landing_tables(text)', 'create_landing_tables(text, json)', 'index_raw_table(text, text, text, text[])',
+    'create_raw_view(text, text, text[])', 'replace_raw_table(text, text, text[])',
+    'alter_raw_table(text, text, text, text)'
+], '{svc_loader}');

@@ -75,12 +75,4 @@ begin
     end if;
 end $$;
 
-do $$
-declare
-    routine text;
-begin
-    foreach routine in array array['request_reidentification(text, text, text)', 'reidentify(bigint)'] loop
-        execute format('alter function governance.%s owner to wh_owner', routine);
-        execute format('revoke all on function governance.%s from public', routine);
-    end loop;
-end $$;
+select pg_temp.own_functions(array['request_reidentification(text, text, text)', 'reidentify(bigint)']);

@@ -1,4 +1,4 @@
--- Functions of this session that read its settings (warehouse/database.py).
+-- Functions of this session that the definitions share: they read its settings (warehouse/database.py), and own functions.
 
 create or replace function pg_temp.as_list(setting text) returns text[] language sql as
 $$ select coalesce(string_to_array(nullif(current_setting(setting, true), ''), ','), '{}') $$;
@@ -12,3 +12,18 @@ create or replace function pg_temp.reader_logins() returns text[] language sql a
         select pg_temp.as_rows('warehouse.readers') union all select pg_temp.as_rows('warehouse.reidentifiers')
     ) as r (reader)
 $$;
+
+-- Gives functions of governance to wh_owner, and the right to call them to these roles alone.
+create or replace function pg_temp.own_functions(routines text[], callers text[] default '{}') returns void language plpgsql as $$
+declare
+    routine text;
+    caller text;
+begin
+    foreach routine in array routines loop
+        execute format('alter function governance.%s owner to wh_owner', routine);
+        execute format('revoke all on function governance.%s from public', routine);
+        foreach caller in array callers loop
+            execute format('grant execute on function governance.%s to %I', routine, caller);
+        end loop;
+    end loop;
+end $$;
