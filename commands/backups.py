@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from commands.common import administrator, query_as_dbt
+from commands.common import query_as_dbt
 from ingestion.contracts import read_contracts
 from warehouse import environment
 from warehouse.errors import WarehouseError
@@ -23,8 +23,8 @@ def backup(folder: Path, ledger_only: bool) -> None:
     from warehouse.backup import back_up, write_ledger
 
     began = time.monotonic()
-    with administrator():
-        url = environment.warehouse_url()
+    environment.prepare(start=False)
+    url = environment.warehouse_url()
     written = write_ledger(url, folder) if ledger_only else back_up(url, folder)
     click.echo(f"Wrote {written} in {time.monotonic() - began:.0f} s. The vault key is not part of it.")
 

@@ -83,7 +83,7 @@ def load_system(system: System, tables: set[str] | None = None, redrive: bool = 
                     ) from None
                 full_refresh |= found.tables
             except Exception as failure:
-                raise _to_source_error(failure, system) from None
+                raise to_source_error(failure, system) from None
             finally:
                 shutil.rmtree(folder, ignore_errors=True)  # dlt would keep the extracted rows here
 
@@ -100,7 +100,7 @@ def source_state(system: System) -> str:
             with open_database(system, location) as database:
                 return "; ".join(f"{table.name} {database.state(table)}" for table in system.tables)
         except Exception as failure:
-            raise _to_source_error(failure, system) from None
+            raise to_source_error(failure, system) from None
     files = sorted({path for table in system.tables for path in matching_files(table, location)})
     return "; ".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
 
@@ -131,10 +131,10 @@ def _load(
             elif system.kind == "files":
                 readers[table.name] = _FromFiles(table, previous, location, connection)
             else:
-                readers[table.name] = _FromApi(table, previous, location, table.name in full_refresh)
+                readers[table.name] = FromApi(table, previous, location, table.name in full_refresh)
         for reader in readers.values():
             parent = readers.get(reader.table.parent or "")
-            if isinstance(reader, _FromApi) and isinstance(parent, _FromApi):
+            if isinstance(reader, FromApi) and isinstance(parent, FromApi):
                 parent.add_child(reader)
         reading = [reader for reader in readers.values() if reader.has_new_data]
         if not reading:
@@ -391,7 +391,7 @@ class _FromFiles(_Reader):
         return path.relative_to(self.folder).as_posix()
 
 
-class _FromApi(_Reader):
+class FromApi(_Reader):
     """A table of an API. Its pages also fill the tables of the lists in its rows (`parent`, `items`)."""
 
     def __init__(self, table: Table, last: LoadResult, location: str, full_refresh: bool):
@@ -399,13 +399,13 @@ class _FromApi(_Reader):
         super().__init__(table, last, since is None)
         self.api = importlib.import_module(f"ingestion.apis.{table.system.short_name}")
         self.location, self.since = location, since
-        self.children: list[_FromApi] = []
+        self.children: list[FromApi] = []
         self.seen: set[str] = set()
         if hasattr(self.api, "fingerprint"):
             self.extract.version = self.extract.high_watermark = self.api.fingerprint(table.name)
             self.has_new_data = last.version != f"{table.digest} {self.extract.version}"
 
-    def add_child(self, child: "_FromApi") -> None:
+    def add_child(self, child: "FromApi") -> None:
         """Fill the child table from this table's pages too."""
         self.children.append(child)
         child.since, child.has_new_data, child.extract.full_refresh = (
@@ -538,7 +538,7 @@ def _exclusive_connection(system: System) -> Iterator[pg.connection]:
         yield connection
 
 
-def _to_source_error(failure: Exception, system: System) -> SourceError:
+def to_source_error(failure: Exception, system: System) -> SourceError:
     """The SourceError in the chain of causes, or the failure in one line without values."""
     cause = root_cause(failure)
     if isinstance(cause, SourceError):

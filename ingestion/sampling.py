@@ -31,7 +31,7 @@ from ingestion.contracts import (
 )
 from ingestion.databases import open_database
 from ingestion.files import matching_files, read_file
-from ingestion.pipeline import _FromApi, _to_source_error
+from ingestion.pipeline import FromApi, to_source_error
 from ingestion.privacy import normalise
 from ingestion.tables import Reject, conform
 
@@ -146,15 +146,15 @@ def _sample(table: Table, read: Any, rows: int) -> TableSample:
             if sample.read >= rows:
                 break
     except (SourceError, *FAILURES) as failure:
-        sample.problem = str(_to_source_error(failure, table.system))
+        sample.problem = str(to_source_error(failure, table.system))
     return _profiled(sample, accepted)
 
 
 def _of_api(tables: list[Table], location: str, rows: int) -> Iterator[TableSample]:
     for table in (table for table in tables if not table.parent):
-        reader = _FromApi(table, LoadResult(table.name), location, True)
+        reader = FromApi(table, LoadResult(table.name), location, True)
         children = [
-            _FromApi(child, LoadResult(child.name), location, True)
+            FromApi(child, LoadResult(child.name), location, True)
             for child in table.system.tables
             if child.parent == table.name
         ]
@@ -172,7 +172,7 @@ def _of_api(tables: list[Table], location: str, rows: int) -> Iterator[TableSamp
                 if reader.extract.read >= rows:
                     break
         except (SourceError, *FAILURES) as failure:
-            problem = str(_to_source_error(failure, table.system))
+            problem = str(to_source_error(failure, table.system))
         for each in [reader, *children]:
             sample = TableSample(each.table, each.extract.read, problem, rejects=each.extract.rejects)
             yield _profiled(sample, accepted[each.table.name])

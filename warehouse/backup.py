@@ -24,7 +24,7 @@ from psycopg2 import extensions as pg
 from psycopg2 import sql
 
 from ingestion.postgres import value_of
-from warehouse.environment import connect
+from warehouse.environment import connect, dagster_url, database_of
 from warehouse.errors import WarehouseError
 
 LEDGER = {"governance.erasures": "erasure_id", "governance.legal_holds": "hold_id"}  # {table: its identity column}
@@ -127,9 +127,8 @@ def restore(url: str, backup: Path) -> Restored:
             cursor.execute(statement)
         into = ("--exit-on-error", "--jobs", "2", "--dbname")
         run("pg_restore", url, *into, _conninfo(url), backup / "warehouse")
-        cursor.execute(
-            sql.SQL("create database {} owner svc_dagster").format(sql.Identifier(_database(dagster_url(url))))
-        )
+        dagster = sql.Identifier(database_of(dagster_url(url)))
+        cursor.execute(sql.SQL("create database {} owner svc_dagster").format(dagster))
         run("pg_restore", dagster_url(url), *into, _conninfo(dagster_url(url)), backup / "dagster")
         cursor.execute("analyze")
         cursor.execute("begin")
@@ -159,16 +158,6 @@ def read_ledger(connection: pg.connection, file: Path) -> None:
             "from jsonb_populate_recordset(null::governance.legal_holds, %s) as l where h.hold_id = l.hold_id",
             [json.dumps(ledger["governance.legal_holds"])],
         )
-
-
-def dagster_url(url: str) -> str:
-    """The URL of Dagster's database on the same server."""
-    parts = urlsplit(url)
-    return parts._replace(path=f"{parts.path}_dagster").geturl()
-
-
-def _database(url: str) -> str:
-    return unquote(urlsplit(url).path.lstrip("/"))
 
 
 def _roles(cursor: pg.cursor, file: Path) -> Iterator[str]:

@@ -179,15 +179,14 @@ def _set_up(
             verifier = pg.encrypt_password(password, login, connection, "scram-sha-256")
             settings[f"warehouse.password_{login}"] = str(verifier)
         update_database(connection, settings)
-        dagster = f"{unquote(urlsplit(admin_url).path.lstrip('/'))}_dagster"
+        dagster = database_of(dagster_url(admin_url))
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("select exists (select from pg_database where datname = %s)", [dagster])
             if not value_of(cursor):
                 cursor.execute(f'create database "{dagster}" owner svc_dagster')
                 cursor.execute(f'revoke all on database "{dagster}" from public')
-    own = urlunsplit(urlsplit(admin_url)._replace(path=f"/{quote(dagster)}"))
-    with closing(connect(own)) as connection, connection, connection.cursor() as cursor:
+    with closing(connect(dagster_url(admin_url))) as connection, connection, connection.cursor() as cursor:
         define(cursor, "large_objects")
 
 
@@ -208,15 +207,26 @@ def _service_variables(admin_url: str, passwords: dict[str, str]) -> dict[str, s
     return {
         "LOADER_URL": service_url("svc_loader", parts.path),
         "VAULT_URL": service_url("svc_match", parts.path),
-        "DAGSTER_POSTGRES_URL": service_url("svc_dagster", f"{parts.path}_dagster"),
+        "DAGSTER_POSTGRES_URL": service_url("svc_dagster", urlsplit(dagster_url(admin_url)).path),
         "DBT_HOST": parts.hostname or "127.0.0.1",
         "DBT_PORT": str(parts.port or 5432),
-        "DBT_DATABASE": unquote(parts.path.lstrip("/")),
+        "DBT_DATABASE": database_of(admin_url),
         "DBT_USER": "svc_dbt",
         "DBT_ENV_SECRET_PASSWORD": passwords["svc_dbt"],
         "DBT_SSLMODE": transport.get("sslmode", "prefer"),
         "DBT_SSLROOTCERT": transport.get("sslrootcert", ""),
     }
+
+
+def dagster_url(url: str) -> str:
+    """The URL of Dagster's database, on the same server as the warehouse of the URL."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"{parts.path}_dagster"))
+
+
+def database_of(url: str) -> str:
+    """The name of the URL's database."""
+    return unquote(urlsplit(url).path.lstrip("/"))
 
 
 def warehouse_url() -> str:
