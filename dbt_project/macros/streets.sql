@@ -52,7 +52,8 @@
 
     ),
 
-    squares as (
+    -- materialized: else Postgres, which expects few rows, joins all records that are alike before it compares squares
+    squares as materialized (
 
         select
             squared.*,
