@@ -3,7 +3,7 @@
 import hashlib
 import re
 from datetime import timedelta
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -400,7 +400,7 @@ class System(Part):
 
     @model_validator(mode="after")
     def _check(self) -> "System":
-        if self.time_zone not in available_timezones():
+        if self.time_zone not in _time_zones():
             raise ValueError("time_zone is not in the IANA time zone database")
         if self.kind != "api" and not self.location:
             raise ValueError(f"kind: {self.kind} needs a location (the environment variable with its URL or folder)")
@@ -463,14 +463,21 @@ class System(Part):
 
 def read_contracts(folder: Path = STAGING) -> dict[str, System]:
     """{short name: system} of all contracts under `folder`, ordered by folder; raises ContractError."""
-    systems = [system for path in sorted(folder.glob("*/_*__sources.yml")) for system in _read_file(path)]
+    files = sorted(folder.glob("*/_*__sources.yml"))
+    systems = [system for path in files for system in _read_file(path, path.read_text(encoding="utf-8"))]
     if not systems:
         raise ContractError(f"no source contract (<system>/_<system>__sources.yml) under {folder}")
     return {system.short_name: system for system in systems}
 
 
-def _read_file(path: Path) -> list[System]:
-    shown, root, document = read_yaml(path)
+@cache
+def _time_zones() -> set[str]:
+    return available_timezones()
+
+
+@lru_cache(maxsize=64)  # a process reads the contracts several times; a changed text is another key
+def _read_file(path: Path, text: str) -> list[System]:
+    shown, root, document = _parse(path, text)
     if not isinstance(document, dict) or not isinstance(document.get("sources"), list):
         raise ContractError(f"{shown}:1: a source contract needs a list `sources:`")
     systems = []
@@ -484,7 +491,10 @@ def _read_file(path: Path) -> list[System]:
 
 def read_yaml(path: Path) -> tuple[Path, yaml.Node | None, Any]:
     """The file's name for messages, its nodes (for `describe_errors`) and its content; raises ContractError."""
-    text = path.read_text(encoding="utf-8")
+    return _parse(path, path.read_text(encoding="utf-8"))
+
+
+def _parse(path: Path, text: str) -> tuple[Path, yaml.Node | None, Any]:
     shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     try:
         return shown, yaml.compose(text, yaml.CSafeLoader), yaml.load(text, yaml.CSafeLoader)
