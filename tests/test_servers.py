@@ -206,10 +206,10 @@ def served(warehouse: Warehouse, *words: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
+        process.wait(300)
 
 
-def page(url: str, seconds: int = 120) -> str:
+def page(url: str, seconds: int = 300) -> str:
     """Return the answer of the address once its server is up."""
     give_up = time.monotonic() + seconds
     while True:
@@ -273,7 +273,7 @@ def test_the_service_files_start_dagster_from_any_folder(other: Warehouse, tmp_p
         for process in started:
             os.killpg(process.pid, signal.SIGTERM)
         for process in started:
-            process.wait(60)
+            process.wait(300)
 
 
 @pytest.mark.skipif(not NGINX, reason="needs nginx: `make test-packages` (Debian, root)")

@@ -81,7 +81,7 @@ def _describe(manifest: Node, tables: dict[str, Node], access: dict[str, Access]
         node["fqn"] = [node["package_name"], node["schema"], node["alias"]]  # by which the lineage graph finds the name
         del node["access"]  # dbt's word for models that other projects may use, not for readers
         classes = {name: privacy[key, name] for name in node["columns"]}
-        node["has_words"] = node["name"] in words
+        node["words"] = len(words.get(node["name"], []))
         node["privacy"] = max(classes.values(), key=CLASSES.index)
         for name, column in node["columns"].items():
             column["meta"] |= {"privacy class": classes[name]}
@@ -144,11 +144,11 @@ def _hide_all_but(tables: dict[str, Node], manifest: Node) -> None:
         node["raw_code"] = ""  # SQL is searched too
 
 
-def _rank(table: Node) -> tuple[int, bool, str]:
-    """Sorts facts before reports before dimensions, tables with business words before others, and calendars last."""
+def _rank(table: Node) -> tuple[int, int, str]:
+    """Sorts facts before reports before dimensions, the most business words first, and calendars last."""
     kinds = ("fct", "rpt", "dim")
     kind = len(kinds) if table["alias"] == "dim_dates" else kinds.index(table["alias"][:3])
-    return kind, not table["has_words"], table["name"]
+    return kind, -table["words"], table["name"]
 
 
 def _page(name: str, text: str) -> Node:
