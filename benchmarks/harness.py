@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg2
 
-from ingestion.contracts import ROOT, read_contracts
+from ingestion import ROOT
+from ingestion.contracts import read_contracts
 
 RESULTS = ROOT / "benchmarks" / "results"
 SAMPLING_SECONDS = 0.1  # between two samples of a program's memory

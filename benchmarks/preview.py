@@ -19,7 +19,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from benchmarks import harness
-from ingestion.contracts import ROOT
+from ingestion import ROOT
 
 MODELS = (
     "stg_capita__attendances",

@@ -17,7 +17,7 @@ import psutil
 import psycopg2
 
 from demo import postgres
-from ingestion.contracts import ROOT
+from ingestion import ROOT
 
 TIMEOUT = 120  # seconds for a victim to end, or for the next run to start
 SERVER_SIGNALS = {"killed": signal.SIGKILL, "stopped at once": signal.SIGQUIT}  # SIGQUIT is an immediate shutdown

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from commands.common import query_as_dbt
-from ingestion.contracts import read_contracts
 from warehouse import environment
 from warehouse.errors import WarehouseError
 
@@ -41,6 +40,7 @@ def restore(folder: Path, ledger: Path | None) -> None:
 
     The server is that of WAREHOUSE_URL, or the embedded server of an empty WAREHOUSE_HOME.
     """
+    from ingestion.contracts import read_contracts
     from warehouse import backup
     from warehouse.subjects import SubjectRequests
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from psycopg2 import extensions as pg
 
-from ingestion.contracts import System, Table, read_contracts
 from warehouse import environment
 from warehouse.errors import WarehouseError
+
+if TYPE_CHECKING:
+    from ingestion.contracts import System, Table
 
 DEMO = click.option(
     "--demo", is_flag=True, help="With WAREHOUSE_URL: use the demo systems for systems without a location."
@@ -44,8 +46,10 @@ def query_as_dbt(query: str, values: list[object]) -> list[tuple[Any, ...]]:
             raise WarehouseError(str(refusal).splitlines()[0]) from None
 
 
-def declared_table(name: str) -> tuple[System, Table]:
+def declared_table(name: str) -> tuple["System", "Table"]:
     """The system and the table of a raw table's name, raw_<system>.<table>. Raises WarehouseError."""
+    from ingestion.contracts import read_contracts
+
     for system in read_contracts().values():
         for table in system.tables:
             if table.label == name:

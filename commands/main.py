@@ -14,26 +14,25 @@ import click
 
 from commands import access, backups, loads, people, publish_sets, status
 from commands.common import DEMO
-from ingestion.contracts import ROOT, ContractError, SourceError, read_contracts
+from ingestion import ROOT
 from warehouse import environment
 from warehouse.environment import home
 from warehouse.errors import WarehouseError
 
-# dlt, Arrow, Dagster and DuckDB take seconds to import, so each command imports what it needs of them
+# dlt, Arrow, Dagster and DuckDB take seconds to import, and Pydantic 0.1 s: each command imports what it needs of them
 
 
 class _Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (WarehouseError, ContractError, SourceError) as error:
-            raise click.ClickException(str(error)) from None
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:
-            from ingestion.errors import describe
+            from ingestion.errors import OWN, describe
 
-            raise click.ClickException(f"Unexpected error: {describe(error)}") from None
+            own = isinstance(error, (WarehouseError, *OWN))
+            raise click.ClickException(str(error) if own else f"Unexpected error: {describe(error)}") from None
 
 
 @click.group(cls=_Commands)
@@ -53,6 +52,7 @@ def run(demo: bool) -> None:
     started_at = time.monotonic()
     with Console(file=sys.stdout).status("starting"):
         environment.prepare(demo=demo)
+    from ingestion.contracts import read_contracts
     from orchestration.run import REBUILD, run_jobs  # reads the environment at import
 
     problems, rows, files = run_jobs([f"load_{name}" for name in read_contracts()] + REBUILD)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from commands.common import REASON, administrator, rebuild
-from ingestion.columns import Identifier
-from ingestion.contracts import read_contracts
+from ingestion.formats import Identifier
 from warehouse import environment
 from warehouse.errors import WarehouseError
 
@@ -42,6 +41,7 @@ def new() -> None:
 @keys.command()
 def rotate() -> None:
     """Rotate the vault key. Replaces every token, encrypts every identity again and rebuilds the marts."""
+    from ingestion.contracts import read_contracts
     from warehouse import vault
 
     with administrator() as connection:
@@ -113,6 +113,7 @@ def withdraw(token: str, other_token: str) -> None:
 @match.command()
 def train() -> None:
     """Train the matching model on the vault. Writes warehouse/person_model.json."""
+    from ingestion.contracts import read_contracts
     from warehouse import matching
 
     with administrator() as connection:
@@ -209,6 +210,7 @@ def release(tokens: tuple[str, ...]) -> None:
 
 @contextmanager
 def _requests() -> Iterator["SubjectRequests"]:
+    from ingestion.contracts import read_contracts
     from warehouse.subjects import SubjectRequests
 
     with administrator() as connection:

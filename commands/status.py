@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from ingestion.contracts import read_contracts
-from warehouse import alerts, environment
+from warehouse import environment
 
 OUTCOMES = {"publish": "published", "roll_back": "rolled back", "refuse": "not published", None: "never built"}
 
@@ -38,6 +37,7 @@ def watch() -> None:
     Run it every five minutes by a timer outside Dagster. The exit status is 2 if something is silent.
     """
     environment.prepare(start=False)
+    from warehouse import alerts
     from warehouse.watch import watch as run_watch
 
     problems = run_watch()
@@ -47,6 +47,8 @@ def watch() -> None:
 
 
 def _print(found: dict[str, Any]) -> None:
+    from warehouse import alerts
+
     click.secho(found["summary"], bold=True)
     for problem in found["problems"]:
         repeated = f", {problem['occurrences']} times" if problem["occurrences"] > 1 else ""
@@ -85,6 +87,8 @@ def _others(facts: dict[str, Any], *shown: str) -> list[str]:
 
 def _of_system(tables: dict[str, dict[str, Any]]) -> str:
     """The state of a system in one line."""
+    from warehouse import alerts
+
     times = [facts["loaded_at"] for facts in tables.values() if facts["loaded_at"]]
     rejected = {name: facts["in_quarantine"] for name, facts in tables.items() if facts.get("in_quarantine")}
     return "; ".join(
@@ -98,6 +102,7 @@ def _of_system(tables: dict[str, dict[str, Any]]) -> str:
 
 def print_summary(rows: dict[tuple[str, ...], int], files: dict[str, int], problems: list[str], seconds: float) -> None:
     """Prints what a run loaded, published and wrote. `rows` is {raw table: rows}, `files` {file: rows}."""
+    from ingestion.contracts import read_contracts
     from orchestration.status import read_state
 
     state = read_state()

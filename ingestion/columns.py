@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from ingestion.formats import NumberForm, check_date_format
+from ingestion.formats import Identifier, NumberForm, check_date_format
 
 if TYPE_CHECKING:
     import pyarrow as pa  # slower to import than all contracts are to read
@@ -36,10 +36,6 @@ OneOrMore = Annotated[
     WithJsonSchema({"anyOf": [TEXT_SCHEMA, {"type": "array", "items": TEXT_SCHEMA, "minItems": 1}]}),
 ]
 MAX_PRECISION = 38  # digits of an Arrow decimal
-Identifier = Literal[
-    "nhs_number", "nino", "upn", "utr", "employee_number", "person_number",
-    "name", "date_of_birth", "address", "postcode", "uprn", "email", "telephone",
-]  # fmt: skip
 KINDS_WITHOUT_RULES = ("employee_number", "person_number")  # every other kind has rules in ingestion.standards
 
 

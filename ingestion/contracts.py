@@ -11,9 +11,9 @@ from zoneinfo import available_timezones
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
+from ingestion import ROOT
 from ingestion.columns import Column, Name, Part, Text, Unpivot
 
-ROOT = Path(__file__).resolve().parents[1]
 STAGING = ROOT / "dbt_project" / "models" / "staging"
 
 ORIGIN_COLUMNS = {"_source_file": "text", "_source_row": "bigint"}  # added to each row of a file: its origin

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 
-from ingestion.contracts import ROOT, ContractError, SourceError
+from ingestion import ROOT
+from ingestion.contracts import ContractError, SourceError
 
 if TYPE_CHECKING:
     from ingestion.privacy import Keys  # imports Arrow, which takes a second

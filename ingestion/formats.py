@@ -1,4 +1,4 @@
-"""The forms in which sources write dates and numbers: which forms a contract may name, and the shape of their texts."""
+"""Kinds of identifiers, and forms of dates and numbers, that a contract may name, and the shape of their texts."""
 
 import re
 from collections.abc import Sequence
@@ -12,6 +12,10 @@ DIRECTIVES = {
     "%H": r"[0-9]{1,2}", "%I": r"[0-9]{1,2}", "%M": r"[0-5][0-9]", "%S": r"[0-5][0-9]", "%p": "(?i:am|pm)",
 }  # fmt: skip
 DATE_PARTS = ({"%Y", "%y"}, {"%m", "%b", "%B"})  # a format needs one of each; without a day it is the month's first
+Identifier = Literal[
+    "nhs_number", "nino", "upn", "utr", "employee_number", "person_number",
+    "name", "date_of_birth", "address", "postcode", "uprn", "email", "telephone",
+]  # fmt: skip
 NumberForm = Literal["thousands", "pound", "brackets", "credit", "trailing_minus"]
 POUND, CREDIT, DEBIT = "£", "CR", "DR"
 

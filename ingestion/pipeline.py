@@ -20,6 +20,7 @@ from dlt.extract import DltResource
 from dlt.extract.items import DataItemWithMeta
 from psycopg2 import extensions as pg
 
+from ingestion import ROOT
 from ingestion.apis import child_rows, column_names, rows_to_arrow
 from ingestion.casting import CAST_ERRORS, cast
 from ingestion.commit import (
@@ -31,7 +32,7 @@ from ingestion.commit import (
     last_load_results,
     record_load_result,
 )
-from ingestion.contracts import ROOT, DriftError, LoadCheckError, SourceError, System, Table
+from ingestion.contracts import DriftError, LoadCheckError, SourceError, System, Table
 from ingestion.databases import CursorValue, Database, open_database
 from ingestion.errors import describe, root_cause
 from ingestion.files import fingerprint, matching_files, read_file

@@ -21,10 +21,10 @@ import pyarrow.compute as pc
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg2 import extensions as pg
 
-from ingestion import addresses
+from ingestion import ROOT, addresses
 from ingestion.casting import as_text
 from ingestion.columns import Column
-from ingestion.contracts import ROOT, SourceError, Table
+from ingestion.contracts import SourceError, Table
 from ingestion.standards import month_of_birth, move_misplaced
 from ingestion.tables import Reject
 

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 import yaml
 from sqlalchemy.dialects import postgresql
 
+from ingestion import ROOT
 from ingestion.columns import TODO
-from ingestion.contracts import GRAIN, ROOT, STAGING, ContractError
+from ingestion.contracts import GRAIN, STAGING, ContractError
 from ingestion.discovery import FoundTable, from_database, from_files, unique
 
 SHOWN_IN_QUERY = {"charset", "driver", "encrypt", "service_name", "sslmode", "sslrootcert", "trustservercertificate"}

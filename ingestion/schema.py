@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+from ingestion import ROOT
 from ingestion.columns import DBT_KEYS, TODO
-from ingestion.contracts import ROOT, System
+from ingestion.contracts import System
 
 FILE = ROOT / "ingestion" / "contract.schema.json"
 DECLARED = (

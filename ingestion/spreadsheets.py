@@ -18,8 +18,8 @@ from typing import IO, Any, cast
 
 import pyarrow as pa
 
-from ingestion import workbook_process
-from ingestion.contracts import CELLS, ROOT, SourceError, Table
+from ingestion import ROOT, workbook_process
+from ingestion.contracts import CELLS, SourceError, Table
 from ingestion.formats import prints_back
 from ingestion.layouts import (
     HEAD_ROWS,

@@ -17,7 +17,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtCliRuntimeError, DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 from packaging import version
 
-from ingestion.contracts import ROOT
+from ingestion import ROOT
 from orchestration.data_tests import DataTests
 from orchestration.failures import plain_failures
 from warehouse import published

@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-HEAVY = {"dagster", "dlt", "dotenv", "duckdb", "filelock", "numpy", "psutil", "pyarrow", "rich", "splink", "sqlalchemy"}
+HEAVY = {
+    *("dagster", "dlt", "dotenv", "duckdb", "filelock", "numpy", "psutil", "pyarrow", "pydantic", "rich", "splink"),
+    *("sqlalchemy", "yaml"),
+}
 
 
 def test_the_console_script_imports_no_heavy_package_before_a_command_needs_it() -> None:

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 from pgpq import ArrowToPostgresBinaryEncoder
 
-from ingestion.contracts import ROOT, ContractError, DriftError, LoadCheckError, SourceError
+from ingestion import ROOT
+from ingestion.contracts import ContractError, DriftError, LoadCheckError, SourceError
 from tests.support import Trial, trial_system
 
 PERSON = "Jane-Doe-1948"

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 from cryptography.exceptions import InvalidTag
 
-from ingestion.columns import Identifier
 from ingestion.contracts import SourceError
+from ingestion.formats import Identifier
 from ingestion.privacy import NORMALISERS, PSEUDONYM_PATTERN, Keys
 from tests.support import Trial, files_holding, trial_system
 from warehouse import environment, vault

@@ -8,8 +8,9 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
+from ingestion import ROOT
 from ingestion.columns import Name, Text
-from ingestion.contracts import ROOT, ContractError, YamlPath, describe_errors, read_yaml
+from ingestion.contracts import ContractError, YamlPath, describe_errors, read_yaml
 
 FILE = ROOT / "access.yml"
 PLATFORM, REIDENTIFICATION, DECLASSIFICATION = "platform", "reidentification", "declassification"

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg2
 from psycopg2 import extensions as pg
 
-from ingestion.contracts import ROOT
+from ingestion import ROOT
 from warehouse.errors import WarehouseError
 
 MIGRATIONS = ROOT / "warehouse/migrations"

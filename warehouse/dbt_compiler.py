@@ -15,7 +15,7 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from dbt.contracts.graph.nodes import GenericTestNode, ModelNode
 
-from ingestion.contracts import ROOT
+from ingestion import ROOT
 from warehouse.environment import home
 from warehouse.errors import WarehouseError
 

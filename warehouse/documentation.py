@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ingestion.contracts import ROOT
+from ingestion import ROOT
 from warehouse.access import Access, read_access
 from warehouse.lineage import CLASSES, Column, reached
 

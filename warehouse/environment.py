@@ -15,19 +15,11 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsp
 import psycopg2
 from psycopg2 import extensions as pg
 
-from ingestion.contracts import ROOT, read_contracts
-from ingestion.errors import describe
+from ingestion import ROOT
 from ingestion.postgres import value_of
-from warehouse.access import (
-    read_access,
-    read_administrators,
-    read_declassification,
-    read_limits,
-    read_reidentification,
-)
-from warehouse.database import define, update_database
 from warehouse.errors import WarehouseError
 
+# Pydantic takes as long to import as the rest of this module: functions that read YAML import it
 SERVICES = ("svc_loader", "svc_dbt", "svc_match", "svc_dagster")
 MIN_POSTGRES = 15
 NOT_RUNNING = "The warehouse is not running. Start it with `make run`, or set WAREHOUSE_URL."
@@ -45,12 +37,16 @@ def publish_sets() -> list[str]:
 
 def readers() -> list[dict[str, Any]]:
     """The rows of governance.readers, from access.yml. Raises ContractError."""
+    from warehouse.access import read_access
+
     access = read_access(publish_sets())
     return [grant for name, declared in access.items() for grant in declared.grants(name)]
 
 
 def logins() -> set[str]:
     """The logins of access.yml."""
+    from warehouse.access import read_reidentification
+
     return {grant["login"] for grant in [*readers(), *read_reidentification().grants()]}
 
 
@@ -77,10 +73,9 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
             os.environ["WAREHOUSE_URL"] = running
             _default({"SERVER_LOG": postgres.log_folder(folder)})
     if os.environ.get("WAREHOUSE_URL"):
-        passwords = _passwords()
         if start:
-            _set_up(os.environ["WAREHOUSE_URL"], passwords, systems, apply_access, is_demo)
-        _default(_service_variables(os.environ["WAREHOUSE_URL"], passwords))
+            _set_up(os.environ["WAREHOUSE_URL"], systems, apply_access, is_demo)
+        _default(_service_variables(os.environ["WAREHOUSE_URL"]))
     if start and is_demo:
         _start_demo(folder)
     os.environ.update(
@@ -147,6 +142,8 @@ def connect(url: str) -> pg.connection:
     try:
         connection = psycopg2.connect(url)
     except psycopg2.Error as error:
+        from ingestion.errors import describe
+
         parts = urlsplit(url)
         shown = urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
         raise WarehouseError(f"Cannot connect to {shown}: {describe(error)}") from None
@@ -157,10 +154,13 @@ def connect(url: str) -> pg.connection:
     return connection
 
 
-def _set_up(
-    admin_url: str, passwords: dict[str, str], systems: Iterable[str], apply_access: bool, is_demo: bool
-) -> None:
+def _set_up(admin_url: str, systems: Iterable[str], apply_access: bool, is_demo: bool) -> None:
     """Brings the warehouse's database up to date with the contracts and access.yml, and creates Dagster's database."""
+    from ingestion.contracts import read_contracts
+    from warehouse.access import read_administrators, read_declassification, read_limits, read_reidentification
+    from warehouse.database import define, update_database
+
+    people = logins()
     accepted = read_declassification()
     if is_demo and not accepted:
         accepted = {"accepted_by": "demo (synthetic data)", "accepted_on": date.today().isoformat()}
@@ -171,11 +171,13 @@ def _set_up(
         "warehouse.apply_access": "yes" if apply_access else "no",
         "warehouse.systems": ",".join([*(system.name for system in read_contracts().values()), *systems]),
         "warehouse.publish_sets": ",".join(publish_sets()),
-        "warehouse.login_limits": json.dumps(read_limits().rows(sorted(logins()), SERVICES)),
+        "warehouse.login_limits": json.dumps(read_limits().rows(sorted(people), SERVICES)),
         "warehouse.administrators": ",".join(read_administrators()),
     }
     with closing(connect(admin_url)) as connection:
-        for login, password in passwords.items():  # a log of the server's statements then has no password
+        for login, password in _passwords(
+            [*SERVICES, *people]
+        ).items():  # a log of the server's statements then has no password
             verifier = pg.encrypt_password(password, login, connection, "scram-sha-256")
             settings[f"warehouse.password_{login}"] = str(verifier)
         update_database(connection, settings)
@@ -193,10 +195,11 @@ def _set_up(
 def service_environment() -> dict[str, str]:
     """The variables of the services' logins and folders, after `prepare`: what a machine that runs Dagster needs."""
     folders = {"WAREHOUSE_HOME": str(home()), "OUTBOX": os.environ["OUTBOX"]}
-    return _service_variables(warehouse_url(), _passwords()) | folders
+    return _service_variables(warehouse_url()) | folders
 
 
-def _service_variables(admin_url: str, passwords: dict[str, str]) -> dict[str, str]:
+def _service_variables(admin_url: str) -> dict[str, str]:
+    passwords = _passwords(SERVICES)
     parts = urlsplit(admin_url)
     transport = dict(parse_qsl(parts.query))
 
@@ -242,7 +245,7 @@ def reader_url(login: str) -> str:
         raise WarehouseError(f"{login} is not in access.yml. Add the login, then run `warehouse access apply`.")
     parts = urlsplit(os.environ["WAREHOUSE_URL"])
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{login}:{quote(_passwords()[login], safe='')}@{host}"))
+    return urlunsplit(parts._replace(netloc=f"{login}:{quote(_passwords([login])[login], safe='')}@{host}"))
 
 
 def dbt_connection() -> pg.connection:
@@ -284,16 +287,14 @@ def servers() -> dict[str, dict[str, Any]]:
     return servers
 
 
-def _passwords() -> dict[str, str]:
+def _passwords(logins: Iterable[str]) -> dict[str, str]:
     """{login: password}, from READER_PASSWORD_<LOGIN> or from passwords.json, where new logins are added."""
-    file = home() / "passwords.json"
+    file, wanted = home() / "passwords.json", set(logins)
     kept = json.loads(file.read_text()) if file.exists() else {}
-    people = logins()
-    everybody = {*SERVICES, *people}
-    if new := {login: secrets.token_urlsafe(24) for login in sorted(everybody - set(kept))}:
+    if new := {login: secrets.token_urlsafe(24) for login in sorted(wanted - set(kept))}:
         draft = file.with_suffix(".new")
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(kept | new))
         draft.replace(file)
-    given = {login: os.environ.get(f"READER_PASSWORD_{login.upper()}") for login in people}
-    return {**{login: (kept | new)[login] for login in everybody}, **{k: v for k, v in given.items() if v}}
+    given = {login: os.environ.get(f"READER_PASSWORD_{login.upper()}") for login in wanted - {*SERVICES}}
+    return {**{login: (kept | new)[login] for login in wanted}, **{k: v for k, v in given.items() if v}}

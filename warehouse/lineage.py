@@ -23,8 +23,9 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 from sqlglot.schema import MappingSchema
 
+from ingestion import ROOT
 from ingestion.columns import companion_columns, token_columns
-from ingestion.contracts import ORIGIN_COLUMNS, ROOT, VALIDITY_COLUMNS
+from ingestion.contracts import ORIGIN_COLUMNS, VALIDITY_COLUMNS
 
 DATED = ("dbt_valid_from", "dbt_valid_to")  # columns that a snapshot adds
 CLASSES = ("none", "personal", "special_category", "identifier")  # the strongest last

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ingestion.contracts import ROOT
+from ingestion import ROOT
 from ingestion.errors import describe
 from warehouse.dbt_compiler import Compiled, Compiler, unique_keys
 from warehouse.environment import dbt_connection
