@@ -54,7 +54,11 @@ def declared(**layout: object) -> Table:
         "location": "FUZZ",
         "retention": "P1D",
     }
-    system |= {"schedule": "0 6 * * *", "time_zone": "UTC", "freshness": {"warn_after": days, "error_after": days}}
+    system |= {
+        "schedule": "0 6 * * *",
+        "time_zone": "Europe/London",
+        "freshness": {"warn_after": days, "error_after": days},
+    }
     return System.model_validate(system | {"tables": [table | layout]}).tables[0]
 
 

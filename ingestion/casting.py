@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from contextlib import suppress
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -44,11 +45,11 @@ def arrow_type(data_type: str) -> pa.DataType:
 
 
 def as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values as text; lists and objects as JSON, bytes that are no text in hexadecimal."""
-    try:
-        return values.cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return pa.chunked_array([pa.array(map(_text, values.to_pylist()), pa.string())])
+    """The values as text; lists and objects as JSON, bytes in hexadecimal."""
+    if not pa.types.is_binary(values.type):
+        with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            return values.cast(pa.string())
+    return pa.chunked_array([pa.array(map(_text, values.to_pylist()), pa.string())])
 
 
 def _text(value: object) -> str | None:
@@ -57,9 +58,12 @@ def _text(value: object) -> str | None:
     return value.hex() if isinstance(value, bytes) else json.dumps(value, default=str)
 
 
-def without_null_values(values: pa.ChunkedArray, null_values: list[str]) -> pa.ChunkedArray:
-    """The values, null where a text is one of `null_values`."""
-    if not null_values or not pa.types.is_string(values.type):
+def without_null_values(values: pa.ChunkedArray, column: Column, null_values: list[str]) -> pa.ChunkedArray:
+    """The values, null where a text is one of `null_values` or, in a column that is not a text, of blanks only."""
+    if not pa.types.is_string(values.type):
+        return values
+    null_values = null_values + column.null_values + [""] * (column.data_type != "text")
+    if not null_values:
         return values
     is_null = pc.is_in(pc.utf8_trim_whitespace(values), pa.array(null_values))
     return pc.if_else(is_null, pa.scalar(None, pa.string()), values)
@@ -72,16 +76,24 @@ def cast(values: pa.ChunkedArray, column: Column, time_zone: str) -> pa.ChunkedA
     first of the two.
     """
     target = column.arrow_type
+    if values.null_count == len(values):
+        return pa.chunked_array([pa.nulls(len(values), target)])
     if target == pa.string():
         return as_text(values)
     if pa.types.is_string(values.type):
         return _from_text(pc.utf8_trim_whitespace(values), column, target, time_zone)
     if pa.types.is_timestamp(target) or pa.types.is_date(target):
         return _from_moments(values, target, time_zone)
+    if pa.types.is_temporal(values.type):
+        raise pa.ArrowTypeError("a date is not a number")
     if pa.types.is_floating(values.type) and not pa.types.is_floating(target):
         return _checked(values, values.cast(target))
     if pa.types.is_boolean(target) and not pa.types.is_boolean(values.type):
         return _checked(values, values.cast(target))
+    if pa.types.is_integer(values.type) and pa.types.is_decimal(target):  # Arrow wants room for every integer
+        return values.cast(pa.decimal256(20 + target.scale, target.scale)).cast(target)
+    if pa.types.is_decimal(values.type) and pa.types.is_floating(target):  # Arrow's own cast is not the nearest double
+        values = values.cast(pa.string())
     return values.cast(target)
 
 

@@ -7,6 +7,7 @@ import io
 import re
 import zipfile
 import zlib
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
@@ -94,21 +95,24 @@ def fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_file(table: Table, path: Path, name: str | None = None) -> Iterator[pa.Table]:
+def read_file(
+    table: Table, path: Path, name: str | None = None, skipped: Counter[str] | None = None
+) -> Iterator[pa.Table]:
     """Arrow tables of bounded size of one file, not yet cast: text, or Parquet's own types; empty values are null.
 
     Columns: the declared columns, other columns under their headings in snake case unless excluded, _source_file
     (`name`: the path below the landing folder, by default the file's name) and _source_row (int64: row of data from 1;
-    blank lines are not counted). A file without rows yields nothing.
+    blank lines are not counted). A file without rows yields nothing. `skipped` receives the number of rows
+    that the contract skips, by rule.
     Raises SourceError, which names file, row, table and column but no value, for a file that does not match its
     contract. The error may come at the file's end, so keep nothing before that.
     """
     name = name or path.name
     if (suffix := path.suffix.lower()) in SUFFIXES:
-        yield from read_sheets(table, path, name)
+        yield from read_sheets(table, path, name, skipped)
     else:
         columns, source = _read_parquet(table, path) if suffix == ".parquet" else _read_csv(table, path)
-        yield from add_origin(table, path, columns, source, name)
+        yield from add_origin(table, path, columns, source, name, skipped)
 
 
 def read_head(table: Table, path: Path) -> list[Row]:
@@ -144,13 +148,15 @@ def _csv_head(table: Table, path: Path) -> tuple[list[Row], list[int]]:
 
 
 def _read_plain(table: Table, path: Path, columns: FileColumns, start: int) -> Iterator[pa.Table]:
-    """The rows from byte `start`. An empty row is appended; an unclosed quotation mark would swallow it."""
+    """The rows from byte `start`. An empty row is appended: pyarrow needs a row, and an unclosed mark swallows it."""
     names = columns.names
     damaged: list[Any] = []
+    blank: deque[int] = deque()  # numbers of the rows that pyarrow skips
 
     def refuse(row: Any) -> str:
-        if not row.text.strip(f"{table.delimiter}{table.quote_character or ''} \t\r\n"):
-            return "skip"  # a row without values
+        if not any(cell.strip() for line in csv.reader(io.StringIO(row.text, ""), **_grammar(table)) for cell in line):
+            blank.append(row.number)
+            return "skip"
         damaged.append(row)
         return "error"
 
@@ -165,15 +171,20 @@ def _read_plain(table: Table, path: Path, columns: FileColumns, start: int) -> I
     converting = pyarrow.csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""], check_utf8=False
     )
-    last = None
+    last, number = None, 1
     mark = table.quote_character
-    tail = "\n" + table.delimiter.join([mark * 2] * len(names)) + "\n" if mark else ""
+    tail = "\n" + table.delimiter.join([(mark or "") * 2] * len(names)) + "\n"
     with _open(table, path, tail) as file:
         file.take(start)
+        file.pending = (
+            b"\n" + file.pending
+        )  # an empty line: of a value that is a byte order mark pyarrow drops the mark
         try:
             for batch in pyarrow.csv.open_csv(file, reading, parsing, converting):
                 last = batch.slice(len(batch) - 1) if len(batch) else last
-                yield pa.Table.from_batches([batch])
+                rows = _with_blank_rows(pa.Table.from_batches([batch]), blank, number)
+                number += len(rows)
+                yield rows
         except pa.ArrowInvalid as error:
             if damaged:
                 row = damaged[0]
@@ -187,12 +198,23 @@ def _read_plain(table: Table, path: Path, columns: FileColumns, start: int) -> I
         )
 
 
+def _with_blank_rows(rows: pa.Table, blank: deque[int], first: int) -> pa.Table:
+    """The rows, of which the first has the number `first`, with an empty row for each one that was skipped."""
+    places: list[int | None] = []
+    position = 0
+    while blank and (place := blank[0] - first - len(places) + position) <= len(rows):
+        places += [*range(position, place), None]
+        position = place
+        blank.popleft()
+    return rows.take(pa.array([*places, *range(position, len(rows))], pa.int64())) if places else rows
+
+
 def _read_by_row(table: Table, path: Path, columns: FileColumns, start: int) -> Iterator[pa.Table]:
     """The rows from byte `start`, read by Python: a footer or a ragged row may have fewer values than the header."""
     with _open(table, path) as file:
         above = file.take(start).count(b"\n")
         reader = csv.reader(_short_lines(table, path, file), strict=True, **_grammar(table))
-        rows = ([cell or None for cell in row] for row in reader if row)
+        rows = ([cell or None for cell in row] for row in reader if row or table.ends_at_blank_row)
         try:
             yield from batches(table_rows(table, path, rows, columns), columns.names)
         except csv.Error as error:
@@ -213,7 +235,8 @@ def _short_lines(table: Table, path: Path, file: Utf8) -> Iterator[str]:
     while line := lines.readline(BLOCK_BYTES):
         if len(line) == BLOCK_BYTES:
             raise _too_long(table, path)
-        yield line
+        # Python's reader takes a last line without end, below an escaped line end, for a truncated file
+        yield line + "\n" * bool(table.escape and not line.endswith(("\r", "\n", table.escape)))
 
 
 def _too_long(table: Table, path: Path) -> SourceError:

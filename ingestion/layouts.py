@@ -2,11 +2,13 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import reduce
-from itertools import dropwhile, islice, takewhile
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,13 +28,14 @@ class FileColumns:
     """A unique name for each of a file's columns, in order, and the columns that need special treatment.
 
     `excluded` columns are not read, `unnamed` ones have no heading, `pivoted` ones are turned into rows: {column:
-    values from its heading}.
+    values from its heading}. `skipped` counts the rows that a rule of the contract skips, by rule.
     """
 
     names: list[str]
     excluded: list[str] = field(default_factory=list)
     unnamed: list[str] = field(default_factory=list)
     pivoted: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
 
 
 def location_in(table: Table, path: Path, at: str = "") -> str:
@@ -135,38 +138,57 @@ def batches(rows: Iterable[Row], names: list[str]) -> Iterator[pa.Table]:
 def table_rows(table: Table, path: Path, rows: Iterable[Row], columns: FileColumns) -> Iterator[Row]:
     """The rows of data: all rows before the table's end and its footer, if the contract names them, but no subtotals.
 
-    Raises SourceError, after the last row, if there is no footer or its figures differ from the rows'.
+    A skipped row is empty, so that the numbers of the rows below it stay. Raises SourceError, after the last row, if
+    there is no footer or its figures differ from the rows'.
     """
-    width = len(columns.names)
-    rows = _of_width(table, path, rows, width)
     if table.ends_at_blank_row:
-        rows = _until_blank(rows)
+        rows = _until_blank(rows, columns)
     if table.subtotals:
-        rows = (row for row in rows if not _starts_with(row, table.subtotals))
-    return _before_footer(table, path, rows, columns) if table.has_footer else iter(rows)
+        rows = _without_subtotals(table, rows, columns)
+    rows = _of_width(table, path, rows, len(columns.names))
+    return _before_footer(table, path, rows, columns) if table.has_footer else rows
+
+
+def _until_blank(rows: Iterable[Row], columns: FileColumns) -> Iterator[Row]:
+    """The rows before the first one without values; the table may begin below blank rows."""
+    has_begun = has_ended = False
+    for row in rows:
+        if has_ended:
+            columns.skipped["below the table"] += any(row)
+            continue
+        has_begun = has_begun or any(row)
+        has_ended = has_begun and not any(row)
+        yield row
+
+
+def _without_subtotals(table: Table, rows: Iterable[Row], columns: FileColumns) -> Iterator[Row]:
+    for row in rows:
+        is_subtotal = _starts_with(row, table.subtotals)
+        columns.skipped["subtotal"] += is_subtotal
+        yield [] if is_subtotal else row
 
 
 def _of_width(table: Table, path: Path, rows: Iterable[Row], width: int) -> Iterator[Row]:
     for position, row in enumerate(rows, 1):
         if not any(row):
             yield [None] * width
-        elif len(row) == width or table.has_footer:  # a footer may have fewer values
-            yield row
-        elif table.ragged == "refuse" or any(row[width:]):
-            raise wrong_width(table, path, position, len(row), width)
-        else:
-            yield row[:width] + [None] * (width - len(row))
+        else:  # a footer may have fewer values
+            yield row if table.has_footer else _padded(table, path, position, row, width)
+
+
+def _padded(table: Table, path: Path, position: int, row: Row, width: int) -> Row:
+    """The row with one value for each heading; raises SourceError if the contract does not allow another number."""
+    if len(row) != width and not any(cell and cell.strip() for cell in row):
+        return [None] * width
+    if len(row) != width and (table.ragged == "refuse" or any(row[width:])):
+        raise wrong_width(table, path, position, len(row), width)
+    return row[:width] + [None] * (width - len(row))
 
 
 def wrong_width(table: Table, path: Path, position: int, found: int, width: int) -> SourceError:
     where = location_in(table, path, f", row {position}")
     hint = "" if table.ragged == "pad" else "; if the cells at the end of a row may be missing, declare `ragged: pad`"
     return SourceError(f"{where}: {found} values, {width} headings. The file is damaged, request it again{hint}")
-
-
-def _until_blank(rows: Iterable[Row]) -> Iterator[Row]:
-    """The rows before the first one without values; the table may begin below blank rows."""
-    return takewhile(any, dropwhile(lambda row: not any(row), rows))
 
 
 def _starts_with(row: Row, texts: list[str]) -> bool:
@@ -190,16 +212,14 @@ def _before_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileC
             continue
         for data in held:
             position += 1
-            if len(data) != width:
-                if table.ragged == "refuse" or any(data[width:]):
-                    raise wrong_width(table, path, position, len(data), width)
-                data = data[:width] + [None] * (width - len(data))
+            data = _padded(table, path, position, data, width)
             for column in totals:
                 totals[column] += _number(table, path, position, checked[column], data[column], forms[checked[column]])
             count += any(data)
             yield data
         held = []
     footer = [row for row in held if any(row)]
+    columns.skipped["footer"] += len(footer)
     if not footer:
         if table.footer_optional:
             return
@@ -213,7 +233,7 @@ def _before_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileC
         )
     floats = {column.name for column in table.columns if column.data_type.startswith("double")}
     for column, total in totals.items():
-        figure = _figure(footer, column)
+        figure = _figure(footer, column, forms[checked[column]])
         if figure is None or not (
             figure == total or (checked[column] in floats and math.isclose(figure, total, rel_tol=1e-12))
         ):
@@ -222,8 +242,9 @@ def _before_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileC
 
 
 def _number(table: Table, path: Path, position: int, name: str, cell: str | None, forms: list[NumberForm]) -> Decimal:
+    is_null = not cell or cell.strip() in ("", *table.null_values, *table.column(name).null_values)
     try:
-        number = Decimal(plain_number(cell, forms)) if cell and cell.strip() not in table.null_values else Decimal(0)
+        number = Decimal(0) if is_null else Decimal(plain_number(cell or "", forms))
     except InvalidOperation:
         number = Decimal("nan")
     if not number.is_finite():
@@ -232,19 +253,30 @@ def _number(table: Table, path: Path, position: int, name: str, cell: str | None
     return number
 
 
-def _figure(footer: list[Row], position: int) -> Decimal | None:
+def _figure(footer: list[Row], position: int, forms: Sequence[NumberForm] = ()) -> Decimal | None:
     """The one number in a column of the footer, with or without words; None if there is not exactly one."""
     cells = [cell for row in footer if position < len(row) and (cell := row[position])]
-    numbers = re.findall(r"-?\d[\d,]*(?:\.\d+)?", cells[0]) if len(cells) == 1 else []
+    if len(cells) != 1:
+        return None
+    with suppress(InvalidOperation):
+        return Decimal(plain_number(cells[0], forms))
+    numbers = re.findall(r"-?\d[\d,]*(?:\.\d+)?", cells[0])
     return Decimal(numbers[0].replace(",", "")) if len(numbers) == 1 else None
 
 
 def add_origin(
-    table: Table, path: Path, columns: FileColumns, source: Iterable[pa.Table], name: str, first_row: int = 1
+    table: Table,
+    path: Path,
+    columns: FileColumns,
+    source: Iterable[pa.Table],
+    name: str,
+    skipped: Counter[str] | None,
+    first_row: int = 1,
 ) -> Iterator[pa.Table]:
     """Batches of a file's columns: excluded columns removed, file `name` and row number added, columns unpivoted.
 
-    A row without values is dropped but counted. Raises SourceError if a column has values but no heading.
+    A row without values is dropped but counted. `skipped` receives the skipped rows by rule. Raises SourceError if a
+    column has values but no heading.
     """
     for batch in source:
         numbers = pa.arange(first_row, first_row + len(batch))
@@ -264,6 +296,8 @@ def add_origin(
             yield from _unpivot(batch, columns.pivoted, table.unpivot.value)
         elif len(batch):
             yield batch
+    if skipped is not None:
+        skipped += columns.skipped
 
 
 def _is_empty(batch: pa.Table) -> pa.ChunkedArray | None:

@@ -5,6 +5,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Sheet:
     rest: Iterator[list[Any]]
 
 
-def read_sheets(table: Table, path: Path, name: str) -> Iterator[pa.Table]:
+def read_sheets(table: Table, path: Path, name: str, skipped: Counter[str] | None) -> Iterator[pa.Table]:
     """The rows of the contract's sheets as text (see `as_text`), with their origin.
 
     Another process reads the workbook. Raises SourceError.
@@ -56,7 +57,7 @@ def read_sheets(table: Table, path: Path, name: str) -> Iterator[pa.Table]:
     first_row = 1
     for sheet in open_sheets(table, path):
         columns, rows = _read_sheet(table, path, sheet)
-        for batch in add_origin(table, path, columns, rows, name, first_row):
+        for batch in add_origin(table, path, columns, rows, name, skipped, first_row):
             if table.sheet_column:
                 batch = batch.append_column(table.sheet_column, pa.repeat(sheet.shape.name, len(batch)))
             yield batch

@@ -14,6 +14,7 @@ from ingestion.casting import CAST_ERRORS, arrow_type, as_text, cast, without_nu
 from ingestion.columns import Column
 from ingestion.contracts import ORIGIN_COLUMNS, DriftError, Table
 
+YEAR_10000 = pa.scalar(253_402_300_800, pa.timestamp("s"))
 MAX_REJECTS = 10_000  # rejected rows of one load; with more, the extract itself is wrong
 
 
@@ -94,7 +95,7 @@ def _cast_columns(
     declared: dict[str, pa.ChunkedArray] = {}
     violations: dict[int, tuple[str, str]] = {}
     for column in table.columns:
-        values = without_null_values(batch[column.name], table.null_values + column.null_values)
+        values = without_null_values(batch[column.name], column, table.null_values)
         try:
             declared[column.name] = cast(values, column, table.system.time_zone)
         except CAST_ERRORS:
@@ -145,7 +146,7 @@ def _outside(values: pa.ChunkedArray, column: Column, time_zone: str) -> Iterato
     calendar = "outside the years 1 to 9999"
     day_after = column.latest + timedelta(days=1) if column.latest else None
     first = _moment(column.earliest, values.type, time_zone) or pa.scalar(datetime(1, 1, 1)).cast(values.type)
-    end = _moment(day_after, values.type, time_zone) or pa.scalar(datetime(9999, 12, 31)).cast(values.type)
+    end = _moment(day_after, values.type, time_zone) or YEAR_10000.cast(values.type)
     if pc.less(ends["min"], first).as_py():
         yield _where(pc.less(values, first)), f"earlier than {column.earliest}" if column.earliest else calendar
     if pc.greater_equal(ends["max"], end).as_py():

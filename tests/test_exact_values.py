@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+from collections import Counter
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -174,6 +175,44 @@ def test_a_sheets_numbers_and_dates_land_as_the_file_holds_them(tmp_path: Path) 
 def test_a_column_that_no_value_could_fit_is_refused_in_the_contract(column: dict, says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         declare({"v": column})
+
+
+def test_typed_values_land_exactly_whatever_arrow_makes_of_them() -> None:
+    assert typed(pa.array([7, None]), "numeric(12,2)") == [Decimal("7.00"), None]
+    assert typed(pa.array([Decimal("1.0050")]), "double precision") == [1.005], "Arrow's cast: 1.0050000000000001"
+    assert typed(pa.array([datetime(2026, 7, 1), None]), "bigint") == ["not bigint", None]
+    assert typed(pa.array([b"a", b"\xff"]), "text") == ["61", "ff"], "whatever stands beside them"
+    assert typed(pa.array([date(9999, 12, 31)]), "date") == [date(9999, 12, 31)]
+
+
+def test_blanks_are_no_value_but_in_a_text(tmp_path: Path) -> None:
+    for data_type in ("bigint", "numeric(12,2)", "date", "timestamptz", "boolean", "double precision"):
+        assert landed(tmp_path, ["  ", "\xa0"], data_type=data_type) == [None, None]
+    assert landed(tmp_path, ["  "], data_type="text") == ["  "]
+
+
+# --- rows that are skipped
+
+
+@pytest.mark.parametrize("layout", [{}, {"ragged": "pad"}], ids=["plain", "by row"])
+def test_rows_have_the_same_numbers_whatever_is_skipped_above_them(tmp_path: Path, layout: dict) -> None:
+    content = "id,v\n1,a\n,\n,,,\n , , \n5,b\n\n6,c\n"
+    table = declare({"id": {"data_type": "bigint"}, "v": {"data_type": "text"}}, **layout)
+    batches = read_file(table, write(tmp_path, "a.csv", content))
+    assert [(row["id"], row["_source_row"]) for batch in batches for row in batch.to_pylist()] == [
+        ("1", 1), ("5", 5), ("6", 6),
+    ]  # fmt: skip
+
+
+def test_rows_that_the_contract_skips_are_counted_by_rule(tmp_path: Path) -> None:
+    columns = {"id": {"data_type": "text"}, "v": {"data_type": "numeric(9,2)", "number_format": ["brackets"]}}
+    layout = {"footer": ["Total"], "subtotals": ["Sub-total"], "control_totals": ["v"], "ends_at_blank_row": True}
+    table = declare(columns, **layout)
+    content = "id,v\na,(3.00)\nSub-total,(3.00)\nb,1.00\nTotal,(2.00)\n\nnotes,of the\ncouncil,\n"
+    skipped: Counter[str] = Counter()
+    batches = read_file(table, write(tmp_path, "a.csv", content), skipped=skipped)
+    assert [row["_source_row"] for batch in batches for row in batch.to_pylist()] == [1, 3]
+    assert skipped == {"subtotal": 1, "footer": 1, "below the table": 2}
 
 
 # --- the grammar of a CSV
