@@ -4,6 +4,7 @@ A raw table is a table in <system>_store and a view of its declared columns in <
 extract into <system>_landing; a load check refuses it there, before it reaches the store.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -29,8 +30,9 @@ class LoadResult:
     """The result of loading one raw table; `version` changes only when the table's content changes.
 
     `rows` is the number of new or changed rows, `read` the rows read at the source, `quarantined` those of them that
-    were rejected, `total` the rows in the raw table. `new_columns` are source columns that the contract neither
-    declares nor excludes. `high_watermark` is the highest cursor value loaded.
+    were rejected, `skipped` those that a rule of the contract skips, `total` the rows in the raw table. `new_columns`
+    are source columns that the contract neither declares nor excludes. `high_watermark` is the highest cursor value
+    loaded.
     """
 
     table: str
@@ -39,6 +41,7 @@ class LoadResult:
     high_watermark: str = ""
     read: int = 0
     quarantined: int = 0
+    skipped: int = 0
     total: int = 0
     new_columns: list[str] = field(default_factory=list)
     loaded_at: datetime | None = None
@@ -50,8 +53,9 @@ class ExtractResult:
 
     `source_rows` (lowest and highest count) and `source_sums` are the source's own figures for what was read,
     `source_total` its count of all rows; None or empty if the source gives none. `files` are (name, content hash,
-    rows). `redriven` are the ids of quarantined rows that fit now. `identities_file` holds the identity records, one
-    line each (ingestion.privacy.RECORD_COLUMNS).
+    rows). `skipped` are the rows that `read` does not count, by the rule that skips them. `redriven` are the ids of
+    quarantined rows that fit now. `identities_file` holds the identity records, one line each
+    (ingestion.privacy.RECORD_COLUMNS).
     """
 
     table: Table
@@ -66,6 +70,7 @@ class ExtractResult:
     source_sums: dict[str, object] = field(default_factory=dict)
     source_total: int | None = None
     rejects: list[Reject] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
     new_columns: list[str] = field(default_factory=list)
     files: list[tuple[str, str, int]] = field(default_factory=list)
     corrected_files: list[str] = field(default_factory=list)
@@ -134,6 +139,7 @@ class _Commit:
             else sql.SQL(""),
         }
         self.arrived = 0
+        self.loaded_before = 0  # rows that equal a row of the store
 
     def run(self, query: str, values: Iterable[object] = (), **parts: sql.Composable) -> int:
         """Execute a query with the table's names filled in; return the number of rows affected."""
@@ -242,8 +248,9 @@ class _Commit:
             rows=rows,
             version=f"{extract.contract_digest} {state}",
             high_watermark=extract.high_watermark,
-            read=extract.read,
+            read=extract.read + extract.skipped.total(),
             quarantined=quarantined,
+            skipped=extract.skipped.total() + self.loaded_before,
             total=total,
             new_columns=extract.new_columns,
         )
@@ -283,7 +290,7 @@ class _Commit:
     def _remove_loaded_keys(self) -> None:
         """Skip rows that were loaded before, as rows at the cursor's edge are; quarantine those with other content."""
         content = [name for name in self.extract.columns if name not in ORIGIN_COLUMNS]
-        self.run(
+        self.loaded_before = self.run(
             "delete from {landing} as l using {store} as s "
             "where {same_key} and ({stored}) is not distinct from ({landed})",
             stored=_list("s.{}", content),
@@ -541,7 +548,8 @@ def record_load_result(cursor: pg.cursor, system: System, load_result: LoadResul
     """Insert one row into governance.load_audit."""
     cursor.execute(
         "insert into governance.load_audit (system, table_name, rows_written, data_version, high_watermark, load_id, "
-        "rows_read, rows_quarantined, rows_total, new_columns) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "rows_read, rows_quarantined, rows_skipped, rows_total, new_columns) "
+        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             system.name,
             load_result.table,
@@ -551,6 +559,7 @@ def record_load_result(cursor: pg.cursor, system: System, load_result: LoadResul
             load_id,
             load_result.read,
             load_result.quarantined,
+            load_result.skipped,
             load_result.total,
             load_result.new_columns,
         ],
@@ -608,7 +617,7 @@ def last_load_results(cursor: pg.cursor, system: System) -> dict[str, LoadResult
     """{table: result} of the last load of each table."""
     cursor.execute(
         "select distinct on (table_name) table_name, rows_written, data_version, high_watermark, rows_read, "
-        "rows_quarantined, rows_total, new_columns, loaded_at from governance.load_audit "
+        "rows_quarantined, rows_skipped, rows_total, new_columns, loaded_at from governance.load_audit "
         "where system = %s and to_regclass(format('%%I.%%I', system || '_store', table_name)) is not null "
         "order by table_name, load_audit_id desc",
         [system.name],

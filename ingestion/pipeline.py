@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -260,10 +261,16 @@ class _Reader:
 
     def unchanged(self) -> LoadResult:
         """The result for a table without new rows."""
-        return LoadResult(
-            self.table.name, 0, self.last.version, self.extract.high_watermark, self.extract.read, 0, self.last.total,
-            self.extract.new_columns, self.last.loaded_at,
-        )  # fmt: skip
+        extract, skipped = self.extract, self.extract.skipped.total()
+        return replace(
+            self.last,
+            rows=0,
+            high_watermark=extract.high_watermark,
+            read=extract.read + skipped,
+            quarantined=0,
+            skipped=skipped,
+            new_columns=extract.new_columns,
+        )
 
     @property
     def is_changed(self) -> bool:
@@ -382,7 +389,7 @@ class _FromFiles(_Reader):
     def batches(self) -> Iterator[pa.Table]:
         for content, path in self.paths.items():
             rows = 0
-            for batch in read_file(self.table, path, self._name(path)):
+            for batch in read_file(self.table, path, self._name(path), self.extract.skipped):
                 rows += len(batch)
                 yield batch
             self.extract.files.append((self._name(path), content, rows))

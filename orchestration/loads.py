@@ -93,6 +93,7 @@ def _metadata(result: LoadResult) -> dict[str, Any]:
         "rows_written": result.rows,
         "rows_read": result.read,
         "rows_quarantined": result.quarantined,
+        "rows_skipped": result.skipped,
         "rows_total": result.total,
         "new_columns": result.new_columns,
         "high_watermark": result.high_watermark,

@@ -74,7 +74,7 @@ def test_an_appended_row_with_a_known_key_is_quarantined_or_equal(trial: Trial, 
     table = FILES | {"load": "append", "key": ["id"]}
     load(trial, table, deliver(tmp_path, a="id,v\n1,old\n2,b\n"))
     result = load(trial, table, deliver(tmp_path, b="id,v\n1,NEW\n2,b\n3,c\n"))
-    assert (result.read, result.rows, result.quarantined, result.total) == (3, 1, 1, 3), "2 is equal"
+    assert (result.read, result.rows, result.quarantined, result.skipped, result.total) == (3, 1, 1, 1, 3), "2 is equal"
     assert trial.sql("select v from raw_trial.rows order by id") == [("old",), ("b",), ("c",)]
     assert trial.sql("select rule, key, file_name, row_number, content ->> 'v' from quarantine.rows") == [
         ("key loaded before with other content", "1", "b.csv", 1, "NEW")
@@ -88,6 +88,33 @@ def test_a_key_is_unique_in_a_replaced_table_too(trial: Trial, tmp_path: Path) -
     assert (result.read, result.total, result.quarantined) == (31, 30, 1)
     with pytest.raises(SourceError, match=r"31 of 61 rows rejected: duplicate key \(id\)"):
         load(trial, table | {"rejects": 0.1}, deliver(tmp_path, b=f"id,v\n{rows}"))
+
+
+@pytest.mark.parametrize("mode", ["replace", "append", "merge", "history"])
+def test_the_load_audit_accounts_for_every_row_read_in_every_load_mode(trial: Trial, tmp_path: Path, mode: str) -> None:
+    table = FILES | {"load": mode, "key": ["id"], "rejects": 0.5, "shrink": 1}
+    table |= {"footer": ["Total"], "subtotals": ["Sub-total"]}
+    contents = {
+        "a": "id,v\n1,a\n2,b\nSub-total,2\n3,c\nx,not a number\nTotal,4\n",
+        "b": "id,v\n3,c\n4,d\n5,e\nTotal,3\n",
+    }
+    for name, content in contents.items():
+        result = load(trial, table, deliver(tmp_path, **{name: content}))
+        audited = trial.sql(
+            "select rows_read, rows_quarantined, rows_skipped from governance.load_audit order by load_audit_id desc"
+        )[0]
+        assert audited == (result.read, result.quarantined, result.skipped)
+        accepted = result.read - result.quarantined - result.skipped
+        if name == "a":
+            assert (result.read, result.quarantined, result.skipped, accepted) == (6, 1, 2, 3)
+        elif mode == "append":
+            assert (result.read, result.quarantined, result.skipped, accepted) == (4, 0, 2, 2), "3 was loaded before"
+        else:
+            assert (result.read, result.quarantined, result.skipped, accepted) == (10, 2, 3, 5), "3 is in both files"
+    assert trial.sql("select id, v from raw_trial.rows order by id") == [
+        (1, "a"), (2, "b"), (3, "c"), (4, "d"), (5, "e"),
+    ]  # fmt: skip
+    assert result.total == 5
 
 
 # --- files

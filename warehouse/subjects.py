@@ -319,7 +319,8 @@ class SubjectRequests:
                 [*place, cause, rows, kept],
             )
         if rows:
-            last.rows, last.read, last.quarantined, last.total = 0, 0, 0, last.total - (current or 0)
+            last.rows, last.read, last.quarantined, last.skipped = 0, 0, 0, 0
+            last.total -= current or 0
             record_load_result(cursor, table.system, last, cause)
         return int(rows)
 

@@ -5,7 +5,8 @@ alter schema quarantine owner to wh_owner;
 grant usage on schema quarantine to svc_loader, svc_dbt;
 
 comment on table governance.load_audit is
-'Result of each load for each raw table. rows_read = rows accepted + rows_quarantined; rows_written counts new and '
+'Result of each load for each raw table. rows_read = rows accepted + rows_quarantined + rows_skipped (by a rule of the '
+'contract: subtotals, footers, rows below the table, rows that were appended before); rows_written counts new and '
 'changed rows; rows_total counts the rows of the source that the table holds. One row per load and raw table.';
 alter table governance.load_audit owner to wh_owner;
 grant select, insert on governance.load_audit to svc_loader;
