@@ -327,11 +327,14 @@ def cycles(
 
     for name, value in {**receivers.variables(), "OUTBOX": str(tmp_path / "outbox"), "LANDING": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
-    acl = "update pg_database set datacl = %s where datname = 'warehouse'"  # the template, where logins have rights too
-    trial.sql(acl % "'{postgres=CTc/postgres}'")
+    # The template and the databases of other tests, where the same logins have rights too
+    others = "datname <> current_database() and datname ~ '^(warehouse|trial_[0-9]+)$'"
+    rights = trial.sql(f"select datacl::text, datname from pg_database where {others}")
+    trial.sql(f"update pg_database set datacl = '{{postgres=CTc/postgres}}' where {others}")
     with dg.instance_for_test() as instance:
         yield Cycles(trial, receivers, manifest, instance)
-    trial.sql(acl % "(select datacl from pg_database where datname = current_database())")
+    for before in rights:
+        trial.sql("update pg_database set datacl = %s::aclitem[] where datname = %s", before)
 
 
 def test_no_alert_without_a_fault(cycles: Cycles) -> None:
