@@ -67,9 +67,9 @@ defs = dg.Definitions(
     # Every set is built once a day, even without new data, because ages and overdue dates depend on the day
     schedules=[
         *(schedule for _, schedule in loads),
+        daily(job=cron_schedule="30 3 * * *"),
         daily(job=dispose, cron_schedule="0 4 * * *"),
-        daily(job=match, cron_schedule="30 4 * * *"),
-        daily(job=build, cron_schedule="0 5 * * *"),
+        daily(job=build, cron_schedule="15 6 * * *"),
         daily(job=check_access, cron_schedule="0 7 * * *"),
     ],
     jobs=[build, check_access, dispose, match, write_feeds],

@@ -58,7 +58,7 @@ def _build_feed(manifest: dict[str, Any], exposure: dict[str, Any]) -> dg.Assets
     @dg.asset(
         key=["feed", exposure["name"]],
         deps=[report, publication],
-        group_name=publish_set,
+        group_name=f"5_delivered/{publish_set}",
         owners=[exposure["owner"]["email"]],
         description=exposure["description"],
         metadata=feed,

@@ -28,7 +28,7 @@ def build_loads(system: System, manifest: dict[str, Any]) -> tuple[dg.AssetsDefi
         dg.AssetSpec(
             [system.name, table.name],
             description=table.description,
-            group_name=system.short_name,
+            group_name=f"1_sources/{system.short_name}",
             owners=[f"team:{system.data_owner}"],
             kinds={"dlt", "postgres"},
             metadata={"load": table.load, "source": system.kind, "lawful_basis": system.lawful_basis},
@@ -94,7 +94,7 @@ def _metadata(result: LoadResult) -> dict[str, Any]:
         "rows_read": result.read,
         "rows_quarantined": result.quarantined,
         "rows_skipped": result.skipped,
-        "rows_total": result.total,
+        "dagster/row_count": result.total,
         "new_columns": result.new_columns,
         "high_watermark": result.high_watermark,
     }
@@ -145,7 +145,7 @@ def build_disposals(systems: list[System]) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=["governance", "disposals"],
-        group_name="governance",
+        group_name="6_governance",
         owners=["team:Information Governance"],
         kinds={"postgres"},
         description="Rows deleted past their retention period, or because an erased person came back.",

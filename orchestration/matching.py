@@ -1,7 +1,8 @@
-"""Person matching as an asset, which runs daily after the loads and before the build."""
+"""Person matching as an asset, which follows the loads of the systems that it matches."""
 
 import os
 from contextlib import closing
+from typing import Any
 
 import dagster as dg
 import psycopg2
@@ -9,6 +10,17 @@ import psycopg2
 from ingestion.contracts import System
 from orchestration.failures import plain_failures
 from warehouse.matching import match
+
+CONDITION = dg.AutomationCondition
+MATCHED = dg.AssetKey(["matching", "person_records"])
+# Matching compares everybody with everybody (decision 79): at most once an hour, however often a system is polled
+FOLLOWS_LOADS: CONDITION[Any] = (
+    (CONDITION.any_deps_match(CONDITION.data_version_changed()) | CONDITION.newly_missing()).since_last_handled()
+    & ~CONDITION.any_deps_missing()
+    & ~CONDITION.any_deps_in_progress()
+    & ~CONDITION.in_progress()
+    & ~CONDITION.newly_updated().since(CONDITION.cron_tick_passed("0 * * * *"))
+)
 
 
 def build_matching(systems: list[System]) -> dg.AssetsDefinition:
@@ -21,11 +33,12 @@ def build_matching(systems: list[System]) -> dg.AssetsDefinition:
     ]
 
     @dg.asset(
-        key=["matching", "person_records"],
+        key=MATCHED,
         deps=sources,
-        group_name="matching",
+        group_name="1_sources/matching",
         owners=["team:Information Governance"],
         kinds={"splink", "duckdb", "postgres"},
+        automation_condition=FOLLOWS_LOADS,
         description="Crosswalk from each system's records of people to persons, by random ids.",
     )
     @plain_failures

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from datetime import timedelta
 from importlib import metadata
 from operator import or_
 from pathlib import Path
@@ -28,6 +29,7 @@ TARGET = Path(
     os.environ.get("DBT_TARGET_PATH", ROOT / ".warehouse/target")
 )  # a run's dbt starts from the manifest there
 PUBLICATION = "publication"
+PUBLICATION_AGE = timedelta(hours=26)  # every set is built once a day
 ACCESS_CHECK = "matches_access_yml"
 POOL = {"statement_timeout": 60_000, "pool_recycle": 3600, "max_overflow": 4}  # milliseconds, seconds, connections
 MAX_PIPE_BYTES = 1 << 20  # Linux's limit for ordinary users
@@ -117,8 +119,22 @@ def reports_in(manifest: dict[str, Any], reached: set[str]) -> list[str]:
     ]
 
 
+def group_of(node: Mapping[str, Any]) -> str:
+    """The group of a node on Dagster's pages: its layer, numbered in the order of the flow, and its system or set."""
+    match node["resource_type"], node["fqn"][1:3]:
+        case "source", _:
+            return f"1_sources/{node['source_name'].removeprefix('raw_')}"
+        case "seed", _:
+            return "1_sources/code_lists"
+        case _, ["staging", system]:
+            return f"2_staging/{system}"
+        case _, ["marts", publish_set]:
+            return f"4_published/{publish_set}"
+    return "3_conformed"
+
+
 class Translator(DagsterDbtTranslator):
-    """Asset keys, owners, automation conditions and check descriptions of dbt's nodes."""
+    """Asset keys, groups, owners, descriptions, automation conditions and checks of dbt's nodes."""
 
     def __init__(self, manifest: dict[str, Any]):
         super().__init__()
@@ -133,7 +149,20 @@ class Translator(DagsterDbtTranslator):
         return [self.owners.get(publish_set_of(dbt_resource_props) or "", self.platform).email]
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        return publish_set_of(dbt_resource_props) or "data_platform"
+        return group_of(dbt_resource_props)
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """The description alone: the file, a link away, has the SQL."""
+        return str(dbt_resource_props["description"])
+
+    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The columns, the table's name as readers know it, and the file of the node."""
+        found = dict(super().get_metadata(dbt_resource_props))
+        name = ".".join([dbt_resource_props["database"], *node_key(dbt_resource_props).path])
+        return found | {
+            "dagster/table_name": name,
+            "file": dg.MetadataValue.path(dbt_resource_props["original_file_path"]),
+        }
 
     def get_asset_check_spec(
         self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
@@ -163,6 +192,7 @@ class Translator(DagsterDbtTranslator):
             is_due.since_last_handled()
             & ~_any_matches(raw, condition.missing())
             & ~_any_matches(raw, condition.in_progress())
+            & ~_any_matches(raw, condition.will_be_requested())  # matching, which follows the same loads
             & ~condition.in_progress()
         )
 
@@ -213,8 +243,12 @@ def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg
         dg.AssetSpec(
             [PUBLICATION, name],
             deps=[node_key(node) for node in manifest["nodes"].values() if publish_set_of(node) == name],
-            group_name=name,
-            description=f"Publication of the set {name}, at once and after every test of the set has passed.",
+            group_name=f"4_published/{name}",
+            owners=[translator.owners[name].email],
+            kinds={"postgres"},
+            description=f"{translator.owners[name].purpose}. Readers see all tables change at once, after all tests of "
+            f"{name} have passed.",
+            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=PUBLICATION_AGE),
         )
         for name in translator.sets
     ]

@@ -17,7 +17,15 @@ import dagster as dg
 
 from ingestion.contracts import read_contracts
 from orchestration.data_tests import DataTests
-from orchestration.models import downstream, node_key, publish_set_of, raw_nodes, reports_in, sets_and_inputs
+from orchestration.models import (
+    PUBLICATION_AGE,
+    downstream,
+    node_key,
+    publish_set_of,
+    raw_nodes,
+    reports_in,
+    sets_and_inputs,
+)
 from warehouse import alerts as al
 from warehouse.alerts import GAP, Alerts, Problem
 from warehouse.environment import home
@@ -25,7 +33,6 @@ from warehouse.environment import home
 HISTORY = timedelta(days=31)
 RETRY_PATIENCE = timedelta(minutes=10)  # the daemon starts the retry of a failed run within seconds
 FEED_PATIENCE = timedelta(hours=2)
-PUBLICATION_AGE = timedelta(hours=26)  # every set is built once a day
 CATCH_UP = timedelta(hours=2)  # after a gap, before anything is reported as late
 HEARTBEAT_PATIENCE = timedelta(minutes=15)
 WATCH_PATIENCE = timedelta(hours=1)

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -223,6 +224,55 @@ def test_publish_sets_are_rebuilt_when_their_raw_data_changes(graph: Graph, inst
     reached = inputs["finance"] | inputs["quality"] | inputs["customer"]  # its services have cost centres
     assert _asked(graph, changed) == {graph.key(nodes[unique_id]) for unique_id in chosen & reached}
     assert dg.AssetKey(["highways", "fct_enquiries"]) not in _asked(graph, changed)
+
+
+def test_matching_follows_loads_once_an_hour_and_builds_wait_for_it(graph: Graph, instance: dg.DagsterInstance) -> None:
+    import dagster as dg
+
+    matched = dg.AssetKey(MATCHED)
+    mart = next(graph.key(node) for node in graph.marts if graph.set_of(node) == "citizen")
+    selection, clock = dg.AssetSelection.assets(matched, mart), datetime(2026, 11, 30, 4, 10, tzinfo=UTC)
+    cursor = None
+
+    def asked(minutes: int = 1) -> set[dg.AssetKey]:
+        nonlocal clock, cursor
+        clock += timedelta(minutes=minutes)
+        result = dg.evaluate_automation_conditions(
+            graph.defs, instance, asset_selection=selection, evaluation_time=clock, cursor=cursor
+        )
+        cursor = result.cursor
+        return _asked(graph, result)
+
+    def match(version: str) -> None:
+        tags = {"dagster/data_version": version}
+        instance.report_runless_asset_event(dg.AssetMaterialization(matched, tags=tags))
+
+    assert asked() == set(), "nothing has loaded"
+    _land(instance, "1", *read_contracts())
+    assert asked() == {matched}
+    match("1")
+    assert asked() == {mart}
+    instance.report_runless_asset_event(dg.AssetMaterialization(mart))
+    assert asked() == set()
+    _land(instance, "2", "mosaic")
+    assert asked() == {mart}, "the same hour: the set has its new rows without waiting"
+    instance.report_runless_asset_event(dg.AssetMaterialization(mart))
+    assert asked() == set()
+    _land(instance, "3", "mosaic")
+    assert asked(60) == {matched}
+    match("2")
+    assert asked() == {mart}
+
+
+def test_groups_are_numbered_in_the_order_of_the_flow(graph: Graph) -> None:
+    groups = {node.group_name: node.key for node in graph.assets.asset_nodes}
+    layers = {name.split("/")[0] for name in groups}
+    assert layers == {"1_sources", "2_staging", "3_conformed", "4_published", "5_delivered", "6_governance"}
+    for node in graph.assets.asset_nodes:
+        for parent in node.parent_keys:
+            assert graph.assets.get(parent).group_name.split("/")[0] <= node.group_name.split("/")[0], node.key
+        assert "__next" not in str(node.metadata.get("dagster/table_name", "")), node.key
+        assert "select" not in (node.description or "").lower().split(), node.key
 
 
 def test_a_feed_follows_the_publication_of_its_set(graph: Graph, instance: dg.DagsterInstance) -> None:
