@@ -7,6 +7,7 @@ import dagster as dg
 from ingestion.contracts import read_contracts
 from orchestration.alerts import build_alerts
 from orchestration.feeds import build_feeds
+from orchestration.housekeeping import build_housekeeping
 from orchestration.loads import RETRY_FROM_FAILURE, build_disposals, build_loads, build_polling_sensor
 from orchestration.matching import build_matching
 from orchestration.models import (
@@ -30,10 +31,16 @@ polls = [
 access = build_access_checks([spec.key for spec in publications])
 feeds = build_feeds(manifest)
 disposals = build_disposals(systems)
+housekeeping = build_housekeeping()
 dispose = dg.define_asset_job(
     "dispose",
     dg.AssetSelection.assets(disposals),
     description="Deletes rows past their retention period, and erased people.",
+)
+clean_up = dg.define_asset_job(
+    "clean_up",
+    dg.AssetSelection.assets(housekeeping),
+    description="Deletes old runs of Dagster and old working folders of dbt.",
 )
 match = dg.define_asset_job(
     "match_people",
@@ -62,17 +69,17 @@ daily = partial(
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 defs = dg.Definitions(
-    assets=[*(assets for assets, _ in loads), matching, models, *publications, *feeds, disposals],
+    assets=[*(assets for assets, _ in loads), matching, models, *publications, *feeds, disposals, housekeeping],
     asset_checks=[access],
     # Every set is built once a day, even without new data, because ages and overdue dates depend on the day
     schedules=[
         *(schedule for _, schedule in loads),
-        daily(job=cron_schedule="30 3 * * *"),
+        daily(job=clean_up, cron_schedule="30 3 * * *"),
         daily(job=dispose, cron_schedule="0 4 * * *"),
         daily(job=build, cron_schedule="15 6 * * *"),
         daily(job=check_access, cron_schedule="0 7 * * *"),
     ],
-    jobs=[build, check_access, dispose, match, write_feeds],
+    jobs=[build, check_access, clean_up, dispose, match, write_feeds],
     sensors=[
         *polls,
         record_publications,
