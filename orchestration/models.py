@@ -182,22 +182,25 @@ class Translator(DagsterDbtTranslator):
         unique_id = dbt_resource_props["unique_id"]
         inputs = set().union(*(members for members in self.sets.values() if unique_id in members))
         raw = [node_key(node) for unique_id, node in sorted(self.manifest["sources"].items()) if unique_id in inputs]
-        if not raw:
-            return None
-        condition = dg.AutomationCondition
-        is_due: dg.AutomationCondition[Any] = (
-            _any_matches(raw, condition.data_version_changed()) | condition.newly_missing()
-        )
-        return (
-            is_due.since_last_handled()
-            & ~_any_matches(raw, condition.missing())
-            & ~_any_matches(raw, condition.in_progress())
-            & ~_any_matches(raw, condition.will_be_requested())  # matching, which follows the same loads
-            & ~condition.in_progress()
-        )
+        return _changed(tuple(raw)) if raw else None
 
 
-def _any_matches(keys: list[dg.AssetKey], condition: dg.AutomationCondition[Any]) -> dg.AutomationCondition[Any]:
+@functools.cache  # hundreds of nodes depend on the same raw tables
+def _changed(raw: tuple[dg.AssetKey, ...]) -> dg.AutomationCondition[Any]:
+    condition = dg.AutomationCondition
+    is_due: dg.AutomationCondition[Any] = (
+        _any_matches(raw, condition.data_version_changed()) | condition.newly_missing()
+    )
+    return (
+        is_due.since_last_handled()
+        & ~_any_matches(raw, condition.missing())
+        & ~_any_matches(raw, condition.in_progress())
+        & ~_any_matches(raw, condition.will_be_requested())  # matching, which follows the same loads
+        & ~condition.in_progress()
+    )
+
+
+def _any_matches(keys: tuple[dg.AssetKey, ...], condition: dg.AutomationCondition[Any]) -> dg.AutomationCondition[Any]:
     return functools.reduce(or_, (dg.AutomationCondition.asset_matches(key, condition) for key in keys))
 
 
