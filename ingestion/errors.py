@@ -50,6 +50,7 @@ HARMLESS = re.compile(
             r"terminating connection due to [a-z -]+(?:timeout|command)|the database system is [a-z ]+",
             rf"password authentication failed for user {QUOTED}|no password supplied",
             r"no pg_hba\.conf entry|pg_hba\.conf rejects connection|no encryption|SSL encryption",
+            r"certificate verify failed|does not match host name|root certificate file|self-signed certificate",
             r"sorry, too many clients already|remaining connection slots are reserved|too many connections for \w+",
             r"server closed the connection unexpectedly|connection already closed|could not translate host name",
             r"Is the server running on that host and accepting TCP/IP connections\?",

@@ -111,6 +111,14 @@ def test_an_error_names_class_sqlstate_and_the_known_part_of_its_message() -> No
             'OperationalError: connection to server at "127.0.0.1", port 5432 failed: '
             'password authentication failed for user "x"',
         ),
+        (
+            psycopg2.OperationalError(
+                'connection to server at "localhost" (127.0.0.1), port 5432 failed: '
+                "FATAL:  no pg_hba.conf entry, no encryption"
+            ),
+            'OperationalError: connection to server at "localhost" (127.0.0.1), port 5432 failed: '
+            "no pg_hba.conf entry: no encryption",
+        ),
         (Exception("deadlock detected"), "Exception: deadlock detected"),
         (Exception("Login failed for user 'reader'"), "Exception: Login failed for user 'reader'"),
     ],
