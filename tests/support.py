@@ -44,6 +44,7 @@ CONFIGURED = {
     *filter(None, (system.location for system in read_contracts().values())),
     *("LOADER_URL", "VAULT_URL", "OUTBOX", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL"),
     *("OPEN311_TOKEN_URL", "OPEN311_CLIENT_ID", "OPEN311_CLIENT_SECRET"),
+    *("OPEN311_KEY", "OPEN311_TOKEN", "OPEN311_USER", "OPEN311_PASSWORD"),
 }
 OWN_PROCESS = {"run", "exec", "dev", "docs", "erase", "rotate"}  # run Dagster or become another program
 PATIENCE = 900  # seconds for one command, also on a busy machine

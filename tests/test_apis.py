@@ -39,7 +39,7 @@ class Api(ThreadingHTTPServer):
         self.reports: dict[str, dict] = {}
         self.now = datetime(2026, 11, 1, 9, tzinfo=UTC)
         self.cap = 3
-        self.asked: list[tuple[float, dict, str | None]] = []
+        self.asked: list[tuple[float, dict, dict[str, str]]] = []
         self.faults: list[Callable[[Handler], None]] = []
         self.forever: Callable[[Handler], None] | None = None
         self.meanwhile: Callable[[], object] = lambda: None
@@ -78,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         api, asked = self.server, dict(parse_qsl(urlsplit(self.path).query))
-        api.asked.append((time.monotonic(), asked, self.headers.get("Authorization")))
+        api.asked.append((time.monotonic(), asked, dict(self.headers)))
         if api.faults:
             api.faults.pop(0)(self)
         elif api.forever:
@@ -150,8 +150,9 @@ TRUNCATED = answers(200, f'{{"requests": [{{"description": "{PERSONAL}'.encode()
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    for name in ("TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET"):
-        monkeypatch.delenv(f"OPEN311_{name}", raising=False)
+    for form in _http.AUTH.values():
+        for name in form:
+            monkeypatch.delenv(f"OPEN311_{name}", raising=False)
     for name, value in {"MAX_ATTEMPTS": "3", "BACKOFF_FACTOR": "0.01", "TIMEOUT": "0.3"}.items():
         monkeypatch.setenv(f"RUNTIME__REQUEST_{name}", value)
     with Api() as api:
@@ -427,7 +428,7 @@ def test_a_server_that_repeats_one_page_forever_is_refused(api: Api, always_new:
 
 def test_no_token_is_requested_without_its_variables(api: Api) -> None:
     read(api)
-    assert {authorization for _, _, authorization in api.asked} == {None}
+    assert {headers.get("Authorization") for _, _, headers in api.asked} == {None}
 
 
 @pytest.mark.parametrize(("lifetime", "says_expiry"), [(2, 3600), (1, 3600), (1000, 0)])
@@ -491,6 +492,31 @@ def test_a_token_that_cannot_be_renewed_is_reported_in_one_line(login: Api) -> N
     login.says_expiry = 0
     login.meanwhile = lambda: login.faults.extend([answers(403)])
     assert "OPEN311_TOKEN_URL answered 403" in refusal(lambda: read(login))
+
+
+@pytest.mark.parametrize(
+    ("variables", "sent"),
+    [
+        ({"KEY": SECRET}, ("X-API-Key", SECRET)),
+        ({"KEY": SECRET, "KEY_HEADER": "Ocp-Apim-Subscription-Key"}, ("Ocp-Apim-Subscription-Key", SECRET)),
+        ({"KEY": SECRET, "KEY_PARAMETER": "api_key"}, ("api_key", SECRET)),
+        ({"TOKEN": SECRET}, ("Authorization", f"Bearer {SECRET}")),
+        ({"USER": "county", "PASSWORD": "x"}, ("Authorization", "Basic Y291bnR5Ong=")),
+    ],
+    ids=["key", "key in a named header", "key in a parameter", "bearer token", "basic"],
+)
+def test_an_api_receives_the_authentication_that_is_configured(
+    api: Api, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], sent: tuple[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"OPEN311_{name}", value)
+    name, value = sent
+    assert len(read(api)) == 10
+    assert {(headers | asked).get(name) for _, asked, headers in api.asked} == {value}
+    api.forever = answers(403, SECRET.encode())
+    assert refusal(lambda: read(api)) == "requests.json answered 403"
+    monkeypatch.setenv("OPEN311_CLIENT_ID", "county")
+    assert "are set; set those of one" in refusal(lambda: read(api))
 
 
 def test_a_wrong_secret_or_missing_variable_is_reported_in_one_line(

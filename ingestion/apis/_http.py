@@ -1,8 +1,7 @@
 """Read a system's HTTP API: retries, tokens, invalid responses, and rows that change while they are read.
 
 dlt retries 429 (after Retry-After), 5xx, lost connections and time-outs; the RUNTIME__REQUEST_* variables set the
-limits (.env.example). System `open311` has the variable OPEN311_URL and, if it needs a token, OPEN311_TOKEN_URL,
-OPEN311_CLIENT_ID and OPEN311_CLIENT_SECRET (OAuth 2 client credentials, RFC 6749).
+limits (.env.example). System `open311` has the variable OPEN311_URL and those of one form of authentication (AUTH).
 """
 
 import os
@@ -15,7 +14,13 @@ from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
 from dlt.sources.helpers import requests
-from dlt.sources.helpers.rest_client.auth import OAuth2ClientCredentials
+from dlt.sources.helpers.rest_client.auth import (
+    APIKeyAuth,
+    AuthConfigBase,
+    BearerTokenAuth,
+    HttpBasicAuth,
+    OAuth2ClientCredentials,
+)
 from dlt.sources.helpers.rest_client.client import RESTClient
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
@@ -24,6 +29,13 @@ from ingestion.contracts import SourceError
 
 MAX_REPEATS = 10  # consecutive responses with the same rows; a few are normal for a small table
 MAX_RESPONSE_BYTES = 1 << 28
+KEY_HEADER = "X-API-Key"
+AUTH = {  # {form: its variables, each <SYSTEM>_<name>}
+    "key": ("KEY",),  # in the header KEY_HEADER (default X-API-Key) or the parameter KEY_PARAMETER
+    "bearer token": ("TOKEN",),
+    "basic": ("USER", "PASSWORD"),
+    "OAuth 2 client credentials (RFC 6749)": ("TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET"),
+}
 
 
 class HttpApi:
@@ -35,8 +47,9 @@ class HttpApi:
         session = requests.Client(raise_for_status=False, retry_condition=_is_incomplete).session
         session.hooks["response"].append(_refuse_other_host)
         session.hooks["response"].append(lambda response, **_: _read_body(cast(float, session.timeout), response))
-        self.auth = self._client_credentials(session)
-        self.client = RESTClient(location, auth=self.auth, session=session)
+        auth = self._auth(session)
+        self.auth = auth if isinstance(auth, OAuth2ClientCredentials) else None
+        self.client = RESTClient(location, auth=auth, session=session)
 
     def get(self, path: str, parameters: dict[str, Any]) -> Any:
         """The JSON at `path`, with its numbers as Number."""
@@ -151,14 +164,33 @@ class HttpApi:
         if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
             raise SourceError(f"raw_{self.system}: {variable} must begin with https://; http is for this machine only")
 
-    def _client_credentials(self, session: requests.Session) -> OAuth2ClientCredentials | None:
-        names = [f"{self.system.upper()}_{name}" for name in ("TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET")]
-        url, client_id, client_secret = given = [os.environ.get(name, "") for name in names]
-        if not any(given):
+    def _auth(self, session: requests.Session) -> AuthConfigBase | None:
+        """The form of authentication whose variables are set."""
+
+        def value(name: str) -> str:
+            return os.environ.get(f"{self.system.upper()}_{name}", "")
+
+        given = [form for form, names in AUTH.items() if any(map(value, names))]
+        if not given:
             return None
-        if missing := [name for name, value in zip(names, given, strict=True) if not value]:
-            raise self.error(f"{' and '.join(missing)} not set. A token needs {', '.join(names)}")
-        self._require_https(url, names[0])
+        if len(given) > 1:
+            raise self.error(f"variables of {' and of '.join(given)} are set; set those of one")
+        names, values = AUTH[given[0]], [value(name) for name in AUTH[given[0]]]
+        if missing := [name for name in names if not value(name)]:
+            variables = [f"{self.system.upper()}_{name}" for name in names]
+            absent = " and ".join(f"{self.system.upper()}_{name}" for name in missing)
+            raise self.error(f"{absent} not set. {given[0]} needs {', '.join(variables)}")
+        match names:
+            case ("KEY",):
+                parameter = value("KEY_PARAMETER")
+                name = parameter or value("KEY_HEADER") or KEY_HEADER
+                return APIKeyAuth(name=name, api_key=values[0], location="query" if parameter else "header")
+            case ("TOKEN",):
+                return BearerTokenAuth(token=values[0])
+            case ("USER", "PASSWORD"):
+                return HttpBasicAuth(username=values[0], password=values[1])
+        url, client_id, client_secret = values
+        self._require_https(url, f"{self.system.upper()}_TOKEN_URL")
         return _ClientCredentials(
             access_token_url=url, client_id=client_id, client_secret=client_secret, session=session
         )
