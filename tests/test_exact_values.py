@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from ingestion import quoting
 from ingestion.contracts import SourceError
 from ingestion.files import read_file
 from ingestion.quoting import QuoteChecker
@@ -233,6 +234,7 @@ def test_text_after_a_closing_quotation_mark_is_refused_by_every_reader(tmp_path
     assert "a.csv, line 4: raw_tolls.crossings: text after a closing" in refused(tmp_path, SWALLOWED, **layout)
     assert "a.csv, line 2: " in refused(tmp_path, 'id,v\n1,"ABC" Ltd\nTotal,\n', **layout)
     assert "a.csv, line 1: " in refused(tmp_path, 'id,"v"x\n1,b\nTotal,\n', **layout)
+    assert "a.csv, line 30002: " in refused(tmp_path, "id,v\n" + '1,"b"\n' * 30_000 + '1,"b"c\nTotal,\n', **layout)
 
 
 def test_the_quotation_mark_of_a_csv_is_declared(tmp_path: Path) -> None:
@@ -250,9 +252,13 @@ def test_the_quotation_mark_of_a_csv_is_declared(tmp_path: Path) -> None:
         assert values('id,v\n1,"a\\"b"\n2,c\\\\\n' + end, escape="\\", **footer) == ['a"b', "c\\"]
 
 
-def test_the_check_of_quotation_marks_agrees_with_python_at_every_division_into_blocks() -> None:
+@pytest.mark.parametrize("piece", [3, quoting.PIECE])
+def test_the_check_of_quotation_marks_agrees_with_python_at_every_division_into_blocks(
+    monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    monkeypatch.setattr(quoting, "PIECE", piece)
     chance = random.Random(18)
-    for _ in range(3000):
+    for _ in range(2000):
         text = "".join(chance.choices('",a\n', k=chance.randint(1, 14)))
         try:
             list(csv.reader(io.StringIO(text, newline=""), strict=True))
