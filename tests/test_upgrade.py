@@ -13,7 +13,7 @@ from ingestion.privacy import Keys
 from tests.support import TRIALS, Trial, TrialServer, trial_system
 from tests.test_publication import Builds
 from tests.test_subjects import BASIS, PEOPLE, VISITS
-from warehouse import environment, matching, vault
+from warehouse import database, environment, matching, vault
 from warehouse.database import MIGRATIONS, update_database
 from warehouse.errors import VaultError, WarehouseError
 from warehouse.subjects import SubjectRequests
@@ -167,7 +167,7 @@ def test_a_migration_applies_once_and_cannot_change(trial: Trial, tmp_path: Path
         """As `environment.prepare`, with other migrations."""
         with pytest.MonkeyPatch.context() as patch, closing(psycopg2.connect(trial.url)) as connection:
             settings: dict[str, str] = {}
-            patch.setattr(environment, "update_database", lambda _, given: settings.update(given))
+            patch.setattr(database, "update_database", lambda _, given: settings.update(given))
             environment.prepare(systems=TRIALS)
             update_database(connection, settings, migrations)
 
