@@ -64,7 +64,6 @@ NEW_COLUMNS = """
     select distinct on (system, table_name) system, table_name, loaded_at, new_columns
     from governance.load_audit order by system, table_name, load_audit_id desc
 """
-contracts = functools.cache(read_contracts)  # takes a third of a second
 
 
 class _Failure(NamedTuple):
@@ -175,7 +174,7 @@ class Observer:
 
     def _system(self, step: str) -> str:
         name = step.removesuffix("_tables")
-        return name if name.removeprefix("raw_") in contracts() and name != step else ""
+        return name if name.removeprefix("raw_") in read_contracts() and name != step else ""
 
     # --- publications and data
 
@@ -191,7 +190,7 @@ class Observer:
     def _late_data(self, failing: set[str]) -> Iterator[Problem]:
         self.cursor.execute(OLDEST_LOADS)
         for name, loaded_at in self.cursor.fetchall():
-            system = contracts().get(name.removeprefix("raw_"))
+            system = read_contracts().get(name.removeprefix("raw_"))
             if not system or name in failing:
                 continue
             age = system.freshness["error_after"]

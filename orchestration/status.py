@@ -11,10 +11,11 @@ from typing import Any
 import dagster as dg
 from jinja2 import Environment, FileSystemLoader
 
+from ingestion.contracts import read_contracts
 from ingestion.postgres import names_in
 from orchestration.data_tests import DataTests
 from orchestration.models import read_manifest
-from orchestration.problems import Observer, contracts
+from orchestration.problems import Observer
 from warehouse import alerts as al
 from warehouse import environment, published
 from warehouse.alerts import Alert, AlertFile, Alerts, AlertTable, Problem
@@ -167,7 +168,7 @@ def write_page(status: Status) -> Path:
 def read_state() -> State:
     """{sources | publish_sets | servers: {name: facts}}, from the governance tables."""
     state: State = {"sources": {}, "publish_sets": {}, "servers": environment.servers()}
-    for system in contracts().values():
+    for system in read_contracts().values():
         for table in system.tables:
             state["sources"][table.label] = {"rows_written": None, "loaded_at": None, "high_watermark": None}
     for name in environment.publish_sets():
