@@ -176,9 +176,8 @@ def _read_plain(table: Table, path: Path, columns: FileColumns, start: int) -> I
     tail = "\n" + table.delimiter.join([(mark or "") * 2] * len(names)) + "\n"
     with _open(table, path, tail) as file:
         file.take(start)
-        file.pending = (
-            b"\n" + file.pending
-        )  # an empty line: of a value that is a byte order mark pyarrow drops the mark
+        # An empty line first, because pyarrow drops a byte order mark with which the first value begins
+        file.pending = b"\n" + file.pending
         try:
             for batch in pyarrow.csv.open_csv(file, reading, parsing, converting):
                 last = batch.slice(len(batch) - 1) if len(batch) else last

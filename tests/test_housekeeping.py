@@ -4,10 +4,10 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import dagster as dg
-
 
 def test_old_runs_are_deleted_except_the_last_of_each_asset() -> None:
+    import dagster as dg
+
     from orchestration.housekeeping import RUNS_KEPT, delete_old_runs
 
     @dg.asset

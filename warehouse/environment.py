@@ -175,9 +175,8 @@ def _set_up(admin_url: str, systems: Iterable[str], apply_access: bool, is_demo:
         "warehouse.administrators": ",".join(read_administrators()),
     }
     with closing(connect(admin_url)) as connection:
-        for login, password in _passwords(
-            [*SERVICES, *people]
-        ).items():  # a log of the server's statements then has no password
+        for login, password in _passwords([*SERVICES, *people]).items():
+            # A verifier, so that a log of the server's statements has no password
             verifier = pg.encrypt_password(password, login, connection, "scram-sha-256")
             settings[f"warehouse.password_{login}"] = str(verifier)
         update_database(connection, settings)

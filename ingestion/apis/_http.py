@@ -167,19 +167,21 @@ class HttpApi:
     def _auth(self, session: requests.Session) -> AuthConfigBase | None:
         """The form of authentication whose variables are set."""
 
+        def variable(name: str) -> str:
+            return f"{self.system.upper()}_{name}"
+
         def value(name: str) -> str:
-            return os.environ.get(f"{self.system.upper()}_{name}", "")
+            return os.environ.get(variable(name), "")
 
         given = [form for form, names in AUTH.items() if any(map(value, names))]
         if not given:
             return None
         if len(given) > 1:
             raise self.error(f"variables of {' and of '.join(given)} are set; set those of one")
-        names, values = AUTH[given[0]], [value(name) for name in AUTH[given[0]]]
-        if missing := [name for name in names if not value(name)]:
-            variables = [f"{self.system.upper()}_{name}" for name in names]
-            absent = " and ".join(f"{self.system.upper()}_{name}" for name in missing)
-            raise self.error(f"{absent} not set. {given[0]} needs {', '.join(variables)}")
+        names = AUTH[given[0]]
+        values = [value(name) for name in names]
+        if missing := [variable(name) for name in names if not value(name)]:
+            raise self.error(f"{' and '.join(missing)} not set. {given[0]} needs {', '.join(map(variable, names))}")
         match names:
             case ("KEY",):
                 parameter = value("KEY_PARAMETER")
@@ -190,7 +192,7 @@ class HttpApi:
             case ("USER", "PASSWORD"):
                 return HttpBasicAuth(username=values[0], password=values[1])
         url, client_id, client_secret = values
-        self._require_https(url, f"{self.system.upper()}_TOKEN_URL")
+        self._require_https(url, variable("TOKEN_URL"))
         return _ClientCredentials(
             access_token_url=url, client_id=client_id, client_secret=client_secret, session=session
         )
