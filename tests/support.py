@@ -396,6 +396,9 @@ class Trial:
         return load_system(trial_system(*tables, **changes), redrive=redrive)
 
 
+RIGHTS_ON = "update pg_database set datacl = %s::aclitem[] where datname = %s"
+
+
 class TrialServer:
     """A server without the demo county; each trial has its own databases, copied from an empty warehouse."""
 
@@ -407,12 +410,17 @@ class TrialServer:
         with environment_of(self.environment):
             self.url = os.environ["WAREHOUSE_URL"] = postgres.start(folder)
             environment.prepare(systems=TRIALS)
-            with closing(psycopg2.connect(self.url)) as connection:
+            with closing(psycopg2.connect(self.url)) as connection, connection.cursor() as cursor:
                 vault.adopt_key(connection)
+                cursor.execute("select datacl::text from pg_database where datname = current_database()")
+                ((self.rights,),) = cursor.fetchall()
 
     @contextmanager
     def trial(self) -> Iterator[Trial]:
-        """An empty warehouse with an empty source; both are dropped at the end."""
+        """An empty warehouse with an empty source; both are dropped at the end.
+
+        Logins are the same in every database of the server: meanwhile they may connect to no other trial or template.
+        """
         self.count += 1
         server, name = self.url.rsplit("/", 1)[0], f"trial_{self.count}"
         home = self.folder / name
@@ -424,14 +432,16 @@ class TrialServer:
             cursor.execute(f"create database {name} template warehouse")
             cursor.execute(f"create database {name}_source template template0")
             cursor.execute(f"revoke all on database {name}_source from public")
-            cursor.execute(  # the rights on a database are not copied
-                "update pg_database set datacl = (select datacl from pg_database where datname = 'warehouse') "
-                "where datname = %s",
-                [name],
-            )
+            cursor.execute(RIGHTS_ON, [self.rights, name])  # they are not copied
+            cursor.execute(r"select datacl::text, datname from pg_database where datname ~ '^(warehouse|trial_\d+)$'")
+            others = [row for row in cursor.fetchall() if row[1] != name]
+            for _, other in others:
+                cursor.execute(RIGHTS_ON, ["{postgres=CTc/postgres}", other])
             try:
                 yield Trial(f"{server}/{name}", home, self.environment)
             finally:
+                for row in others:
+                    cursor.execute(RIGHTS_ON, row)
                 cursor.execute(f"drop database {name} with (force)")
                 cursor.execute(f"drop database {name}_source with (force)")
                 shutil.rmtree(home)

@@ -327,14 +327,8 @@ def cycles(
 
     for name, value in {**receivers.variables(), "OUTBOX": str(tmp_path / "outbox"), "LANDING": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
-    # The template and the databases of other tests, where the same logins have rights too
-    others = "datname <> current_database() and datname ~ '^(warehouse|trial_[0-9]+)$'"
-    rights = trial.sql(f"select datacl::text, datname from pg_database where {others}")
-    trial.sql(f"update pg_database set datacl = '{{postgres=CTc/postgres}}' where {others}")
     with dg.instance_for_test() as instance:
         yield Cycles(trial, receivers, manifest, instance)
-    for before in rights:
-        trial.sql("update pg_database set datacl = %s::aclitem[] where datname = %s", before)
 
 
 def test_no_alert_without_a_fault(cycles: Cycles) -> None:
