@@ -177,6 +177,20 @@ def test_tables_of_the_glossary_are_published() -> None:
     assert {publish_set for publish_set, _ in named} == sets
 
 
+def test_no_column_description_is_written_twice() -> None:
+    places: dict[str, list[str]] = {}
+    for name in tracked():
+        if name.startswith("dbt_project/models/") and name.endswith(".yml"):
+            parsed = yaml.load(text_of(name), yaml.CSafeLoader) or {}
+            tables = [table for source in parsed.get("sources", []) for table in source["tables"]]
+            for table in tables + parsed.get("models", []):
+                for column in table.get("columns", []):
+                    places.setdefault(column.get("description", ""), []).append(f"{table['name']}.{column['name']}")
+    copies = {text: columns for text, columns in places.items() if len(columns) > 1 and "{{ doc(" not in text}
+    copies.pop("", None)  # dbt-bouncer requires descriptions where readers see the column
+    assert copies == {}, "put the text into dbt_project/docs/columns.md, and refer to it with doc()"
+
+
 def test_the_workflow_runs_the_commands_of_ci() -> None:
     steps = yaml.safe_load(text_of(".github/workflows/ci.yml"))["jobs"]["test"]["steps"]
     commands = [step["run"] for step in steps if step.get("run", "").startswith("make ")]
