@@ -7,7 +7,7 @@ WITH_DEMO := $(if $(DEMO),--demo)
 DEMO_PEOPLE := $(or $(PEOPLE),$(DEMO_PEOPLE))
 CHECKED := .warehouse/check
 DBT_INPUTS := dbt_project seeds dbt_project.yml profiles.yml pyproject.toml warehouse/lineage.py ingestion/columns.py \
-	ingestion/contracts.py
+	ingestion/contracts.py warehouse/measures.py access.yml docs/reference/measures.md
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 # Hash of the files' names and contents, the installed packages and dbt's variables
 hash = { find $(1) -type f | sort; find $(1) -type f | sort | git hash-object --stdin-paths; \
@@ -15,7 +15,7 @@ hash = { find $(1) -type f | sort; find $(1) -type f | sort | git hash-object --
 export LANDING WAREHOUSE_URL DEMO_PEOPLE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-packages check check-python check-sql check-dbt dev docs stop bench audit schema requirements
+.PHONY: help run test test-unit test-packages check check-python check-sql check-dbt dev docs stop bench audit schema measures requirements
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,7 +42,7 @@ test-packages: ## install the servers that some tests need (Debian 12, as root)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$(grep -v '^#' tests/packages.txt)
 
-check: $(VENV)/installed ## check style, types, imports, conventions and privacy: ruff, mypy, import-linter, sqlfluff, dbt-bouncer, lineage
+check: $(VENV)/installed ## check style, types, imports, conventions, privacy and measures: ruff, mypy, import-linter, sqlfluff, dbt-bouncer, lineage
 	@mkdir -p $(CHECKED)
 	@$(MAKE) --no-print-directory --keep-going -j2 $(SYNC) check-dbt check-sql check-python
 
@@ -69,7 +69,7 @@ check-dbt:
 		$(BIN)/dbt --quiet compile --no-introspect --no-populate-cache --profiles-dir . \
 			--target-path $(CHECKED) --log-path $(CHECKED) \
 		&& COLUMNS=160 $(BIN)/dbt-bouncer --config-file pyproject.toml \
-		&& $(BIN)/python -m warehouse.lineage \
+		&& $(BIN)/python -m warehouse.lineage && $(BIN)/python -m warehouse.measures \
 		&& echo "$$now" > $(CHECKED)/dbt.passed; fi
 
 dev: $(VENV)/installed ## start Dagster's web interface and daemon; PORT=3000
@@ -99,6 +99,10 @@ audit: $(VENV)/installed $(VENV)/audit ## look for known vulnerabilities (needs 
 
 schema: $(VENV)/installed ## write the JSON Schema of source contracts, after ingestion/contracts.py has changed
 	@$(BIN)/python -m ingestion.schema
+
+measures: $(VENV)/installed ## write docs/reference/measures.md from the semantic models, after a definition has changed
+	@$(BIN)/dbt --quiet parse --profiles-dir . --target-path $(CHECKED) --log-path $(CHECKED)
+	@$(BIN)/python -m warehouse.measures --write
 
 requirements: ## pin every dependency with hashes, for every platform (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \

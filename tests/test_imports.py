@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 HEAVY = {
-    *("dagster", "dlt", "dotenv", "duckdb", "filelock", "numpy", "psutil", "pyarrow", "pydantic", "rich", "splink"),
-    *("sqlalchemy", "yaml"),
+    *("dagster", "dbt", "dlt", "dotenv", "duckdb", "filelock", "metricflow", "numpy", "psutil", "pyarrow", "pydantic"),
+    *("rich", "splink", "sqlalchemy", "yaml"),
 }
 
 

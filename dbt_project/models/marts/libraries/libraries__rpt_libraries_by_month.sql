@@ -1,14 +1,8 @@
 with
 
-libraries__fct_loan_days as (
+libraries__fct_branch_months as (
 
-    select * from {{ ref('libraries__fct_loan_days') }}
-
-),
-
-libraries__fct_visit_months as (
-
-    select * from {{ ref('libraries__fct_visit_months') }}
+    select * from {{ ref('libraries__fct_branch_months') }}
 
 ),
 
@@ -24,51 +18,22 @@ libraries__dim_branches as (
 
 ),
 
-
-loans as (
-
-    select
-        branch_key,
-        date_trunc('month', loan_date)::date as month_start_date,
-        sum(loans) as loans
-    from libraries__fct_loan_days
-    group by
-        branch_key,
-        date_trunc('month', loan_date)
-
-),
-
-joined as (
-
-    select
-        coalesce(libraries__fct_visit_months.branch_key, loans.branch_key) as branch_key,
-        coalesce(libraries__fct_visit_months.month_start_date, loans.month_start_date) as month_start_date,
-        loans.loans,
-        libraries__fct_visit_months.visits
-    from loans
-    full join libraries__fct_visit_months
-        on
-            loans.branch_key = libraries__fct_visit_months.branch_key
-            and loans.month_start_date = libraries__fct_visit_months.month_start_date
-
-),
-
 measured as (
 
     select
-        joined.month_start_date,
+        libraries__fct_branch_months.month_start_date,
         coalesce(libraries__dim_branches.branch_name, 'Not known') as branch_name,
-        libraries__dim_branches.population / 1000.0 as thousands,
-        joined.loans,
-        joined.visits,
+        libraries__fct_branch_months.population / 1000.0 as thousands,
+        libraries__fct_branch_months.loans,
+        libraries__fct_branch_months.visits,
         {{ unless_few('libraries__fct_member_months.active_members') }} as active_members
-    from joined
+    from libraries__fct_branch_months
     left join libraries__fct_member_months
         on
-            joined.branch_key = libraries__fct_member_months.branch_key
-            and joined.month_start_date = libraries__fct_member_months.month_start_date
+            libraries__fct_branch_months.branch_key = libraries__fct_member_months.branch_key
+            and libraries__fct_branch_months.month_start_date = libraries__fct_member_months.month_start_date
     left join libraries__dim_branches
-        on joined.branch_key = libraries__dim_branches.branch_key
+        on libraries__fct_branch_months.branch_key = libraries__dim_branches.branch_key
 
 ),
 

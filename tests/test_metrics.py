@@ -1,0 +1,176 @@
+"""Measures have whole definitions, and metrics equal the columns of reports that publish them."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing
+from copy import deepcopy
+from datetime import date, datetime
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tests.support import Warehouse, manifest
+from warehouse.errors import WarehouseError
+from warehouse.measures import Measures
+from warehouse.metrics import Metrics, semantic_manifest
+
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def metrics(warehouse: Warehouse) -> Iterator[Metrics]:
+    with closing(psycopg2.connect(warehouse.url)) as connection:
+        yield Metrics(semantic_manifest(manifest()).replace("__next", ""), connection)
+
+
+def test_each_metric_equals_the_report_columns_that_publish_it(warehouse: Warehouse, metrics: Metrics) -> None:
+    compared, differences = 0, []
+    for report, columns in published(manifest().to_dict(omit_none=False)):
+        for cell in cells(warehouse, metrics, report, columns):
+            compared += 1
+            differences += difference(*cell)
+    assert compared > 1000
+    assert differences == []
+
+
+def published(manifest: Row) -> Iterator[tuple[str, dict[str, Row]]]:
+    """Yield each report (set.table) with the columns that have a metric or a dimension."""
+    for node in manifest["nodes"].values():
+        if node["name"].partition("__")[2].startswith("rpt_"):
+            columns = {name: each for name, each in node["columns"].items() if each["config"]["meta"]}
+            if any("metric" in each["config"]["meta"] for each in columns.values()):
+                yield node["name"].replace("__", ".", 1), columns
+
+
+def cells(warehouse: Warehouse, metrics: Metrics, report: str, columns: dict[str, Row]) -> Iterator[tuple]:
+    """Yield (place, column, published value, metric's value) of each group of rows with the same dimensions."""
+    metas = {name: column["config"]["meta"] for name, column in columns.items()}
+    headings = [name for name, meta in metas.items() if "dimension" in meta]
+    measures = [name for name, meta in metas.items() if "metric" in meta]
+    selected = ", ".join(f'"{name}"' for name in (*headings, *measures))
+    groups: dict[tuple, dict[tuple, Row]] = defaultdict(dict)
+    for row in warehouse.sql(f"select {selected} from {report}"):
+        values = dict(zip((*headings, *measures), row, strict=True))
+        parts = tuple(name for name in headings if values[name] != metas[name].get("total", ...))
+        key = tuple(plain(values[name], metas[name]) for name in parts)
+        group = groups[parts].setdefault(key, dict.fromkeys(measures))
+        for name in measures:
+            if values[name] is not None:
+                group[name] = (group[name] or 0) + values[name]
+    for parts, rows in groups.items():
+        names = {name: metas[name]["metric"] for name in measures}
+        if len(parts) < len(headings):
+            names = {name: metas[name].get("total", metric) for name, metric in names.items()}
+        counted = answers(metrics, names, [metas[name]["dimension"] for name in parts], [metas[name] for name in parts])
+        for key in rows.keys() | counted.keys():
+            for name in measures:
+                value = counted.get(key, {}).get(name)
+                scaled = None if value is None else float(value) * metas[name].get("factor", 1)
+                if key in rows or scaled:
+                    place = f"{report} {name} {dict(zip(parts, key, strict=True))}"
+                    yield place, columns[name], rows.get(key, {}).get(name), scaled
+
+
+def answers(metrics: Metrics, names: dict[str, str], by: list[str], metas: list[Row]) -> dict[tuple, Row]:
+    """Return {values of the dimensions: {report column: value of its metric}}."""
+    table = metrics.query(sorted(set(names.values())), by)
+    found = {}
+    for row in table.rows:
+        values = dict(zip(table.column_names, row, strict=True))
+        key = tuple(plain(values[name], meta) for name, meta in zip(by, metas, strict=True))
+        found[key] = {column: values[metric] for column, metric in names.items()}
+    return found
+
+
+def plain(value: Any, meta: Row) -> Any:
+    """Return a dimension's value as reports and MetricFlow share it: a month by its first day, no value by its name."""
+    if isinstance(value, datetime):
+        value = value.date()
+    if isinstance(value, date) and meta["dimension"].endswith("__month"):
+        value = value.replace(day=1)
+    return meta.get("empty") if value is None else value
+
+
+def difference(place: str, column: Row, shown: Any, counted: float | None) -> list[str]:
+    """Return a line if the published value, as its description rounds or suppresses it, is not the metric's value."""
+    if shown is None:
+        is_equal = counted is None or "suppressed" in column["description"]
+    else:
+        digits = re.search(r"numeric\(\d+, ?(\d+)\)", column["data_type"])
+        rounded = re.search(r"rounded to £?(\d+)", column["description"])
+        step = int(rounded[1]) if rounded else 10 ** -int(digits[1]) if digits else 0
+        is_equal = counted is not None and abs(float(shown) - counted) <= step / 2 + 1e-6
+    return [] if is_equal else [f"{place}: published {shown}, metric {counted}"]
+
+
+def test_an_unknown_metric_or_dimension_is_refused_with_suggestions(metrics: Metrics) -> None:
+    with pytest.raises(WarehouseError, match="library_loans"):
+        metrics.query(["library_loan"])
+    with pytest.raises(WarehouseError, match="branch__branch_name"):
+        metrics.query(["library_loans"], ["branch__name"])
+
+
+def test_a_condition_limits_the_rows_of_a_metric(metrics: Metrics) -> None:
+    every = metrics.query(["library_loans"], ["branch__branch_name"])
+    (name, loans) = every.rows[0]
+    where = "{{ Dimension('branch__branch_name') }} = '" + str(name) + "'"
+    assert metrics.query(["library_loans"], where=[where]).rows == ((loans,),)
+    assert every.row_count > 1
+
+
+def definitions() -> Row:
+    """Return a manifest with one report column and its metric."""
+    measure = {"name": "loans", "agg": "sum", "non_additive_dimension": None}
+    measure["config"] = {"meta": {"source": "Council's own definition", "exclusions": "None."}}
+    parameters = dict.fromkeys(("numerator", "denominator")) | {"metrics": [], "input_measures": [{"name": "loans"}]}
+    metric = {"name": "loans", "label": "Loans", "description": "Number of loans.", "type": "simple"}
+    metric |= {"fqn": ["p", "marts", "libraries", "loans"], "type_params": parameters, "config": {"meta": {}}}
+    metric |= {"original_file_path": "m.yml", "depends_on": {"nodes": ["s"]}}
+    column = {"name": "Loans", "data_type": "bigint", "config": {"meta": {"metric": "loans"}}}
+    report = {"name": "libraries__rpt_loans", "fqn": ["p", "marts", "libraries", "r"], "patch_path": "p://r.yml"}
+    fact = {"name": "libraries__fct_loans", "description": "Loans. One row per day."}
+    return {
+        "nodes": {"f": fact, "r": report | {"columns": {"Loans": column}}},
+        "semantic_models": {"s": {"depends_on": {"nodes": ["f"]}, "measures": [measure]}},
+        "metrics": {"m": metric},
+    }
+
+
+def test_a_definition_names_formula_grain_additivity_and_reports() -> None:
+    measures = Measures(definitions())
+    assert list(measures.problems()) == []
+    assert measures.definition("loans") == {
+        "Formula": "Number of loans.",
+        "Numerator": "Loans",
+        "Denominator": "none",
+        "Exclusions": "None.",
+        "Source": "Council's own definition",
+        "Choice": "",
+        "Grain": "one day",
+        "Additivity": "Additive",
+        "Published in": "`libraries.rpt_loans`, Loans",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda m: m["nodes"]["r"]["columns"]["Loans"]["config"]["meta"].clear(), "name the measure's metric"),
+        (lambda m: m["nodes"]["r"]["columns"]["Loans"]["config"]["meta"].update(metric="x"), "there is no metric x"),
+        (lambda m: m["metrics"]["m"].update(description=""), "formula is missing"),
+        (lambda m: meta(m).update(exclusions=""), "exclusions is missing"),
+        (lambda m: meta(m).pop("source"), "source is missing"),
+        (lambda m: meta(m).update(source="DfE"), "the source must name its edition"),
+        (lambda m: meta(m).update(additivity="Yes"), "additivity must begin with"),
+    ],
+)
+def test_an_incomplete_definition_is_a_problem(change: Any, problem: str) -> None:
+    changed = deepcopy(definitions())
+    change(changed)
+    assert problem in "\n".join(Measures(changed).problems())
+
+
+def meta(manifest: Row) -> Row:
+    return manifest["semantic_models"]["s"]["measures"][0]["config"]["meta"]
