@@ -45,7 +45,8 @@ def postgres_copy(system: System, url: str, tables: TableColumns) -> Destination
     optimisation and take three times the CPU time per row (decision record 25).
     """
 
-    @dlt.destination(loader_file_format="parquet", batch_size=0, name="landing")
+    # names come from the contract, so dlt keeps them (`direct`)
+    @dlt.destination(loader_file_format="parquet", batch_size=0, name="landing", naming_convention="direct")
     def copy(path: Any, table: TTableSchema, /) -> None:  # `path` is a text with batch_size=0
         if table["name"] not in tables:
             return
