@@ -33,8 +33,8 @@ from ingestion.tables import conform
 ROUND = 5_000
 TEXTS = (
     "", "a", " b ", 'said "no"', "x,y", "two\nlines", "two\r\nlines", "£ é", "漢", '5" pipe', "'", "-", "NA", ";", "\t",
-    "a\\b", "\\", '"', '""', "it's", "Total", "Sub-total", " ", "\xa0", "\0", "\ufeff", "a|b", ",", "0x1F", "=1+1",
-    "\r",
+    "a\\b", "\\", "\\N", '"', '""', "it's", "Total", "Sub-total", " ", "\xa0", "\0", "\ufeff", "a|b", ",", "0x1F",
+    "=1+1", "\r",
 )  # fmt: skip
 NUMBERS = (
     "", "0", "1", "-1", "007", " 12 ", "1.5", "1.50", "1,234.50", "12,34", "1,234,567", "(50.00)", "£3", "£ 3", "-£3",
@@ -137,7 +137,7 @@ def files(draw: st.DrawFn) -> File:
         "encoding": encoding.removesuffix("-sig"),
         "delimiter": draw(st.sampled_from(",,;\t|")),
         "quote": quote,
-        "null_values": ["NA"] if draw(flag) else [],
+        "null_values": draw(st.sampled_from([[], [], [], ["NA"], ["NA", "\\N"]])),
         "left_out": [],
     }
     layout |= {"escape": escape} if escape else {}
@@ -179,7 +179,7 @@ def files(draw: st.DrawFn) -> File:
             place = draw(st.integers(0, len(content)))
             content = (
                 content[:place]
-                + draw(st.sampled_from([b"\xff", b'"', b"\x81", b"\xc3\xa9", b"\n", b","]))
+                + draw(st.sampled_from([b"\xff", b'"', b"\x81", b"\xc3\xa9", b"\n", b",", b"\\"]))
                 + content[place:]
             )
     return File(layout, "rows" + draw(st.sampled_from([".csv", ".csv", ".csv", ".csv.gz", ".zip"])), content)
@@ -230,7 +230,7 @@ def _written(rows: list[list[str]], layout: dict[str, Any], end: str, choices: i
         cells = []
         for position, cell in enumerate(row):
             is_special = any(mark in cell for mark in (delimiter, "\r", "\n", quote, escape or delimiter))
-            if escape:
+            if escape and cell != "\\N":
                 cell = re.sub(
                     f"([{re.escape(delimiter + escape)}\r\n]|{quote if quote != 'none' else escape * 2})", r"\\\1", cell
                 )

@@ -6,6 +6,7 @@ It is written with Python's csv, decimal and datetime, and imports nothing from 
 import csv
 import io
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -45,8 +46,8 @@ def csv_rows(text: str, layout: dict[str, Any]) -> list[list[str]]:
     """The rows of a CSV, a blank line as an empty list; raises Refused for text after a closing quotation mark."""
     quote = layout.get("quote", '"')
     quoting: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if quote == "none" else {"quotechar": quote}
-    if "escape" in layout and not text.endswith(("\r", "\n", layout["escape"])):
-        text += "\n"  # Python's reader takes an escaped line end for the end of a truncated file
+    if "escape" in layout:
+        text = "".join(escaped_parts(text, layout))
     lines = io.StringIO(text, newline="")
     try:
         return list(
@@ -54,6 +55,37 @@ def csv_rows(text: str, layout: dict[str, Any]) -> list[list[str]]:
         )
     except csv.Error:
         raise Refused from None
+
+
+def escaped_parts(text: str, layout: dict[str, Any]) -> Iterator[str]:
+    """The text, in which only characters that have a meaning are escaped; raises Refused.
+
+    A word for no value that begins with the escape character is one only as a whole value.
+    """
+    escape, ends = layout["escape"], [layout["delimiter"], "\r", "\n"]
+    meant = [*ends, escape, *([] if layout["quote"] == "none" else [layout["quote"]])]
+    words = [*layout["null_values"], *(word for column in layout["columns"] for word in column.get("null_values", []))]
+    words = [word for word in words if word.startswith(escape)]
+    place, is_start = 0, True
+    while place < len(text):
+        rest = text[place:]
+        word = next(
+            (word for word in words if is_start and rest.startswith(word) and rest[len(word) :][:1] in ("", *ends)), ""
+        )
+        if word:
+            yield word.replace(escape, escape * 2)
+            place += len(word)
+        elif rest[0] == escape:
+            if rest[1:2] not in meant or rest[1:3] == "\r\n" or rest[1:] in ("\r", "\n"):
+                raise Refused
+            yield rest[:2]
+            place += 2
+        else:
+            yield rest[0]
+            place += 1
+        is_start = not word and rest[0] in ends
+    if not text.endswith(("\r", "\n")):
+        yield "\n"  # Python's reader takes an escaped line end for the end of a truncated file
 
 
 def readings(column: dict[str, Any], text: str, null_values: list[str]) -> list[Any]:

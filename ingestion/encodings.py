@@ -3,6 +3,7 @@
 import codecs
 import io
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from ingestion.contracts import SourceError
@@ -10,7 +11,7 @@ from ingestion.contracts import SourceError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from ingestion.quoting import QuoteChecker
+    from ingestion.quoting import Checker
 
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 C1_CONTROLS = re.compile("[\x80-\x9f]")  # Windows-1252 has quotation marks, dashes and the euro here
@@ -31,11 +32,11 @@ class Utf8(io.RawIOBase):
 
     Raises EncodingError, beginning with `where`, for a file in another encoding: bytes that the encoding does not have,
     another byte order mark or, for a single-byte encoding, valid UTF-8 from end to end. `utf-16` needs a mark, which
-    gives the byte order. `quotes` checks the quotation marks. Memory: a few times the size of one read.
+    gives the byte order. `checks` are made of the UTF-8 in their order. Memory: a few times the size of one read.
     """
 
-    def __init__(self, file: Bytes, encoding: str, where: str, tail: bytes = b"", quotes: "QuoteChecker | None" = None):
-        self.file, self.encoding, self.where, self.tail, self.quotes = file, encoding, where, tail, quotes
+    def __init__(self, file: Bytes, encoding: str, where: str, tail: bytes = b"", checks: "Sequence[Checker]" = ()):
+        self.file, self.encoding, self.where, self.tail, self.checks = file, encoding, where, tail, checks
         self.pending, self.ended, self.ends = b"", False, [0, 0]
         declared = codecs.lookup(encoding).name.removesuffix("-sig")
         start = file.read(512)
@@ -90,8 +91,8 @@ class Utf8(io.RawIOBase):
         if self.utf8_decoder:
             self._check_utf8(self.utf8_decoder, raw)
         utf8 = raw if self.name == "utf-8" and not self.ended else text.encode()
-        if self.quotes:
-            self.quotes.feed(utf8, (self.ends[0], self.ends[1]))
+        for check in self.checks:
+            utf8 = check.feed(utf8, (self.ends[0], self.ends[1]), self.ended)
         self._count(raw)
         return utf8 + self.tail if self.ended else utf8
 

@@ -35,7 +35,7 @@ from ingestion.layouts import (
     wrong_width,
 )
 from ingestion.logs import LogEntries
-from ingestion.quoting import QuoteChecker
+from ingestion.quoting import Checker, EscapeChecker, QuoteChecker
 from ingestion.spreadsheets import SUFFIXES, open_sheets, read_sheets, sheet_head
 
 BLOCK_BYTES = 2 << 20  # longest row that can be read; larger blocks are not faster and take more memory
@@ -277,15 +277,24 @@ def _open(table: Table, path: Path, tail: str = "") -> Iterator[Utf8]:
     encoding = _encoding(table, path) if table.other_encodings else table.encoding
     try:
         with _unpacked(table, path) as file:
-            quotes = None  # each entry of a growing file is checked by itself
-            if table.quote_character and not table.growing:
-                locate = partial(location_in, table, path)
-                quotes = QuoteChecker(locate, table.delimiter, table.quote_character, table.escape)
-            yield Utf8(file, encoding, location_in(table, path), tail.encode(), quotes)
+            checks = [] if table.growing else _checks(table, path)  # each entry of a growing file is checked by itself
+            yield Utf8(file, encoding, location_in(table, path), tail.encode(), checks)
     except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError):
         raise SourceError(
             f"{location_in(table, path)}: not a complete {path.suffix[1:]} file; request it again"
         ) from None
+
+
+def _checks(table: Table, path: Path) -> list[Checker]:
+    """The checks of a CSV's grammar, escape characters first."""
+    locate, quote = partial(location_in, table, path), table.quote_character
+    checks: list[Checker] = []
+    if table.escape:
+        null_values = [*table.null_values, *(text for column in table.columns for text in column.null_values)]
+        checks.append(EscapeChecker(locate, table.delimiter, quote, table.escape, null_values))
+    if quote:
+        checks.append(QuoteChecker(locate, table.delimiter, quote, table.escape))
+    return checks
 
 
 def _encoding(table: Table, path: Path) -> str:
