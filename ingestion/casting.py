@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from ingestion.columns import NUMERIC, Column
 from ingestion.formats import NEGATIVE, NO_DIGITS, date_shape, number_shape
+from ingestion.json_values import check_json
 
 
 class _NoPandas:
@@ -32,9 +33,14 @@ ARROW_TYPES = {
     "boolean": pa.bool_(),
     "date": pa.date32(),
     "timestamptz": pa.timestamp("us", "UTC"),
+    "time": pa.time64("us"),
+    "jsonb": pa.string(),
+    "bytea": pa.binary(),
 }
 CAST_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 OFFSET = r"[T ]\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"  # the UTC offset at the end of a time
+TIME_OF_DAY = r"^[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6}0*)?)?$"
+HEXADECIMAL = re.compile(r"(?:\\x|0x)?((?:[0-9a-f]{2})*)", re.IGNORECASE)
 LAST_MOVED_DAY = 3  # a parser makes 3 March at the latest of an impossible day, 31 February
 
 
@@ -62,7 +68,7 @@ def without_null_values(values: pa.ChunkedArray, column: Column, null_values: li
     """The values, null where a text is one of `null_values` or, in a column that is not a text, of blanks only."""
     if not pa.types.is_string(values.type):
         return values
-    null_values = null_values + column.null_values + [""] * (column.data_type != "text")
+    null_values = null_values + column.null_values + [""] * (column.data_type not in ("text", "bytea"))
     if not null_values:
         return values
     is_null = pc.is_in(pc.utf8_trim_whitespace(values), pa.array(null_values))
@@ -79,9 +85,13 @@ def cast(values: pa.ChunkedArray, column: Column, time_zone: str) -> pa.ChunkedA
     if values.null_count == len(values):
         return pa.chunked_array([pa.nulls(len(values), target)])
     if target == pa.string():
-        return as_text(values)
+        return check_json(as_text(values)) if column.data_type == "jsonb" else as_text(values)
+    if pa.types.is_binary(target):
+        return _as_bytes(values)
     if pa.types.is_string(values.type):
         return _from_text(pc.utf8_trim_whitespace(values), column, target, time_zone)
+    if pa.types.is_time(target):
+        return _as_time(values)
     if pa.types.is_timestamp(target) or pa.types.is_date(target):
         return _from_moments(values, target, time_zone)
     if pa.types.is_temporal(values.type):
@@ -97,6 +107,27 @@ def cast(values: pa.ChunkedArray, column: Column, time_zone: str) -> pa.ChunkedA
     return values.cast(target)
 
 
+def _as_bytes(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Binary values; texts in hexadecimal, with or without the prefix \\x or 0x."""
+    if not pa.types.is_string(values.type):
+        return values.cast(pa.binary())
+    found = [None if text is None else HEXADECIMAL.fullmatch(text) for text in values.to_pylist()]
+    if found.count(None) > values.null_count:
+        raise pa.ArrowInvalid("not hexadecimal")
+    return pa.chunked_array([pa.array([match and bytes.fromhex(match[1]) for match in found], pa.binary())])
+
+
+def _as_time(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Times of day, without a date or an offset; texts in the form of ISO 8601, also with an hour of one digit."""
+    if pa.types.is_time(values.type):
+        return values.cast(ARROW_TYPES["time"])
+    if not pa.types.is_string(values.type) or not pc.all(pc.match_substring_regex(values, TIME_OF_DAY)).as_py():
+        raise pa.ArrowTypeError("not a time of day")
+    texts = pc.replace_substring_regex(pc.replace_substring_regex(values, r"^(\d):", r"0\1:"), r"(\.\d{6})0+$", r"\1")
+    days = pc.binary_join_element_wise("1970-01-01", texts, " ")
+    return days.cast(pa.timestamp("us")).cast(ARROW_TYPES["time"])
+
+
 def _checked(values: pa.ChunkedArray, converted: pa.ChunkedArray) -> pa.ChunkedArray:
     """The converted values if they convert back to what was read: 2 is no boolean, 0.105 no numeric(18,2)."""
     if not pc.all(pc.equal(converted.cast(values.type), values), min_count=0).as_py():
@@ -107,6 +138,8 @@ def _checked(values: pa.ChunkedArray, converted: pa.ChunkedArray) -> pa.ChunkedA
 def _from_text(values: pa.ChunkedArray, column: Column, target: pa.DataType, time_zone: str) -> pa.ChunkedArray:
     if column.format:
         return _parse_formats(values, column.format, target, time_zone)
+    if pa.types.is_time(target):
+        return _as_time(values)
     if pa.types.is_timestamp(target):
         return _parse_timestamps(values, target, time_zone)
     if column.number_format:
@@ -162,7 +195,8 @@ def _parse_formats(texts: pa.ChunkedArray, forms: list[str], target: pa.DataType
         _refuse_moved_days(fitting, moments, shape, form)
         if form.endswith(("UTC", "Z")):
             moments = pc.assume_timezone(moments, "UTC")
-        parsed = pc.coalesce(parsed, _from_moments(moments, target, time_zone))
+        found = moments.cast(target) if pa.types.is_time(target) else _from_moments(moments, target, time_zone)
+        parsed = pc.coalesce(parsed, found)
     if parsed.null_count > texts.null_count:
         raise pa.ArrowInvalid("a text of another form")
     return parsed

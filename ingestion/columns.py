@@ -21,7 +21,8 @@ from ingestion.formats import Identifier, NumberForm, check_date_format
 if TYPE_CHECKING:
     import pyarrow as pa  # slower to import than all contracts are to read
 
-DATA_TYPES = ("text", "bigint", "double precision", "boolean", "date", "timestamptz")  # and NUMERIC
+DATA_TYPES = ("text", "bigint", "double precision", "boolean", "date", "timestamptz", "time", "jsonb", "bytea")
+DOCUMENT_TYPES = ("jsonb", "bytea")  # no keys, and not shown
 NUMERIC = re.compile(r"numeric\((\d{1,2}),(\d{1,2})\)")
 DBT_KEYS = {"config", "data_tests", "tags", "loader", "quoting"}  # dbt's keys, which the loader does not read
 TODO = re.compile(r"\bTODO\b")  # written by `warehouse source add` for a person to replace
@@ -93,7 +94,7 @@ class Column(Part):
     required: bool = False
     """Whether a row without a value in this column is rejected."""
     format: OneOrMore = []
-    """Format of a date or time that is not ISO 8601, such as %d/%m/%Y; a list where values differ."""
+    """Format of a date or time that is not ISO 8601, such as %d/%m/%Y or %H%M; a list where values differ."""
     earliest: date | None = None
     """Earliest date that is accepted, such as 1900-01-01; a row with an earlier one is rejected."""
     latest: date | None = None
@@ -118,14 +119,16 @@ class Column(Part):
             "numeric(0"
         ):
             raise ValueError(f"{self.data_type}: the precision is 1 to {MAX_PRECISION}, the scale 0 to the precision")
-        if (self.format or self.earliest or self.latest) and self.data_type not in ("date", "timestamptz"):
-            raise ValueError("format, earliest and latest are for a date or timestamptz")
+        if (self.earliest or self.latest) and self.data_type not in ("date", "timestamptz"):
+            raise ValueError("earliest and latest are for a date or timestamptz")
+        if self.format and self.data_type not in ("date", "timestamptz", "time"):
+            raise ValueError("format is for a date, timestamptz or time")
         if self.earliest and self.latest and self.earliest > self.latest:
             raise ValueError("earliest is after latest")
         if self.number_format and not numeric and self.data_type not in ("bigint", "double precision"):
             raise ValueError("number_format is for a number")
         for form in self.format:
-            check_date_format(form)
+            check_date_format(form, is_time=self.data_type == "time")
         if (self.privacy == "identifier") != bool(self.identifier):
             raise ValueError(
                 f"privacy: identifier and `identifier` ({', '.join(get_args(Identifier))}) must both be set, or neither"

@@ -22,6 +22,7 @@ from ingestion.postgres import value_of
 from ingestion.privacy import PSEUDONYM_PATTERN, RECORD_COLUMNS
 from ingestion.tables import Reject
 
+STORED_TYPES = {"timestamp with time zone": "timestamptz", "time without time zone": "time"}  # Postgres' other names
 MIN_ALLOWED_REJECTS = 10  # rejected rows that are allowed in a small load
 
 
@@ -466,7 +467,7 @@ class _Commit:
         """Add the extract's new columns to the store's table, and change types."""
         stored = self._store_columns()
         for name, kind in self.extract.columns.items():
-            if stored.get(name, "").replace("timestamp with time zone", "timestamptz") != kind:
+            if STORED_TYPES.get(stored.get(name, ""), stored.get(name)) != kind:
                 self.run("savepoint retype")
                 try:
                     self._define("alter_raw_table", name, kind)

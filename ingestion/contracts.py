@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
 from ingestion import ROOT
-from ingestion.columns import Column, Name, Part, Text, Unpivot
+from ingestion.columns import DOCUMENT_TYPES, Column, Name, Part, Text, Unpivot
 
 STAGING = ROOT / "dbt_project" / "models" / "staging"
 
@@ -26,13 +26,13 @@ FILE_KEYS = {
     "other_encodings", "member", "quote", "escape", "sheet_column", "cells", "ends_at_blank_row", "ragged",
     "footer_empty", "footer_optional", "subtotals",
 }  # fmt: skip
-ADDED_TABLE_KEYS = {"source_table", "null_values", *FILE_KEYS}
+ADDED_TABLE_KEYS = {"source_table", "source_schema", "null_values", *FILE_KEYS}
 ADDED_COLUMN_KEYS = {"optional", "required", "earliest", "latest", "number_format", "null_values"}
 
 Duration = Annotated[str, StringConstraints(pattern=r"^P(\d+Y)?(\d+M)?(\d+D)?$")]
 YamlPath = tuple[int | str, ...]  # keys and positions on the way to a node of a YAML file
 CONTACT_KINDS = ("address", "postcode", "email", "telephone")  # kinds by which a person is contacted
-Separator = Annotated[str, StringConstraints(pattern=r'^([^\w\s"]|[\t ])$')]
+Separator = Annotated[str, StringConstraints(pattern=r"^[\t !#-/:-@\[-^`{-~]$")]  # ASCII, but no "
 Quote = Annotated[str, StringConstraints(pattern=r"^(\"|'|`|none)$")]
 CELLS = re.compile(r"^([A-Z]{1,3})([1-9]\d{0,6}):([A-Z]{1,3})([1-9]\d{0,6})$")
 ARTICLE_6 = re.compile(r"article 6\(1\)\([a-f]\)", re.IGNORECASE)  # UK GDPR
@@ -112,6 +112,8 @@ class Table(Part):
     or the column `item_position`."""
     source_table: Text | None = None
     """Exact name of the table in the source database, if it is not `name`."""
+    source_schema: Text | None = None
+    """Schema of the table in the source database, if it is not the system's `source_schema`."""
     files: Text | None = None
     """Pattern of the files below the landing folder, such as finance/*.csv."""
     corrections: bool = False
@@ -130,7 +132,9 @@ class Table(Part):
     """Quotation mark around values of a CSV that contain delimiters or line ends; `none` if marks have no meaning. A
     mark within a quoted value is doubled."""
     escape: Separator | None = None
-    """Character that takes the meaning from the following character of a CSV, usually a backslash."""
+    """Character of a CSV, usually a backslash, that takes the meaning from a following delimiter, quotation mark, line
+    end or escape character. A file with it before another character is refused, unless the value is a text of
+    `null_values` such as \\N."""
     sheet: Text | None = None
     """Sheet of a workbook that has several; `*` is any text."""
     sheet_column: Name | None = None
@@ -176,6 +180,8 @@ class Table(Part):
         if (identifiers or self.subject) and self.subject not in identifiers:
             raise ValueError("a table with identifiers needs a `subject`: the identifier column of the person")
         names_of_people = {column.name for column in self.identifiers if column.identifier == "name"}
+        if unordered := [name for name in self.key if self.column(name).data_type in DOCUMENT_TYPES]:
+            raise ValueError(f"a key cannot be jsonb or bytea: {', '.join(unordered)}")
         if self.subject_by and (self.subject or not set(self.subject_by) <= set(names)):
             raise ValueError("`subject_by` names declared columns, in a table without a `subject`")
         if self.person is not None and (not self.subject or not names_of_people.issuperset(self.person)):
@@ -215,8 +221,8 @@ class Table(Part):
     @model_validator(mode="after")
     def _check_layout(self) -> "Table":
         layout = FILE_KEYS | {"delimiter", "sheet", "header_rows", "headings", "unpivot", "footer", "row_count_at"}
-        if self.files and self.source_table:
-            raise ValueError("source_table is for tables of a database")
+        if self.files and (self.source_table or self.source_schema):
+            raise ValueError("source_table and source_schema are for tables of a database")
         if not self.files and (without := layout & self.model_fields_set):
             raise ValueError(f"only for tables of `files`: {', '.join(sorted(without))}")
         for encoding in (self.encoding, *self.other_encodings):
@@ -228,6 +234,10 @@ class Table(Part):
                 ) from None
         if self.growing and (not self.corrections or self.has_footer or self.encoding.startswith(("utf-16", "utf-32"))):
             raise ValueError("growing needs `corrections` and a CSV without a footer, not in utf-16")
+        if self.delimiter == self.quote or self.escape in (self.delimiter, self.quote):
+            raise ValueError("delimiter, quote and escape are different characters")
+        if self.escape and self.growing:
+            raise ValueError("a growing file has no escape character")
         if self.headings and self.header_rows > 1:
             raise ValueError("`header_rows` is for a file with a header, `headings` for a file without one")
         if self.row_count_at and not self.has_footer:

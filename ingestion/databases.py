@@ -176,7 +176,7 @@ class Database:
     def reflect(self, table: Table) -> sa.Table:
         """The table as the database describes it; raises DriftError if it does not exist."""
         name = table.source_table or table.name
-        schema = table.system.source_schema
+        schema = table.source_schema or table.system.source_schema
         if (known := self.reflected.tables.get(f"{schema}.{name}" if schema else name)) is not None:
             return known
         try:

@@ -11,7 +11,8 @@ DIRECTIVES = {
     "%b": "[A-Za-z]{3}", "%B": "[A-Za-z]{3,9}", "%a": "[A-Za-z]{3}", "%A": "[A-Za-z]{6,9}",
     "%H": r"[0-9]{1,2}", "%I": r"[0-9]{1,2}", "%M": r"[0-5][0-9]", "%S": r"[0-5][0-9]", "%p": "(?i:am|pm)",
 }  # fmt: skip
-DATE_PARTS = ({"%Y", "%y"}, {"%m", "%b", "%B"})  # a format needs one of each; without a day it is the month's first
+DATE_PARTS = {"year": {"%Y", "%y"}, "month": {"%m", "%b", "%B"}}  # without a day it is the month's first
+TIME_PARTS = {"hour": {"%H", "%I"}}
 Identifier = Literal[
     "nhs_number", "nino", "upn", "utr", "employee_number", "person_number",
     "name", "date_of_birth", "address", "postcode", "uprn", "email", "telephone",
@@ -32,13 +33,15 @@ def date_shape(form: str) -> str:
     )
 
 
-def check_date_format(form: str) -> None:
-    """Raise ValueError for a format that no date or time can be read by."""
+def check_date_format(form: str, is_time: bool = False) -> None:
+    """Raise ValueError for a format that no date, or no time of day, can be read by."""
     used = re.findall("%.?", form)
     if unknown := [part for part in used if part not in DIRECTIVES]:
         raise ValueError(f"format {form}: {unknown[0]} is not supported; use {' '.join(DIRECTIVES)}")
-    if any(not parts & set(used) for parts in DATE_PARTS):
-        raise ValueError(f"format {form} has no year or no month")
+    if missing := [part for part, any_of in (TIME_PARTS if is_time else DATE_PARTS).items() if not any_of & {*used}]:
+        raise ValueError(f"format {form} has no {missing[0]}")
+    if is_time and (other := {*used} - {"%H", "%I", "%M", "%S", "%p"}):
+        raise ValueError(f"format {form}: {min(other)} is not part of a time of day")
     if twice := [part for part in used if used.count(part) > 1]:
         raise ValueError(f"format {form} has {twice[0]} twice")
     if ("%I" in used) != ("%p" in used):

@@ -128,5 +128,6 @@ def arrow_type(kind: Any) -> str:
         "double precision": pa.types.is_floating,
         "date": pa.types.is_date,
         "timestamptz": pa.types.is_timestamp,
+        "time": pa.types.is_time,
     }
     return next((name for name, is_kind in known.items() if is_kind(kind)), TEXT)

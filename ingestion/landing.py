@@ -6,11 +6,14 @@ from typing import Any
 
 import dlt
 import psycopg2
+import pyarrow as pa
 import pyarrow.parquet as pq
 from dlt.common.destination import Destination
 from dlt.common.schema.typing import TTableSchema
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from pgpq import ArrowToPostgresBinaryEncoder
+from pgpq.encoders import StringEncoderBuilder
+from pgpq.schema import Jsonb
 from psycopg2 import extensions as pg
 from psycopg2 import sql
 
@@ -51,7 +54,7 @@ def postgres_copy(system: System, url: str, tables: TableColumns) -> Destination
         if table["name"] not in tables:
             return
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            encoder = ArrowToPostgresBinaryEncoder(file.schema_arrow)
+            encoder = _encoder(file.schema_arrow, tables[table["name"]])
 
             def encoded() -> Iterator[bytes]:
                 yield encoder.write_header()
@@ -74,6 +77,17 @@ def postgres_copy(system: System, url: str, tables: TableColumns) -> Destination
                 connection.close()
 
     return copy()
+
+
+def _encoder(schema: pa.Schema, types: dict[str, str]) -> ArrowToPostgresBinaryEncoder:
+    """The encoder of the rows as Postgres' binary COPY; a jsonb has a form of its own, which pgpq cannot infer."""
+    encoders: dict[str, Any] = {
+        field.name: StringEncoderBuilder.new_with_output(field, Jsonb())
+        if types[field.name] == "jsonb"
+        else ArrowToPostgresBinaryEncoder.infer_encoder(field)
+        for field in schema
+    }
+    return ArrowToPostgresBinaryEncoder.new_with_encoders(schema, encoders)
 
 
 class _Stream:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from ingestion.casting import as_text
-from ingestion.columns import TODO, Column
+from ingestion.columns import DOCUMENT_TYPES, TODO, Column
 from ingestion.commit import LoadResult
 from ingestion.contracts import (
     ORIGIN_COLUMNS,
@@ -206,7 +206,8 @@ def _profiled(sample: TableSample, accepted: list[pa.Table]) -> TableSample:
 
 def _may_be_shown(column: Column) -> bool:
     """Whether the column's lowest and highest value identify nobody."""
-    return column.privacy == "none" or (column.privacy == "personal" and column.data_type != "text")
+    has_range = column.data_type not in DOCUMENT_TYPES
+    return has_range and (column.privacy == "none" or (column.privacy == "personal" and column.data_type != "text"))
 
 
 def _short(value: Any) -> str:

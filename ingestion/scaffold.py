@@ -216,7 +216,7 @@ def _staging_columns(table: FoundTable) -> list[_Staged]:
         source = f'"{column.name}"' if column.name in reserved else column.name
         is_text, is_id = column.data_type == "text", column.name in table.key or ID_NAME.search(column.name)
         cleaned = f"{{{{ clean_text('{source}') }}}}" if is_text and column.name not in table.key else source
-        types = {"boolean": "booleans", "date": "dates", "timestamptz": "dates", "text": "text"}
+        types = {"boolean": "booleans", "text": "text"} | dict.fromkeys(("date", "timestamptz", "time"), "dates")
         group = "ids" if is_id else types.get(column.data_type, "numbers")
         staged.append(_Staged(name, cleaned, group, column.description or f"Source column {column.source_name}"))
     for column_name, each in zip(unique(each.name for each in staged), staged, strict=True):

@@ -113,7 +113,7 @@ def as_text(cell: Any, date_formats: tuple[str, ...] = ()) -> str | None:
             return str(int(cell)) if abs(cell) <= MAX_EXACT else repr(cell)
         case float():
             return format(Decimal(f"{cell:.15g}"), "f")
-        case date() if form := _lossless(cell, date_formats):
+        case date() | time() if form := _lossless(cell, date_formats):
             return cell.strftime(form)
         case datetime():
             return cell.isoformat(" ")
@@ -127,10 +127,15 @@ def as_text(cell: Any, date_formats: tuple[str, ...] = ()) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def _lossless(moment: date, forms: tuple[str, ...]) -> str:
-    """The first format that keeps the whole date; empty if there is none."""
-    whole = moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day)
+def _lossless(moment: date | time, forms: tuple[str, ...]) -> str:
+    """The first format that keeps the whole date or time of day; empty if there is none."""
+    whole = moment if isinstance(moment, datetime) else datetime.combine(*_date_and_time(moment))
     return next((form for form in forms if prints_back(whole, form)), "")
+
+
+def _date_and_time(moment: date | time) -> tuple[date, time]:
+    """A date at midnight, or a time of day on the day that `strptime` gives to a text without a date."""
+    return (date(1900, 1, 1), moment) if isinstance(moment, time) else (moment, time())
 
 
 def sheet_head(table: Table, sheet: Sheet) -> list[Row]:

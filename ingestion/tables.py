@@ -140,7 +140,7 @@ def _uncastable_positions(values: pa.ChunkedArray, column: Column, table: Table,
 
 def _outside(values: pa.ChunkedArray, column: Column, time_zone: str) -> Iterator[tuple[list[int], str]]:
     """Positions of dates and times outside the column's range or the calendar (a database's infinity), and the rule."""
-    if not pa.types.is_temporal(values.type):
+    if not (pa.types.is_date(values.type) or pa.types.is_timestamp(values.type)):
         return
     ends = pc.min_max(values)
     calendar = "outside the years 1 to 9999"

@@ -4,7 +4,7 @@ import csv
 import io
 import random
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from ingestion import quoting
 from ingestion.contracts import SourceError
 from ingestion.files import read_file
-from ingestion.quoting import QuoteChecker
+from ingestion.quoting import EscapeChecker, QuoteChecker
+from ingestion.spreadsheets import as_text
 from ingestion.tables import conform
 from tests.test_files import declare, workbook, write
 
@@ -166,9 +167,9 @@ def test_a_sheets_numbers_and_dates_land_as_the_file_holds_them(tmp_path: Path) 
         ({"data_type": "numeric(10,20)"}, "the scale 0 to the precision"),
         ({"data_type": "numeric(0,0)"}, "the precision is 1 to 38"),
         ({"data_type": "date", "format": "%Q-%%%"}, "format %Q-%%%: %Q is not supported"),
-        ({"data_type": "date", "format": "%d/%m"}, "has no year or no month"),
+        ({"data_type": "date", "format": "%d/%m"}, "has no year"),
         ({"data_type": "timestamptz", "format": "%d/%m/%Y %I:%M"}, "need each other"),
-        ({"data_type": "text", "format": "%d/%m/%Y"}, "are for a date or timestamptz"),
+        ({"data_type": "text", "format": "%d/%m/%Y"}, "is for a date, timestamptz or time"),
         ({"data_type": "date", "earliest": "2026-01-02", "latest": "2026-01-01"}, "earliest is after latest"),
         ({"data_type": "text", "number_format": ["pound"]}, "number_format is for a number"),
     ],
@@ -250,6 +251,96 @@ def test_the_quotation_mark_of_a_csv_is_declared(tmp_path: Path) -> None:
         assert values('id,v\n1,"5 inch\n2,b\n' + end, quote="none", **footer) == ['"5 inch', "b"]
         assert values("id,v\n1,'a,b'\n2,\"c\n" + end, quote="'", **footer) == ["a,b", '"c']
         assert values('id,v\n1,"a\\"b"\n2,c\\\\\n' + end, escape="\\", **footer) == ['a"b', "c\\"]
+
+
+DOCUMENTS = {
+    "time": {
+        "09:30": "09:30:00", "9:30": "09:30:00", "23:59:59.999999": "23:59:59.999999", "09:30:00.1234560":
+        "09:30:00.123456", "09:30:00.1234567": None, "24:00": None, "25:00": None, "09:30Z": None, "0930": None,
+    },
+    "bytea": {"4a6F": "4a6f", r"\x00": "00", "0x": "", "abc": None, "zz": None, " 4a": None},
+    "jsonb": {
+        '{"a": [1.10, null]}': '{"a": [1.10, null]}', '"\\ud83d\\ude00"': '"\\ud83d\\ude00"', "{'a': 1}": None,
+        '{"a": 1, "a": 2}': None, "NaN": None, "[1] 2": None, '"\\u0000"': None, '"\\ud800"': None, "1e200000": None,
+        "1e-20000": None, "[" * 100_000: None,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data_type", DOCUMENTS)
+def test_times_of_day_json_and_binary_values_land_as_they_are_or_are_rejected(tmp_path: Path, data_type: str) -> None:
+    values = DOCUMENTS[data_type]
+    found = landed(tmp_path, list(values), data_type=data_type)
+    texts = [value.hex() if isinstance(value, bytes) else str(value) for value in found]
+    assert texts == [f"v: not {data_type}" if value is None else value for value in values.values()]
+
+
+def test_a_time_of_day_has_the_format_of_its_column(tmp_path: Path) -> None:
+    assert landed(tmp_path, ["0930", "2400", "9:30"], data_type="time", format="%H%M") == [
+        time(9, 30), *["v: not time in the form %H%M"] * 2
+    ]  # fmt: skip
+    cells = [time(9, 30), time(9, 30, 1)]  # a format that loses the seconds is not used
+    assert [as_text(cell, ("%H:%M",)) for cell in cells] == ["09:30", "09:30:01"]
+    for form in ("%d/%m/%Y", "%M", "%H:%M %d"):
+        with pytest.raises(ValidationError, match=f"format {form}"):
+            declare({"v": {"data_type": "time", "format": form}})
+
+
+def test_binary_values_json_and_times_of_a_typed_source_land_as_they_are() -> None:
+    assert typed(pa.array([b"\0", b""]), "bytea") == [b"\0", b""]
+    assert typed(pa.array([1001, 1000], pa.time64("ns")), "time") == ["not time", time(0, 0, 0, 1)]
+    assert typed(pa.array([{"a": [1, None]}]), "jsonb") == ['{"a": [1, null]}']
+    assert typed(pa.array([1, 2]), "bytea") == ["not bytea"] * 2
+    with pytest.raises(ValidationError, match="a key cannot be jsonb or bytea: v"):
+        declare({"v": {"data_type": "jsonb"}}, key=["v"], load="merge")
+
+
+ESCAPES = {
+    b"1,a\\": "a truncated file",
+    b"1,a\\\r": "an escaped line end that ends the file",
+    b"1,a\\\n": "the same of another system",
+    b"1,a\\\r\n2,b\r\n": "an escaped line end of two characters",
+    b"1,\\N\n": "no value, but not declared",
+    b"1,a\\tb\n": "a tab, written as a letter",
+    b'1,"a\\N"\n': "the same in quotation marks",
+    b"1,\\Na\n": "no whole value",
+}
+
+
+@pytest.mark.parametrize("content", ESCAPES, ids=ESCAPES.values())
+@pytest.mark.parametrize("layout", [{}, {"footer": ["T"], "footer_optional": True}, {"quote": "none"}])
+def test_an_escape_character_without_a_meaning_is_refused(tmp_path: Path, content: bytes, layout: dict) -> None:
+    null_values = {"null_values": ["\\N"]} if b"a" in content else {}
+    problem = refused(tmp_path, b"id,v\n" + content, escape="\\", **null_values, **layout)
+    assert "a.csv, line 2: raw_tolls.crossings: an escape character that is not before" in problem
+
+
+def test_an_escaped_word_for_no_value_is_read_as_it_is(tmp_path: Path) -> None:
+    table = declare({"id": {"data_type": "text"}, "v": {"data_type": "text"}}, escape="\\", null_values=["\\N"])
+    content = "id,v\n\\N,a\\,b\nN,a\\\nb\n1,\\N"
+    rows = pa.concat_tables(read_file(table, write(tmp_path, "a.csv", content)))
+    assert conform(table, rows, "x")[0].select(["id", "v"]).to_pylist() == [
+        {"id": None, "v": "a,b"}, {"id": "N", "v": "a\nb"}, {"id": "1", "v": None}
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+def test_the_check_of_escape_characters_is_the_same_at_every_division_into_blocks(size: int) -> None:
+    chance = random.Random(18)
+    for _ in range(500):
+        text = "".join(chance.choices("\\\\N,a\n\r", k=chance.randint(1, 12))).encode()
+        found = []
+        for step in (len(text), size):
+            checker, kept = EscapeChecker(str, ",", '"', "\\", ["\\N"]), b""
+            try:
+                for start in range(0, len(text), step):
+                    counts = (text[:start].count(b"\n"), text[:start].count(b"\r"))
+                    kept += checker.feed(text[start : start + step], counts)
+                kept += checker.feed(b"", (text.count(b"\n"), text.count(b"\r")), True)
+            except SourceError as error:
+                kept = str(error).encode()
+            found.append(kept)
+        assert found[0] == found[1], text
 
 
 @pytest.mark.parametrize("piece", [3, quoting.PIECE])

@@ -200,7 +200,7 @@ def test_rows_read_must_equal_rows_loaded(trial: Trial, monkeypatch: pytest.Monk
 
     trial.source(HUNDRED)
     monkeypatch.setattr("ingestion.landing.COPY_ROWS", 10)
-    monkeypatch.setattr("ingestion.landing.ArrowToPostgresBinaryEncoder", Lossy)
+    monkeypatch.setattr("ingestion.landing._encoder", lambda schema, _types: Lossy(schema))
     with pytest.raises(SourceError, match=r"raw_trial\.cases: 100 rows read, 50 arrived; nothing was loaded"):
         trial.load(CASES)
 
