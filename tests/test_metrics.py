@@ -96,12 +96,12 @@ def plain(value: Any, meta: Row) -> Any:
 def difference(place: str, column: Row, shown: Any, counted: float | None) -> list[str]:
     """Return a line if the published value, as its description rounds or suppresses it, is not the metric's value."""
     if shown is None:
-        is_equal = counted is None or "suppressed" in column["description"]
+        is_equal = not counted or "suppressed" in column["description"]
     else:
         digits = re.search(r"numeric\(\d+, ?(\d+)\)", column["data_type"])
         rounded = re.search(r"rounded to £?(\d+)", column["description"])
         step = int(rounded[1]) if rounded else 10 ** -int(digits[1]) if digits else 0
-        is_equal = counted is not None and abs(float(shown) - counted) <= step / 2 + 1e-6
+        is_equal = abs(float(shown) - (counted or 0)) <= step / 2 + 1e-6
     return [] if is_equal else [f"{place}: published {shown}, metric {counted}"]
 
 

@@ -1,8 +1,9 @@
 """The definitions of published measures: checks that each is complete, and writes docs/reference/measures.md.
 
 A measure is a number column of a report model. `meta.metric` of the column names its metric, `meta.dimension` says that
-the number is no measure. Formula, exclusions and source are in the semantic models beside the marts. Owner, grain and
-additivity follow from `access.yml`, the model's description and the aggregation.
+the number is no measure. Formula, exclusions and source are in the semantic models beside the marts; a ratio has the
+source of its numerator. Owner, grain and additivity follow from `access.yml`, the model's description and the
+aggregation.
 
 `python -m warehouse.measures` checks the manifest of `make check`; with `--write` it writes the page.
 """
@@ -19,10 +20,14 @@ from warehouse.environment import publish_sets
 
 MANIFEST = ROOT / ".warehouse/check/manifest.json"
 PAGE = ROOT / "docs/reference/measures.md"
-WITHOUT_METRICS = {  # publish sets whose measures have no metrics yet
-    "adult_care", "children", "citizen", "customer", "education", "finance", "highways", "quality", "usage",
+WITHOUT_METRICS = {
+    "adult_care",
+    "children",
+    "citizen",
+    "customer",
+    "education",
     "workforce",
-}  # fmt: skip
+}  # sets without metrics yet
 NUMBERS = ("bigint", "double precision", "integer", "numeric", "real", "smallint")
 OWN = "Council's own definition"
 EDITION = re.compile(r"\b(19|20)\d\d\b")
@@ -81,7 +86,9 @@ class Measures:
         metric = self.metrics[name]
         parameters, inputs = metric["type_params"], self._inputs(metric)
         semantic_model, measure = self._measure(metric)
-        meta = metric["config"]["meta"] or measure.get("config", {}).get("meta", {})
+        own = {} if inputs else (measure["config"] or {}).get("meta", {})
+        meta = metric["config"]["meta"] | own  # dbt gives a measure's metric the meta of the semantic model
+        sources = [self.definition(each)["Source"] for each in inputs[:1]]
         model = self.models[semantic_model["depends_on"]["nodes"][0]]
         grains = [self.definition(each)["Grain"] for each in inputs] or [_grain(model)]
         numerator, denominator = (
@@ -93,7 +100,7 @@ class Measures:
             "Numerator": numerator or metric["label"],
             "Denominator": denominator or "none",
             "Exclusions": meta.get("exclusions") or ("those of numerator and denominator" if inputs else ""),
-            "Source": meta.get("source", ""),
+            "Source": meta.get("source") or "".join(sources),
             "Choice": meta.get("choice", ""),
             "Grain": "; ".join(dict.fromkeys(grains)),
             "Additivity": meta.get("additivity") or _additivity(metric, measure),

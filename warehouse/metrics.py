@@ -1,5 +1,6 @@
 """Answers questions about the metrics of dbt's semantic models by MetricFlow."""
 
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from warehouse.dbt_compiler import Compiler
 from warehouse.errors import WarehouseError
 
 NO_VALUES = SqlBindParameterSet()
+# MetricFlow warns of each metric that dbt made from a measure
+logging.getLogger("metricflow_semantic_interfaces").setLevel(logging.ERROR)
 
 
 def published_metrics(connection: pg.connection) -> "Metrics":
