@@ -28,6 +28,6 @@ def check() -> None:
 
 @access.command()
 def apply() -> None:
-    """Apply access.yml to the database. Also corrects grants and row policies that were changed by hand."""
+    """Apply access.yml to the database. Also corrects grants and row scopes that were changed by hand."""
     environment.prepare(apply_access=True)
     click.echo("access.yml is applied.")

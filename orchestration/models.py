@@ -285,7 +285,7 @@ def build_access_checks(sets: list[dg.AssetKey]) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         name="access",
         specs=[
-            dg.AssetCheckSpec(ACCESS_CHECK, asset=key, description="Logins, grants and row policies match access.yml.")
+            dg.AssetCheckSpec(ACCESS_CHECK, asset=key, description="Logins, grants and row scopes match access.yml.")
             for key in sets
         ],
     )

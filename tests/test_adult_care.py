@@ -115,12 +115,12 @@ def test_only_the_named_group_reads_restricted_people(warehouse: Warehouse, held
     restricted = {key for key, person in held["dm_persons"].items() if person.restricted == "Y"}
     theirs = sum(row.person_id in restricted for row in held["dm_requests"].values())
     whole, some = (warehouse("url", "--reader", login).strip() for login in ("pbi_adult_care", "pbi_adult_care_open"))
-    count = "select count(*)::int from adult_care.fct_request_outcomes"
-    assert warehouse.sql(count, url=whole) == [(len(held["dm_requests"]),)]
-    assert warehouse.sql(count, url=some) == [(len(held["dm_requests"]) - theirs,)]
+    count = "select count(*)::int from {}.fct_request_outcomes"
+    assert warehouse.sql(count.format("adult_care"), url=whole) == [(len(held["dm_requests"]),)]
+    assert warehouse.sql(count.format("adult_care_open"), url=some) == [(len(held["dm_requests"]) - theirs,)]
     assert theirs > 0
     for mart in ("fct_care_events", "fct_long_term_support_months"):
-        assert warehouse.sql(f"select distinct restriction from adult_care.{mart}", url=some) == [("open",)]
+        assert warehouse.sql(f"select distinct restriction from adult_care_open.{mart}", url=some) == [("open",)]
 
 
 def test_adult_care_counts_under_five_are_suppressed(warehouse: Warehouse) -> None:

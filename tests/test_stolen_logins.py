@@ -87,7 +87,8 @@ WAREHOUSE = """
     select salt from vault.data_keys
     insert into governance.reidentifiers values ('{me}', 1000)
     update governance.reidentifiers set per_day = 1000
-    update governance.readers set row_column = null
+    update governance.readers set scope = null
+    update governance.row_scopes set row_values = '{{}}'
     delete from governance.publications
     delete from governance.reidentifications
     delete from governance.load_audit
@@ -95,7 +96,10 @@ WAREHOUSE = """
     delete from governance.migrations
     select governance.swap('finance', 1, 'publish', '{{}}', '{{}}')
     select governance.set_aside('finance')
-    select governance.apply_access('finance', 'finance')
+    select governance.apply_access(1)
+    select governance.make_scopes(1)
+    select governance.drop_scopes(1)
+    select governance.rename_build(1, '__stolen')
     select governance.grant_schema_usage('finance')
     select governance.forget_old_builds('finance')
     alter function governance.publish(text, jsonb, text[]) owner to {me}
@@ -201,6 +205,8 @@ def test_a_stolen_login_gains_no_rights(victim: Trial, login: str) -> None:
     }
     own = {"wh_readers"} if login in LOGINS else set()
     own |= {f"read_{name}" for name, access in ACCESS.items() if login in access.readers}
+    own |= {"read_highways_redditch"} if login == REDDITCH else set()
+    own |= {"wh_sizes"} if login in ("svc_loader", "svc_dbt", "svc_match", "pbi_finance") else set()
     others = victim.sql("select rolname from pg_roles where rolname !~ '^pg_' and rolname <> %s", (login,))
     with closing(stolen(victim, login)) as connection:
         names = {"me": login, "database": victim.url.rsplit("/", 1)[1]}

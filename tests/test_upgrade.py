@@ -31,8 +31,16 @@ RENAMED = {
 SETTINGS = {
     f"governance.{name}"
     for name in (
-        *("publish_sets", "readers", "reidentifiers", "accepted_proposals", "login_limits", "administrators"),
-        *("service_rights", "builds", "build_tables", "load_locks", "raw_tables_lock", "matching_lock"),
+        *("publish_sets", "readers", "row_scopes", "reidentifiers", "accepted_proposals", "login_limits"),
+        *(
+            "administrators",
+            "service_rights",
+            "builds",
+            "build_tables",
+            "load_locks",
+            "raw_tables_lock",
+            "matching_lock",
+        ),
     )
 }
 SOURCE = """

@@ -38,7 +38,13 @@ def test_every_read_is_recorded_without_the_text_of_the_statement(county: Wareho
         "select * from highways.fct_defects",
         "select 'finance.dim_cost_centres' -- finance.dim_cost_centres",
     )
-    ask(county, "told", "pbi_highways_redditch", "select count(*) from highways.fct_enquiries")
+    ask(
+        county,
+        "told",
+        "pbi_highways_redditch",
+        "select count(*) from highways_redditch.fct_enquiries",
+        "explain select * from highways_redditch.fct_defects",
+    )
     bound = f"{county.reader_url('pbi_highways')}?application_name=told"
     with adbc_driver_postgresql.dbapi.connect(bound) as connection, connection.cursor() as cursor:
         cursor.execute("select count(*) from highways.dim_streets where street_name = $1", ("bound " + SOUGHT,))
@@ -58,6 +64,7 @@ def test_every_read_is_recorded_without_the_text_of_the_statement(county: Wareho
         ("pbi_finance", "finance", "dim_dates", False),
         ("pbi_finance", "highways", "fct_defects", True),
         ("pbi_highways_redditch", "highways", "fct_enquiries", False),
+        ("pbi_highways_redditch", "highways", "fct_defects", False),
         ("pbi_highways", "highways", "dim_streets", False),
     ]
     logged = "select count(*) from raw_serverlog.entries where user_name = 'postgres' and message like '%finance.dim%'"

@@ -26,13 +26,18 @@ def _not_reserved(login: str) -> str:
     return login
 
 
+ScopeName = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$", max_length=20)]
 Login = Annotated[Name, AfterValidator(_not_reserved)]
 
 
 class RowScope(BaseModel):
-    """Logins that read the rows whose `column`, a text, has one of `values`, and every row of `whole_tables`."""
+    """Logins that read the rows whose `column` has one of `values`, and every row of `whole_tables`.
+
+    Their tables are in schema `<set>_<name>`.
+    """
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
+    name: ScopeName
     readers: list[Login] = Field(min_length=1)
     column: Name
     values: list[Text] = Field(min_length=1)
@@ -59,16 +64,24 @@ class Access(Owner):
         logins = [*self.readers, *(login for scope in self.row_scopes for login in scope.readers)]
         if doubled := {login for login in logins if logins.count(login) > 1}:
             raise ValueError(f"listed twice in one set: {', '.join(sorted(doubled))}")
+        names = [scope.name for scope in self.row_scopes]
+        if doubled := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two row scopes have the name {', '.join(sorted(doubled))}")
         return self
 
     def grants(self, publish_set: str) -> Iterator[dict[str, Any]]:
         """One row of governance.readers for each login."""
         for login in self.readers:
-            yield {"login": login, "publish_set": publish_set, "whole_tables": []}
+            yield {"login": login, "publish_set": publish_set, "scope": None}
         for scope in self.row_scopes:
-            limits = {"row_column": scope.column, "row_values": scope.values, "whole_tables": scope.whole_tables}
             for login in scope.readers:
-                yield {"login": login, "publish_set": publish_set, **limits}
+                yield {"login": login, "publish_set": publish_set, "scope": scope.name}
+
+    def scopes(self, publish_set: str) -> Iterator[dict[str, Any]]:
+        """One row of governance.row_scopes for each row scope."""
+        for scope in self.row_scopes:
+            rows = {"row_column": scope.column, "row_values": scope.values, "whole_tables": scope.whole_tables}
+            yield {"publish_set": publish_set, "scope": scope.name, **rows}
 
 
 class Reidentification(BaseModel):
@@ -139,6 +152,9 @@ def read_access(publish_sets: list[str], file: Path = FILE) -> dict[str, Access]
         raise ContractError(f"{shown}:1: add owner, purpose and readers of the publish set {', '.join(missing)}")
     if unknown := sorted(set(access) - set(publish_sets)):
         raise ContractError(f"{shown}:1: not a publish set (folder of dbt_project/models/marts): {', '.join(unknown)}")
+    schemas = {f"{name}_{scope.name}" for name, declared in access.items() for scope in declared.row_scopes}
+    if doubled := sorted(schemas & {*access}):
+        raise ContractError(f"{shown}:1: a row scope has the schema of a publish set: {', '.join(doubled)}")
     return access
 
 

@@ -19,7 +19,8 @@ DEFINITIONS = ROOT / "warehouse/sql"
 BEFORE_MIGRATIONS = ("settings", "roles", "large_objects")
 AFTER_MIGRATIONS = (
     *("locks", "load_audit", "vault", "matching", "subjects", "reidentification", "declassification"),
-    *("publication", "alerts", "read_log", "logins", "access", "schemas", "raw_tables", "readers", "login_settings"),
+    *("publication", "scopes", "alerts", "read_log", "sizes", "logins", "access", "schemas", "raw_tables", "readers"),
+    "login_settings",
 )
 JOURNAL = """
     set local lock_timeout = '5min';
@@ -40,10 +41,10 @@ def update_database(connection: pg.connection, settings: Mapping[str, str], fold
     """Applies new migrations from `folder`, then every definition, in one transaction with an administrator's login.
 
     `settings` are what the definitions read: warehouse.systems and warehouse.publish_sets (names, separated by commas),
-    warehouse.readers, .reidentifiers, .accepted_proposals and .login_limits (rows of these governance tables, in JSON),
-    warehouse.administrators (logins), warehouse.apply_access (yes: also revoke grants made by hand) and
-    warehouse.password_<login> (a SCRAM verifier). Raises WarehouseError, and changes nothing, where the login lacks a
-    right or the database does not fit the migrations.
+    warehouse.readers, .row_scopes, .reidentifiers, .accepted_proposals and .login_limits (rows of these governance
+    tables, in JSON), warehouse.administrators (logins), warehouse.apply_access (yes: also revoke grants made by hand)
+    and warehouse.password_<login> (a SCRAM verifier). Raises WarehouseError, and changes nothing, where the login lacks
+    a right or the database does not fit the migrations.
     """
     try:
         with connection, connection.cursor() as cursor:

@@ -124,9 +124,9 @@ def _readers(permission: Access, node: Node) -> list[str]:
     readers = [f"{login}: every row" for login in permission.readers]
     for scope in permission.row_scopes:
         if node["alias"] in scope.whole_tables:
-            readers += [f"{login}: every row" for login in scope.readers]
+            readers += [f"{login}: every row, in schema {node['schema']}_{scope.name}" for login in scope.readers]
         elif scope.column in node["columns"]:
-            rows = f"rows with {scope.column} {' or '.join(scope.values)}"
+            rows = f"rows with {scope.column} {' or '.join(scope.values)}, in schema {node['schema']}_{scope.name}"
             readers += [f"{login}: {rows}" for login in scope.readers]
     return readers
 

@@ -43,6 +43,14 @@ def readers() -> list[dict[str, Any]]:
     return [grant for name, declared in access.items() for grant in declared.grants(name)]
 
 
+def row_scopes() -> list[dict[str, Any]]:
+    """The rows of governance.row_scopes, from access.yml. Raises ContractError."""
+    from warehouse.access import read_access
+
+    access = read_access(publish_sets())
+    return [scope for name, declared in access.items() for scope in declared.scopes(name)]
+
+
 def logins() -> set[str]:
     """The logins of access.yml."""
     from warehouse.access import read_reidentification
@@ -166,6 +174,7 @@ def _set_up(admin_url: str, systems: Iterable[str], apply_access: bool, is_demo:
         accepted = {"accepted_by": "demo (synthetic data)", "accepted_on": date.today().isoformat()}
     settings = {
         "warehouse.readers": json.dumps(readers()),
+        "warehouse.row_scopes": json.dumps(row_scopes()),
         "warehouse.reidentifiers": json.dumps(read_reidentification().grants()),
         "warehouse.accepted_proposals": json.dumps([accepted] if accepted else []),
         "warehouse.apply_access": "yes" if apply_access else "no",

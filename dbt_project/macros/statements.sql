@@ -18,13 +18,14 @@
 {%- endmacro %}
 
 {# The tables of publish sets named in code with their schema, quoted or not, for example "finance.fct_x highways.dim_y"; null
-   if there are none. #}
+   if there are none. The schema of a row scope (highways_redditch) and that of a replaced publication (highways__b7) count
+   as the set. #}
 {% macro mart_tables_in(code) -%}
     (
         select string_agg(distinct array_to_string(found, '.'), ' ')
         from
             regexp_matches(
-                lower({{ code }}), '\m({{ publish_set_names() }})"?\s*\.\s*"?((?:fct|dim|rpt)_\w+)', 'g'
+                lower({{ code }}), '\m({{ publish_set_names() }})(?:_\w+)?"?\s*\.\s*"?((?:fct|dim|rpt)_\w+)', 'g'
             ) as found
     )
 {%- endmacro %}

@@ -30,6 +30,24 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select s.login, s.name, s.value from governance.log_settings() as s
 $$;
 
+-- Returns the members of each role. Sizes and row counts of all tables (sizes.sql) are for services and for logins without
+-- a row scope.
+create or replace function governance.memberships() returns table (role_name text, login text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select 'wh_readers', l.login from governance.login_limits as l where l.login !~ '^svc_'
+    union all
+    select 'read_' || r.publish_set || coalesce('_' || r.scope, ''), r.login from governance.readers as r
+    union all
+    select 'wh_sizes', r.login from governance.readers as r group by r.login having count(r.scope) = 0
+    union all
+    select 'wh_sizes', s.login from unnest(array['svc_loader', 'svc_dbt', 'svc_match']) as s (login)
+    union all
+    select 'svc_dbt', 'wh_owner'
+    union all
+    select r.rolname, l.login from governance.login_limits as l cross join pg_roles as r
+    where l.login ~ '^svc_' and r.rolname = 'pg_use_reserved_connections'
+$$;
+
 -- Returns whether reads are recorded, and what the log of the last seven days lacks. The server numbers the entries of a
 -- session, so a gap is a lost entry. Runs with the rights of the caller, who reads the log's raw table.
 create or replace function governance.read_log_state() returns text
@@ -111,16 +129,6 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
             or exists (select from governance.administrators as a where a.login = r.rolname) as is_administrator
         from pg_roles as r where r.rolname !~ '^pg_'
     ),
-    memberships as (
-        select 'wh_readers' as role_name, l.login from governance.login_limits as l where l.login !~ '^svc_'
-        union all
-        select 'read_' || r.publish_set, r.login from governance.readers as r where r.row_column is null
-        union all
-        select 'svc_dbt', 'wh_owner'
-        union all
-        select r.rolname, l.login from governance.login_limits as l cross join pg_roles as r
-        where l.login ~ '^svc_' and r.rolname = 'pg_use_reserved_connections'
-    ),
     settings as (
         select r.login, split_part(s.setting, '=', 1) as name, substr(s.setting, strpos(s.setting, '=') + 1) as value
         from roles as r
@@ -139,7 +147,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select format('%s is a member of %s', r.login, m.roleid::regrole)
     from pg_auth_members as m inner join roles as r on m.member = r.oid
     where not r.is_administrator
-        and not exists (select from memberships as e where e.login = r.login and e.role_name = m.roleid::regrole::text)
+        and not exists (select from governance.memberships() as e where e.login = r.login and e.role_name = m.roleid::regrole::text)
     union all
     select format('%s may use %s connections, expected %s', r.login, r.rolconnlimit, l.connections)
     from governance.login_limits as l inner join roles as r on l.login = r.login
@@ -177,6 +185,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     and not (c.login = 'svc_dbt' and c.privilege in ('USAGE', 'CREATE') and c.object ~ '^schema ' and exists (
         select from governance.publish_sets as s where c.schema_name in (s.publish_set) or c.schema_name like s.publish_set || '\_\_%'
     ))
+    and not (c.login = 'svc_dbt' and c.privilege in ('USAGE', 'SELECT') and exists (
+        select from governance.reader_schemas() as s where s.schema_name = c.schema_name and s.scope is not null
+    ))
     union all
     select format('%s lacks %s on %s', e.login, e.privilege, e.object)
     from governance.service_rights as e
@@ -184,6 +195,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         select from governance.current_service_rights() as c
         where (e.object, e.login, e.privilege) = (c.object, c.login, c.privilege)
     )
+    union all
+    select format('PUBLIC has %s on %s', s.privilege, s.object) from governance.sizes_open_to_all() as s
     union all
     select format('%s owns function %s', r.login, p.oid::regprocedure)
     from pg_proc as p inner join roles as r on p.proowner = r.oid
@@ -199,5 +212,5 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 
 select pg_temp.own_functions(array[
-    'log_settings()', 'login_settings()', 'read_log_state()', 'current_service_rights()', 'login_differences()'
+    'log_settings()', 'login_settings()', 'memberships()', 'read_log_state()', 'current_service_rights()', 'login_differences()'
 ], '{svc_dbt}');

@@ -1,5 +1,6 @@
 -- Publish sets: builds, publication by schema swap, kept publications, roll back, and the audit of them all. The schema
--- of a build is <set>__next while dbt builds, <set> while it is published, and <set>__b<build_id> afterwards.
+-- of a build is <set>__next while dbt builds, <set> while it is published, and <set>__b<build_id> afterwards. The schemas
+-- of its row scopes (scopes.sql) are named <set>_<scope> with the same suffix.
 comment on table governance.publish_sets is
 'Publish sets, and how many replaced publications of each are kept. One row per publish set.';
 alter table governance.publish_sets owner to wh_owner;
@@ -23,6 +24,29 @@ comment on table governance.publications is
 'outcome.';
 alter table governance.publications owner to wh_owner;
 grant select on governance.publications to svc_dbt;
+
+-- Returns the schemas that readers read: of each build, the schema of the set and the schemas of its row scopes; and the
+-- role of the readers of each.
+create or replace function governance.reader_schemas()
+returns table (build_id bigint, publish_set text, scope text, schema_name text, reader_role text, is_open boolean)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select b.build_id, b.publish_set, s.scope,
+        b.publish_set || coalesce('_' || s.scope, '') || substr(b.schema_name, length(b.publish_set) + 1),
+        'read_' || b.publish_set || coalesce('_' || s.scope, ''), b.is_open_to_readers
+    from governance.builds as b cross join unnest(array_prepend(null, b.scopes)) as s (scope)
+    where b.dropped_at is null
+$$;
+
+-- Returns whether a relation is a table that can be read without running code of its owner: no view, and no row security,
+-- rule, child table or type of its owner.
+create or replace function governance.is_plain_table(relation oid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select c.relkind = 'r' and not c.relrowsecurity and not c.relhasrules and not c.relhassubclass and not exists (
+        select from pg_attribute as a inner join pg_type as t on a.atttypid = t.oid
+        where a.attrelid = c.oid and not a.attisdropped and t.typnamespace <> 'pg_catalog'::regnamespace
+    )
+    from pg_class as c where c.oid = relation
+$$;
 
 -- Makes the empty schema in which the next build of a set creates its tables.
 create or replace function governance.create_build_schema(set_name text) returns void
@@ -51,6 +75,7 @@ declare
 begin
     for old in select * from governance.surplus_builds() where publish_set = set_name loop
         begin
+            perform governance.drop_scopes(old.build_id);
             execute format('drop schema if exists %I cascade', old.schema_name);
             update governance.builds set dropped_at = clock_timestamp() where build_id = old.build_id;
         exception when lock_not_available then
@@ -89,7 +114,8 @@ returns table (publish_set text, build_id bigint, replaced_at timestamptz, login
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select distinct b.publish_set, b.build_id, b.replaced_at, a.usename::text, a.pid
     from governance.surplus_builds() as b
-    inner join pg_class as c on c.relnamespace = to_regnamespace(quote_ident(b.schema_name))
+    inner join governance.reader_schemas() as s on b.build_id = s.build_id
+    inner join pg_class as c on c.relnamespace = to_regnamespace(quote_ident(s.schema_name))
     inner join pg_locks as l on l.relation = c.oid and l.granted
         and l.database = (select oid from pg_database where datname = current_database())
     inner join pg_stat_activity as a on l.pid = a.pid
@@ -107,8 +133,7 @@ begin
             insert into governance.builds (publish_set, schema_name) values (set_name, set_name || '__next')
             returning build_id into number;
         end if;
-        execute format('alter schema %I rename to %I', set_name || '__next', set_name || '__b' || number);
-        update governance.builds set schema_name = set_name || '__b' || number where build_id = number;
+        perform governance.rename_build(number, '__b' || number);
         perform governance.create_build_schema(set_name);
     else
         update governance.builds set dropped_at = clock_timestamp() where build_id = number;
@@ -181,6 +206,9 @@ begin
     if number is null then
         raise exception 'Another build of publish set % has started.', set_name;
     end if;
+    if not governance.is_plain_table(to_regclass(format('%I.%I', set_name || '__next', name))) then
+        raise exception '% is not a plain table. A publish set has tables only.', name;
+    end if;
     execute format('select count(*) from %I.%I', set_name || '__next', name) into rows_made;
     insert into governance.build_tables (build_id, table_name, relation, file, transaction, row_count)
     select number, name, c.oid, c.relfilenode, pg_current_xact_id()::xid, rows_made
@@ -204,6 +232,10 @@ begin
     loop
         if found.transaction is null then
             return next format('table %s is not of this build', found.name);
+            continue;
+        end if;
+        if not governance.is_plain_table(found.relation) then
+            return next format('%s is not a plain table', found.name);
             continue;
         end if;
         is_as_made := coalesce(found.is_same_file, false);
@@ -267,7 +299,7 @@ begin
     if found then
         return;
     end if;
-    perform governance.apply_access(set_name, set_name || '__next');
+    perform governance.apply_access(made.build_id);
     perform governance.swap(set_name, made.build_id, 'publish', build, approved);
     perform governance.create_build_schema(set_name);
 end $$;
@@ -307,15 +339,16 @@ begin
             case when number is null then 'no earlier publication is kept' else format('build %s is not kept', number) end;
     end if;
     if not target.is_open_to_readers then
-        perform governance.apply_access(set_name, target.schema_name);
+        perform governance.apply_access(target.build_id);
     end if;
     perform governance.swap(set_name, target.build_id, 'roll_back', jsonb_build_object('build_id', target.build_id), '{}');
     return target.build_id;
 end $$;
 
--- Locks the published tables of a set until the end of the transaction, and returns whether it could. A statement
--- resolves its tables one after another, so that without the lock a statement could read tables of two versions. The lock
--- queues for at most 250 ms at a time, because readers queue behind it, and is given up after ten seconds.
+-- Locks the published tables of a set and of its row scopes until the end of the transaction, and returns whether it
+-- could. A statement resolves its tables one after another, so that without the lock a statement could read tables of two
+-- versions. The lock queues for at most 250 ms at a time, because readers queue behind it, and is given up after ten
+-- seconds.
 create or replace function governance.lock_published_tables(set_name text) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '250ms' as $$
 declare
@@ -328,8 +361,11 @@ begin
         attempt_ends := clock_timestamp() + interval '1 millisecond' * milliseconds[1 + attempt % 3];
         begin
             for published_table in
-                select format('%I.%I', set_name, c.relname) from pg_class as c
-                where c.relnamespace = to_regnamespace(quote_ident(set_name)) and c.relkind in ('r', 'p') order by c.relname
+                select format('%I.%I', s.schema_name, c.relname)
+                from governance.builds as b
+                inner join governance.reader_schemas() as s on b.build_id = s.build_id
+                inner join pg_class as c on c.relnamespace = to_regnamespace(quote_ident(s.schema_name)) and c.relkind = 'r'
+                where b.schema_name = set_name and b.dropped_at is null order by s.schema_name, c.relname
             loop
                 perform set_config('lock_timeout', greatest(
                     1, ceil(1000 * extract(epoch from attempt_ends - clock_timestamp()))
@@ -345,9 +381,24 @@ begin
     return false;
 end $$;
 
+-- Renames the schemas of a build: the names of the set and its row scopes, with this suffix.
+create or replace function governance.rename_build(number bigint, suffix text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    found record;
+begin
+    for found in
+        select schema_name, publish_set || coalesce('_' || scope, '') || suffix as new_name
+        from governance.reader_schemas() where build_id = number
+    loop
+        execute format('alter schema %I rename to %I', found.schema_name, found.new_name);
+    end loop;
+    update governance.builds set schema_name = publish_set || suffix where build_id = number;
+end $$;
+
 -- Publishes the tables of a build by renaming its schema to the set's name, and the schema of the replaced publication to
--- <set>__b<build>. The replaced publication keeps its grants: a statement may have resolved its tables already. The swap
--- commits synchronously, so that a crash of the server cannot lose a publication.
+-- <set>__b<build>; the schemas of row scopes likewise. The replaced publication keeps its grants: a statement may have
+-- resolved its tables already. The swap commits synchronously, so that a crash of the server cannot lose a publication.
 create or replace function governance.swap(
     set_name text, number bigint, action text, build jsonb, approved text[]
 ) returns void
@@ -364,14 +415,10 @@ begin
     if replaced is null then -- before the first publication
         insert into governance.builds (publish_set, schema_name) values (set_name, set_name) returning build_id into replaced;
     end if;
-    execute format('alter schema %I rename to %I', set_name, set_name || '__b' || replaced);
-    update governance.builds set schema_name = set_name || '__b' || replaced, replaced_at = clock_timestamp()
-    where build_id = replaced;
-    execute format(
-        'alter schema %I rename to %I', (select schema_name from governance.builds where build_id = number), set_name
-    );
-    update governance.builds
-    set schema_name = set_name, published_at = coalesce(published_at, clock_timestamp()), is_open_to_readers = true
+    update governance.builds set replaced_at = clock_timestamp() where build_id = replaced;
+    perform governance.rename_build(replaced, '__b' || replaced);
+    perform governance.rename_build(number, '');
+    update governance.builds set published_at = coalesce(published_at, clock_timestamp()), is_open_to_readers = true
     where build_id = number;
     execute format('revoke create on schema %I from svc_dbt', set_name);
     perform governance.grant_schema_usage(set_name);
@@ -381,10 +428,12 @@ end $$;
 -- Only the owner drops and swaps schemas; dbt calls the functions that check first.
 select pg_temp.own_functions(array[
     'create_build_schema(text)', 'forget_old_builds(text)', 'lock_publish_set(text)', 'lock_published_tables(text)',
-    'set_aside(text)', 'untested_tables(bigint, jsonb)', 'swap(text, bigint, text, jsonb, text[])'
+    'rename_build(bigint, text)', 'set_aside(text)', 'untested_tables(bigint, jsonb)',
+    'swap(text, bigint, text, jsonb, text[])'
 ]);
 select pg_temp.own_functions(array[
     'column_changes(text)', 'begin_build(text, text[], text, text[], integer)', 'note_table(text, text, text)',
     'publish(text, jsonb, text[])', 'roll_back(text, bigint)', 'drop_old_builds(text)', 'surplus_builds()',
-    'holders_of_old_builds()', 'record_outcome(text, text, jsonb, text[], text[], boolean)'
+    'holders_of_old_builds()', 'reader_schemas()', 'is_plain_table(oid)',
+    'record_outcome(text, text, jsonb, text[], text[], boolean)'
 ], '{svc_dbt}');

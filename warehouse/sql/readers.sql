@@ -1,12 +1,20 @@
--- Readers of access.yml. Published tables change only where the readers of their set have changed.
+-- Readers and row scopes of access.yml. Published tables change only where the readers of their set have changed.
+create or replace function pg_temp.access_to(name text) returns jsonb language sql as $$
+    select jsonb_build_array(
+        (select jsonb_agg(to_jsonb(r) order by r.login) from governance.readers as r where r.publish_set = name),
+        (select jsonb_agg(to_jsonb(s) order by s.scope) from governance.row_scopes as s where s.publish_set = name)
+    )
+$$;
+
 do $$
 declare
-    wanted constant jsonb := coalesce(nullif(current_setting('warehouse.readers', true), ''), '[]');
     is_forced constant boolean := current_setting('warehouse.apply_access', true) = 'yes'; -- also revoke grants made by hand
-    before constant jsonb := (select coalesce(jsonb_agg(to_jsonb(r)), '[]') from governance.readers as r);
+    sets constant text[] := pg_temp.as_list('warehouse.publish_sets');
+    before constant jsonb := (select coalesce(jsonb_object_agg(s, pg_temp.access_to(s)), '{}') from unnest(sets) as s);
     name text;
     member text;
     schema_name text;
+    role_name text;
 begin
     if is_forced then
         for schema_name, member in
@@ -37,32 +45,35 @@ begin
         );
     end loop;
     delete from governance.readers;
-    insert into governance.readers (login, publish_set, row_column, row_values, whole_tables)
-    select r.login, r.publish_set, r.row_column, r.row_values, r.whole_tables
-    from jsonb_populate_recordset(null::governance.readers, wanted) as r;
-    foreach name in array pg_temp.as_list('warehouse.publish_sets') loop
-        for member in
-            select m.rolname from pg_auth_members as a inner join pg_roles as m on a.member = m.oid
-            where a.roleid = to_regrole('read_' || name) and not m.rolsuper and not m.rolcreaterole
+    insert into governance.readers (login, publish_set, scope)
+    select r.login, r.publish_set, r.scope
+    from pg_temp.as_rows('warehouse.readers') as given
+    cross join jsonb_populate_record(null::governance.readers, given) as r;
+    delete from governance.row_scopes;
+    insert into governance.row_scopes
+    select s.*
+    from pg_temp.as_rows('warehouse.row_scopes') as given
+    cross join jsonb_populate_record(null::governance.row_scopes, given) as s;
+    for role_name, member in
+        select g.rolname, m.rolname
+        from pg_auth_members as a
+        inner join pg_roles as m on a.member = m.oid
+        inner join pg_roles as g on a.roleid = g.oid
+        where g.rolname ~ '^(read_|wh_sizes$)' and not m.rolsuper and not m.rolcreaterole
             and (is_forced or exists (select from pg_auth_members as b where b.member = m.oid and b.roleid = to_regrole('wh_readers')))
-            and not exists (
-                select from governance.readers as r
-                where r.login = m.rolname and r.publish_set = name and r.row_column is null
-            )
-        loop
-            execute format('revoke %I from %I', 'read_' || name, member);
-        end loop;
-        for member in select login from governance.readers as r where r.publish_set = name and r.row_column is null
-        loop
-            execute format('grant %I to %I', 'read_' || name, member);
-        end loop;
-        if is_forced or (
-            select coalesce(jsonb_agg(to_jsonb(r) order by r.login), '[]') from governance.readers as r where r.publish_set = name
-        ) is distinct from (
-            select coalesce(jsonb_agg(r order by r ->> 'login'), '[]') from jsonb_array_elements(before) as r
-            where r ->> 'publish_set' = name
-        ) then
-            perform governance.apply_access(name, name);
+            and not exists (select from governance.memberships() as e where e.role_name = g.rolname and e.login = m.rolname)
+    loop
+        execute format('revoke %I from %I', role_name, member);
+    end loop;
+    for role_name, member in
+        select m.role_name, m.login from governance.memberships() as m where m.role_name ~ '^(read_|wh_sizes$)'
+    loop
+        execute format('grant %I to %I', role_name, member);
+    end loop;
+    foreach name in array sets loop
+        if is_forced or pg_temp.access_to(name) <> before -> name then
+            perform governance.apply_access(b.build_id)
+            from governance.builds as b where b.schema_name = name and b.dropped_at is null;
             perform governance.close_old_builds(name);
         end if;
         perform governance.grant_schema_usage(name);

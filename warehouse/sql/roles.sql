@@ -5,8 +5,8 @@ declare
     role_name text;
     readers constant text[] := pg_temp.reader_logins();
 begin
-    foreach role_name in array array['wh_owner', 'wh_readers', 'svc_loader', 'svc_dbt', 'svc_match', 'svc_dagster'] || readers
-        || (select coalesce(array_agg('read_' || name), '{}') from unnest(pg_temp.as_list('warehouse.publish_sets')) as name)
+    foreach role_name in array array['wh_owner', 'wh_readers', 'wh_sizes', 'svc_loader', 'svc_dbt', 'svc_match', 'svc_dagster'] || readers
+        || array(select pg_temp.reader_roles())
     loop
         if not exists (select from pg_roles where rolname = role_name) then
             execute format('create role %I', role_name);

@@ -13,6 +13,13 @@ create or replace function pg_temp.reader_logins() returns text[] language sql a
     ) as r (reader)
 $$;
 
+-- Returns the roles of the readers of publish sets and of row scopes.
+create or replace function pg_temp.reader_roles() returns setof text language sql as $$
+    select 'read_' || name from unnest(pg_temp.as_list('warehouse.publish_sets')) as name
+    union all
+    select format('read_%s_%s', s ->> 'publish_set', s ->> 'scope') from pg_temp.as_rows('warehouse.row_scopes') as s
+$$;
+
 -- Gives functions of governance to wh_owner, and the right to call them to these roles alone.
 create or replace function pg_temp.own_functions(routines text[], callers text[] default '{}') returns void language plpgsql as $$
 declare

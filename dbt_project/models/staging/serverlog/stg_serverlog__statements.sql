@@ -43,8 +43,8 @@ renamed as (
     where
         error_severity = 'LOG'
         and message ~ '^(AUDIT: SESSION,\d+,\d+,READ,|statement: |execute (?!fetch from )[^:]*: )'
-        -- PREPARE and EXPLAIN alone read nothing; EXECUTE does, and its entry includes the prepared statement
-        and code !~* '^statement:\s+(prepare|explain)\M[^;]*;?\s*$'
+        -- PREPARE alone reads nothing; EXECUTE does, and its entry includes the prepared statement. EXPLAIN is a read
+        and code !~* '^statement:\s+prepare\M[^;]*;?\s*$'
         -- a login that is neither a service nor an administrator is a reader, even if access.yml no longer lists it
         and user_name !~ '^(svc|wh|pg)_'
         and not governance.is_administrator(user_name)
