@@ -7,7 +7,7 @@ WITH_DEMO := $(if $(DEMO),--demo)
 DEMO_PEOPLE := $(or $(PEOPLE),$(DEMO_PEOPLE))
 CHECKED := .warehouse/check
 DBT_INPUTS := dbt_project seeds dbt_project.yml profiles.yml pyproject.toml warehouse/lineage.py ingestion/columns.py \
-	ingestion/contracts.py warehouse/measures.py access.yml docs/reference/measures.md
+	ingestion/contract*.py warehouse/measures.py access.yml docs/reference/measures.md
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 # Hash of the files' names and contents, the installed packages and dbt's variables
 hash = { find $(1) -type f | sort; find $(1) -type f | sort | git hash-object --stdin-paths; \
@@ -97,7 +97,7 @@ audit: $(VENV)/installed $(VENV)/audit ## look for known vulnerabilities (needs 
 	@$(VENV)/audit/bin/bandit --quiet --recursive --configfile pyproject.toml commands ingestion orchestration warehouse
 	@$(VENV)/audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.txt
 
-schema: $(VENV)/installed ## write the JSON Schema of source contracts, after ingestion/contracts.py has changed
+schema: $(VENV)/installed ## write the JSON Schema of source contracts, after their fields have changed
 	@$(BIN)/python -m ingestion.schema
 
 measures: $(VENV)/installed ## write docs/reference/measures.md from the semantic models, after a definition has changed

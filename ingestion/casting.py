@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from contextlib import suppress
 
 import pyarrow as pa
@@ -10,21 +9,10 @@ import pyarrow.compute as pc
 
 from ingestion.columns import NUMERIC, Column
 from ingestion.formats import NEGATIVE, NO_DIGITS, date_shape, number_shape
+from ingestion.internals import start_arrow_without_pandas
 from ingestion.json_values import check_json
 
-
-class _NoPandas:
-    """An import finder that hides pandas, which only person matching needs."""
-
-    @staticmethod
-    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError(name)
-
-
-sys.meta_path.insert(0, _NoPandas)
-pa.array([])  # the first array would import pandas: 30 MB and 0.3 s in every load
-sys.meta_path.remove(_NoPandas)
+start_arrow_without_pandas()
 
 ARROW_TYPES = {
     "text": pa.string(),

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import mssql
 from ingestion.columns import Column
 from ingestion.contracts import DriftError, SourceError, System, Table
 from ingestion.errors import describe
-from ingestion.layouts import snake_case
+from ingestion.headings import snake_case
 from ingestion.sql_types import MYSQL, SOURCE_TYPE, SPECIAL_TEXTS, has_offset, readable, summable
 
 CHUNK_ROWS = 10_000

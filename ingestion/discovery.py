@@ -13,13 +13,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ingestion.contracts import GRAIN, ContractError, SourceError, System, Table
+from ingestion.contract_fields import GRAIN
+from ingestion.contract_yaml import ContractError
+from ingestion.contracts import SourceError, System, Table
 from ingestion.databases import open_database
 from ingestion.encodings import EncodingError
 from ingestion.errors import describe
 from ingestion.files import read_file, read_head
+from ingestion.headings import Row, snake_case
 from ingestion.inference import Values
-from ingestion.layouts import Row, snake_case
 from ingestion.spreadsheets import SUFFIXES, sheet_names
 from ingestion.sql_types import SOURCE_TYPE, contract_type
 

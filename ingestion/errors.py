@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 
 from ingestion import ROOT
-from ingestion.contracts import ContractError, SourceError
+from ingestion.contract_yaml import ContractError
+from ingestion.contracts import SourceError
 
 if TYPE_CHECKING:
     from ingestion.privacy import Keys  # imports Arrow, which takes a second

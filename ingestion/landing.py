@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from dlt.common.destination import Destination
 from dlt.common.schema.typing import TTableSchema
-from dlt.common.storages.load_package import ParsedLoadJobFileName
 from pgpq import ArrowToPostgresBinaryEncoder
 from pgpq.encoders import StringEncoderBuilder
 from pgpq.schema import Jsonb
@@ -18,6 +17,7 @@ from psycopg2 import extensions as pg
 from psycopg2 import sql
 
 from ingestion.contracts import System
+from ingestion.internals import id_of_load_job
 
 COPY_ROWS = 10_000  # encoded at a time
 COPY_BYTES = 1 << 16  # sent at a time
@@ -66,7 +66,7 @@ def postgres_copy(system: System, url: str, tables: TableColumns) -> Destination
                 sql.SQL(", ").join(map(sql.Identifier, file.schema_arrow.names)),
             )
             count_rows = sql.SQL("insert into {} values (%s, %s, %s)").format(landing_table(system, ROW_COUNTS))
-            file_id = ParsedLoadJobFileName.parse(path).file_id  # the same when dlt retries the file
+            file_id = id_of_load_job(path)
             connection = psycopg2.connect(url)
             try:
                 with connection, connection.cursor() as cursor:

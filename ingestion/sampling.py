@@ -12,27 +12,20 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from dlt.extract.items import DataItemWithMeta
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from ingestion.casting import as_text
 from ingestion.columns import DOCUMENT_TYPES, TODO, Column
-from ingestion.commit import LoadResult
-from ingestion.contracts import (
-    ORIGIN_COLUMNS,
-    STAGING,
-    ContractError,
-    SourceError,
-    System,
-    Table,
-    describe_errors,
-    read_yaml,
-)
+from ingestion.contract_yaml import ContractError, describe_errors, read_yaml
+from ingestion.contracts import ORIGIN_COLUMNS, STAGING, SourceError, System, Table
 from ingestion.databases import open_database
 from ingestion.files import matching_files, read_file
-from ingestion.pipeline import FromApi, to_source_error
+from ingestion.internals import marked_table
+from ingestion.load_results import LoadResult
+from ingestion.pipeline import to_source_error
 from ingestion.privacy import normalise
+from ingestion.sources import FromApi
 from ingestion.tables import Reject, conform
 
 FAILURES = (DBAPIError, OSError, RuntimeError)  # of drivers, of the network and of files
@@ -163,10 +156,8 @@ def _of_api(tables: list[Table], location: str, rows: int) -> Iterator[TableSamp
         accepted: dict[str, list[pa.Table]] = {each.table.name: [] for each in [reader, *children]}
         problem = ""
         try:
-            for page in reader._pages():
-                name, found = table.name, page
-                if isinstance(page, DataItemWithMeta):
-                    name, found = page.meta.table_name, page.data
+            for page in reader.pages():
+                name, found = marked_table(page, table.name)
                 if found is not None:
                     accepted[name].append(found)
                 if reader.extract.read >= rows:

@@ -16,7 +16,9 @@ from sqlalchemy.dialects import postgresql
 
 from ingestion import ROOT
 from ingestion.columns import TODO
-from ingestion.contracts import GRAIN, STAGING, ContractError
+from ingestion.contract_fields import GRAIN
+from ingestion.contract_yaml import ContractError
+from ingestion.contracts import STAGING
 from ingestion.discovery import FoundTable, from_database, from_files, unique
 
 SHOWN_IN_QUERY = {"charset", "driver", "encrypt", "service_name", "sslmode", "sslrootcert", "trustservercertificate"}

@@ -20,19 +20,11 @@ from typing import IO, Any, cast
 import pyarrow as pa
 
 from ingestion import ROOT, workbook_process
-from ingestion.contracts import CELLS, SourceError, Table
+from ingestion.contract_fields import CELLS
+from ingestion.contracts import SourceError, Table
 from ingestion.formats import prints_back
-from ingestion.layouts import (
-    HEAD_ROWS,
-    FileColumns,
-    Row,
-    add_origin,
-    batches,
-    find_header,
-    location_in,
-    name_columns,
-    table_rows,
-)
+from ingestion.headings import HEAD_ROWS, FileColumns, Row, find_header, location_in, name_columns
+from ingestion.layouts import add_origin, batches, table_rows
 from ingestion.workbook_process import MAX_MEMORY, MAX_SECONDS, Problem, Shape, column_number
 
 KEPT_ROWS = 4 * HEAD_ROWS  # rows in which the header is looked for; `cells` may begin lower

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mssql, mysql, oracle, postgresql
 
 from ingestion.contracts import SourceError, Table
+from ingestion.internals import is_binary
 
 Expression = sa.ColumnElement[Any]
 SOURCE_TYPE = "source_type"  # entry of a reflected column's `info`: the name of a type that SQLAlchemy does not know
@@ -52,7 +53,7 @@ def contract_type(kind: Any, dialect: str, source_type: str = "") -> tuple[str |
         return "timestamptz", None
     if isinstance(kind, sa.Date):
         return "date", None
-    if _is_binary(kind):
+    if is_binary(kind):
         length = getattr(kind, "length", None)
         return ("text", "in hexadecimal") if length and length <= LONGEST_ID else (None, "binary")
     return "text", None
@@ -118,10 +119,6 @@ def _is_text(source_type: str, dialect: str) -> bool:
     return dialect == "postgresql" or source_type in READABLE_AS_TEXT.get("mysql" if dialect in MYSQL else dialect, ())
 
 
-def _is_binary(kind: Any) -> bool:
-    return isinstance(kind, sa.LargeBinary | sa.types._Binary)
-
-
 def _date_or_time(column: sa.Column[Any], day: Expression, date: Expression, time: Expression) -> Expression:
     """Midnight as a date; any other time remains a time, which the contract's type `date` rejects."""
     return sa.case((column == day, date), else_=time)
@@ -145,7 +142,7 @@ def _from_postgres(column: sa.Column[Any], kind: Any, declared: str) -> Expressi
 
 def _from_mysql(column: sa.Column[Any], kind: Any, declared: str) -> Expression:
     text = sa.cast(column, sa.String)
-    if _is_binary(kind):
+    if is_binary(kind):
         return sa.func.lower(sa.func.hex(column))
     if isinstance(kind, mysql.BIT):
         return sa.cast(column, mysql.INTEGER(unsigned=True))
@@ -163,7 +160,7 @@ def _from_mysql(column: sa.Column[Any], kind: Any, declared: str) -> Expression:
 
 
 def _from_sql_server(column: sa.Column[Any], kind: Any, declared: str) -> Expression:
-    if _is_binary(kind):
+    if is_binary(kind):
         return sa.func.lower(_convert("VARCHAR(MAX)", sa.cast(column, ANY_BYTES), 2))
     if isinstance(kind, mssql.UNIQUEIDENTIFIER):
         return sa.func.lower(sa.cast(column, sa.VARCHAR(36)))
@@ -201,7 +198,7 @@ def _iso(expression: Expression, microseconds: bool = False) -> Expression:
 
 
 def _from_oracle(column: sa.Column[Any], kind: Any, declared: str) -> Expression:
-    if isinstance(kind, oracle.BINARY_DOUBLE | oracle.BINARY_FLOAT) or _is_binary(kind):
+    if isinstance(kind, oracle.BINARY_DOUBLE | oracle.BINARY_FLOAT) or is_binary(kind):
         return column  # as Python's float and bytes
     if isinstance(kind, sa.Numeric):  # the driver makes a float of a NUMBER without scale
         return sa.func.regexp_replace(sa.func.to_char(column, *ORACLE_NUMBER), r"^(-?)\.", r"\10.", type_=sa.String)

@@ -9,7 +9,8 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtCliRuntimeError
 
-from ingestion.contracts import ContractError, SourceError
+from ingestion.contract_yaml import ContractError
+from ingestion.contracts import SourceError
 from ingestion.errors import describe
 from warehouse.errors import WarehouseError
 

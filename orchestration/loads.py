@@ -9,9 +9,9 @@ from typing import Any
 import dagster as dg
 import psycopg2
 
-from ingestion.commit import LoadResult
 from ingestion.contracts import Age, DriftError, LoadCheckError, SourceError, System, read_contracts
 from ingestion.files import unmatched_files
+from ingestion.load_results import LoadResult
 from ingestion.pipeline import load_system, source_state
 from orchestration.failures import plain_failures
 from orchestration.models import dependent_sets, downstream_impact

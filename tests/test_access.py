@@ -13,7 +13,7 @@ import pytest
 from psycopg2 import sql
 
 from demo import postgres
-from ingestion.contracts import ContractError
+from ingestion.contract_yaml import ContractError
 from tests.readers import CASEWORKERS, LOGINS, REDDITCH, SCOPES, SETS, may_read
 from tests.support import ROOT, TRIALS, Trial, TrialServer, Warehouse
 from warehouse import environment

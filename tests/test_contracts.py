@@ -9,7 +9,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from ingestion import schema
-from ingestion.contracts import ContractError, read_contracts
+from ingestion.contract_yaml import ContractError
+from ingestion.contracts import read_contracts
 
 GOOD = """\
 version: 2

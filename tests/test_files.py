@@ -18,10 +18,10 @@ import pytest
 import xlsxwriter
 from pydantic import ValidationError
 
-from ingestion import files
+from ingestion import csv_files
 from ingestion.contracts import SourceError, System, Table, read_contracts
 from ingestion.files import fingerprint, matching_files, read_file
-from ingestion.layouts import snake_case
+from ingestion.headings import snake_case
 from ingestion.tables import conform
 from tests.support import REAL_DATA, needs_data
 
@@ -206,7 +206,7 @@ def test_a_zip_file_a_workbook_and_a_parquet_file_give_the_same_rows(tmp_path: P
 
 
 def test_batches_of_a_file_are_continuous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(csv_files, "BLOCK_BYTES", 1000)
     content = "No,Text\r\n" + "".join(f'{number},"£{"é" * (number % 300)}\r\n,"\r\n' for number in range(1, 2001))
     for encoding in ("utf-8", "cp1252", "utf-16"):
         table = declare(texts("no", "text"), encoding=encoding)

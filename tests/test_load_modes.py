@@ -12,7 +12,8 @@ import pytest
 from pgpq import ArrowToPostgresBinaryEncoder
 
 from ingestion import ROOT
-from ingestion.contracts import ContractError, DriftError, LoadCheckError, SourceError
+from ingestion.contract_yaml import ContractError
+from ingestion.contracts import DriftError, LoadCheckError, SourceError
 from tests.support import Trial, trial_system
 
 PERSON = "Jane-Doe-1948"

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ingestion.contracts import SourceError
 from ingestion.files import unmatched_files
-from ingestion.pipeline import LoadResult
+from ingestion.load_results import LoadResult
 from tests.support import Trial, trial_system
 
 NUMBERED = {"name": "rows", "columns": {"id": "bigint", "v": "text"}, "key": ["id"]}

@@ -25,7 +25,8 @@ from sqlalchemy.dialects import mssql, oracle
 from sqlfluff.core import dialect_selector
 
 from ingestion import schema
-from ingestion.contracts import ContractError, SourceError, System, read_contracts
+from ingestion.contract_yaml import ContractError
+from ingestion.contracts import SourceError, System, read_contracts
 from ingestion.pipeline import load_system
 from ingestion.scaffold import add_source
 from ingestion.sql_types import contract_type

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, Va
 
 from ingestion import ROOT
 from ingestion.columns import Name, Text
-from ingestion.contracts import ContractError, YamlPath, describe_errors, read_yaml
+from ingestion.contract_yaml import ContractError, YamlPath, describe_errors, read_yaml
 
 FILE = ROOT / "access.yml"
 PLATFORM, REIDENTIFICATION, DECLASSIFICATION = "platform", "reidentification", "declassification"

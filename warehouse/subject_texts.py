@@ -13,9 +13,9 @@ from typing import Any
 from psycopg2 import extensions as pg
 from psycopg2 import sql
 
-from ingestion.commit import store_exists, store_table
 from ingestion.contracts import ORIGIN_COLUMNS, System, Table
 from ingestion.postgres import names_in
+from ingestion.raw_table import store_exists, store_table
 
 REDACTED = "[redacted]"
 TYPED = ("personal", "special_category")

@@ -15,17 +15,12 @@ from psycopg2 import extensions as pg
 from psycopg2 import sql
 from psycopg2.extras import Json, RealDictCursor
 
-from ingestion.commit import (
-    LoadResult,
-    destroy_identities,
-    last_load_results,
-    record_load_result,
-    store_exists,
-    store_table,
-)
 from ingestion.contracts import System, Table
+from ingestion.identities import destroy_identities
+from ingestion.load_results import LoadResult, last_load_results, record_load_result
 from ingestion.postgres import take_lock, value_of
 from ingestion.privacy import UNIQUE_KINDS, Keys
+from ingestion.raw_table import store_exists, store_table
 from warehouse.environment import dbt_connection
 from warehouse.errors import VaultError
 from warehouse.subject_texts import Emptied, SubjectTexts, counted, patterns_of

@@ -12,10 +12,11 @@ from psycopg2 import extensions as pg
 from psycopg2 import sql
 from psycopg2.extras import Json, execute_values
 
-from ingestion.commit import destroy_identities, store_exists, store_identities, store_table
 from ingestion.contracts import System, Table
+from ingestion.identities import destroy_identities, store_identities
 from ingestion.postgres import take_lock, value_of
 from ingestion.privacy import Keys, Pseudonymiser, normalise, parse_identity
+from ingestion.raw_table import store_exists, store_table
 from warehouse.errors import VaultError
 
 CHUNK = 5_000  # records decrypted at a time

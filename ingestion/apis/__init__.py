@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingestion.contracts import DriftError, SourceError, Table
-from ingestion.layouts import snake_case
+from ingestion.headings import snake_case
 
 Row = dict[str, Any]  # a JSON object
 ITEM_POSITION = "item_position"  # position of an item in its list, from 0, if the contract declares this column
