@@ -11,6 +11,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from benchmarks import recount
 from tests.support import Warehouse, manifest
 from warehouse.errors import WarehouseError
 from warehouse.measures import Measures
@@ -103,6 +104,40 @@ def difference(place: str, column: Row, shown: Any, counted: float | None) -> li
         step = int(rounded[1]) if rounded else 10 ** -int(digits[1]) if digits else 0
         is_equal = abs(float(shown) - (counted or 0)) <= step / 2 + 1e-6
     return [] if is_equal else [f"{place}: published {shown}, metric {counted}"]
+
+
+RECOUNTED = {  # {measure of the recount: (metrics, dimension)}
+    "payments in bands": (
+        [f"invoices_{band}" for band in ("paid_within_30_days", "paid_in_31_to_60_days", "paid_after_60_days")]
+        + ["invoices_due_and_not_paid"],
+        "invoice__period_start_date",
+    ),
+    "children looked after": (["children_looked_after"], "metric_time__month"),
+    "assessments in 45 working days": (["assessments_in_45_working_days", "assessments_late"], "metric_time__month"),
+    "re-referrals": (["rereferrals"], "metric_time__year"),
+    "persistent and severe absence": (
+        ["enrolments", "persistent_absentees", "severe_absentees"],
+        "attendance_year__academic_year",
+    ),
+    "full-time equivalent": (["fte"], "metric_time__month"),
+    "days lost per FTE": (["sickness_days_lost_per_fte"], "metric_time__month"),
+    "leavers in 12 months": (["leavers_in_12_months"], "metric_time__month"),
+    "active members of the county": (["library_active_members_of_county"], "metric_time__month"),
+}
+
+
+@pytest.mark.parametrize("measure", RECOUNTED)
+def test_a_metric_equals_the_count_of_the_sources(warehouse: Warehouse, metrics: Metrics, measure: str) -> None:
+    names, dimension = RECOUNTED[measure]
+    table = metrics.query(names, [dimension])
+    place = [table.column_names.index(name) for name in (dimension, *names)]
+    counted = {plain(row[place[0]], {"dimension": dimension}): [row[n] for n in place[1:]] for row in table.rows}
+    expected = recount.MEASURES[measure][0](recount.Sources(warehouse.home, warehouse.source))
+    assert len(expected) > 0
+    for key, values in expected.items():
+        day = date(key, 1, 1) if isinstance(key, int) else key
+        found = counted.get(plain(day, {"dimension": dimension}), [0] * len(names))
+        assert found == pytest.approx(values if isinstance(values, tuple) else (values,), abs=0.05), key
 
 
 def test_an_unknown_metric_or_dimension_is_refused_with_suggestions(metrics: Metrics) -> None:
