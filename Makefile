@@ -15,7 +15,7 @@ hash = { find $(1) -type f | sort; find $(1) -type f | sort | git hash-object --
 export LANDING WAREHOUSE_URL DEMO_PEOPLE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-packages check check-python check-sql check-dbt dev docs stop bench audit schema measures requirements
+.PHONY: help run test test-unit test-long test-packages check check-python check-sql check-dbt dev docs stop bench audit schema measures requirements
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: check ## run the checks, then every test
 
 test-unit: $(VENV)/installed ## run the tests that need no server, in under a minute
 	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m unit
+
+test-long: $(VENV)/installed ## run the long forms of some tests: a whole second run, a person searched in every file, a killed build
+	@$(BIN)/pytest -m long
 
 test-packages: ## install the servers that some tests need (Debian 12, as root)
 	mkdir -p /etc/postgresql-common

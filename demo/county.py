@@ -48,6 +48,11 @@ class County(NamedTuple):
     people: int = 10_000
     day: date = date(2026, 10, 31)
 
+    @property
+    def size(self) -> float:
+        """Factor for records that no person of the county has: 1, in proportion below 1,000 and above 80,000 people."""
+        return max(min(1, self.people / 1_000), self.people / 80_000)
+
     def rng(self, purpose: object) -> Random:
         """A random generator that depends on the seed and the purpose only."""
         return Random(f"{self.seed} {purpose}")

@@ -87,7 +87,7 @@ def _suppliers(rng: Random, size: float) -> list[Supplier]:
 
 def suppliers(county: County) -> list[Supplier]:
     """The county's suppliers, more in a county of over 80,000 people."""
-    return _suppliers(county.rng("suppliers"), max(1, county.people / 80_000))
+    return _suppliers(county.rng("suppliers"), county.size)
 
 
 def years(county: County) -> range:
@@ -141,7 +141,7 @@ def ledger(county: County, year: int) -> list[tuple[Line, str | None]]:
 
     Equal lines in one payment are care for several people: they are not duplicates.
     """
-    rng, size = county.rng(f"ledger {year}"), max(1, county.people / 80_000)
+    rng, size = county.rng(f"ledger {year}"), county.size
     rows, days, firms, numbers = (
         [],
         _weekdays(year),
@@ -197,7 +197,7 @@ def cost_centre(unit: str) -> str:
 def _cards(county: County, year: int, merchants: list[tuple], teams: list[str]) -> list[tuple]:
     """All card transactions of a financial year, newest first."""
     rng, days, rows = county.rng(f"cards {year}"), _weekdays(year), []
-    for _ in range(round(2_000 * max(1, county.people / 80_000))):
+    for _ in range(round(2_000 * county.size)):
         (merchant, category, code, what), paid, team = rng.choice(merchants), rng.choice(days), rng.choice(teams)
         is_credit = rng.random() < 0.06
         amount = f"{rng.lognormvariate(4.8, 0.8) * (-0.2 if is_credit else 1):.2f}".rstrip("0").rstrip(".")

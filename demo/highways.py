@@ -134,11 +134,6 @@ def _end(county: County) -> datetime:
     return datetime.combine(county.day, time(18))
 
 
-def _size(county: County, number: int) -> int:
-    """`number` up to 80,000 people; above that in proportion."""
-    return round(number * max(1, county.people / 80_000))
-
-
 def _sites(county: County) -> list[Site]:
     return [Site(*street[:-2]) for street in county.streets()]
 
@@ -247,7 +242,7 @@ def _reports(county: County, purpose: str, number: int) -> list[Report]:
 
 def _problems(county: County) -> list[Problem]:
     """The problems up to the horizon, in the order of their numbers."""
-    reports = _reports(county, "report", _size(county, 26_900))
+    reports = _reports(county, "report", round(26_900 * county.size))
     return [
         Problem(number, report, _history(county.rng(f"history {number}"), report))
         for number, report in enumerate(reports, 1_200_001)
@@ -334,7 +329,7 @@ def _with_wrong_grid_reference(truth: Truth, row: Enquiry) -> Enquiry:
 
 def _customers(county: County) -> Callable[[Enquiry, Truth], Iterator[Customer]]:
     """A function (enquiry, truth) that returns the reporter: known in two of three cases, some people often."""
-    share, people = min(1, 1.4 * _size(county, 6_000) / county.people), []
+    share, people = min(1, 1.4 * 6_000 * county.size / county.people), []
     for household in county.households():
         for person in household.people:
             rng = county.rng(f"confirm {person.number}")
@@ -393,7 +388,7 @@ def _defects(county: County, problems: list[Problem]) -> Iterator[Defect]:
             reference = f"WCC-{number}"
             found.append((start, done and max(done, start), reference, report.subject.subject_name, report.site, place))
     (days, weights), shares = _days(0.5), list(accumulate(subject.share for subject in SUBJECTS))
-    for n in range(_size(county, 6_500)):
+    for n in range(round(6_500 * county.size)):
         rng = county.rng(f"inspection {n}")
         site, day = rng.choice(sites), rng.choices(days, cum_weights=weights)[0]
         start = _at_work(rng, datetime.combine(day, time(8)) + timedelta(seconds=rng.randrange(28_800)))
@@ -462,7 +457,7 @@ def _fixmystreet(county: County, truth: Truth) -> bytes:
     category = {"Pothole": "Potholes", "Footway": "Pavements/footpaths", "Street light": "Street lighting",
                 "Road sign": "Road traffic signs", "Overgrown hedge": "Trees"}  # fmt: skip
     states, rows, end = ("confirmed", "fixed - user", "fixed", "unconfirmed", "hidden"), [], _end(county)
-    for number, report in enumerate(_reports(county, "fixmystreet", _size(county, 2_000)), 900_001):
+    for number, report in enumerate(_reports(county, "fixmystreet", round(2_000 * county.size)), 900_001):
         if report.moment > end:
             break
         rng, created = county.rng(f"fixmystreet report {number}"), _utc(report.moment)

@@ -38,7 +38,7 @@ from tests.support import (
     manifest_folder,
 )
 
-TIERS = ("unit", "database", "whole_run", "county")  # in the order in which they run
+TIERS = ("unit", "database", "county")  # in the order in which they run
 COUNTY = {"built", "warehouse", "county"}  # fixtures that need the built demo county
 SERVER = {"trial", "old", "published", "loads", "mariadb", "folder", "any_folder", "served"}  # server, no county
 SHARED = {"published", "loads", "mariadb", "served", "other", "compiled", "recipes", "definitions", "project"}  # slow

@@ -68,6 +68,7 @@ def test_a_fault_around_a_load_is_repaired_by_the_next_load(loads: Loads, fault:
     repaired(lambda seed: loads.trial(fault, "load", seed))
 
 
+@pytest.mark.long
 def test_a_build_killed_before_publication_leaves_the_previous_publication(county: Warehouse) -> None:
     builds = Builds(county.home, county.environment, sets=("finance",), whole=False)
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support import ROOT
+from tests.support import ROOT, parsed_before
 from warehouse.lineage import LineageError, problems, reached
 
 CLASSES = {"crossing_id": "none", "driver": "identifier", "plate": "identifier", "fee": "personal"}
@@ -88,6 +88,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if file.parent.name == "tolls":
             content["sources"] = [{"name": "raw_tolls", "tables": [table]}]
         file.with_suffix(".yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    parsed_before(root / "target")
     dbt = [Path(sys.executable).with_name("dbt"), "compile", "--no-introspect", "--no-populate-cache"]
     bare = {name: value for name, value in os.environ.items() if not name.startswith("DBT_")}
     done = subprocess.run([*dbt, "--profiles-dir", "."], cwd=root, env=bare, capture_output=True, text=True)

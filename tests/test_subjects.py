@@ -213,7 +213,7 @@ def test_a_re_identification_needs_a_reason_and_is_audited(county: Warehouse) ->
         county.sql("select * from vault.identities", url=county.reader_url("ig_caseworker"))
 
 
-@pytest.mark.whole_run
+@pytest.mark.long
 def test_a_canary_value_is_only_in_the_vault_and_nowhere_after_erasure(county: Warehouse, tmp_path: Path) -> None:
     """Every file of the warehouse, its dumps and its logs are searched without the key: none has the name."""
     canary = ("CANARY-0815", "Zzyzx Qwrtpl", "1 Xyzzy Crescent, Worcester", "zzyzx.qwrtpl@example.org", "01632 960815")
