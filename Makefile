@@ -57,7 +57,8 @@ check-python:
 
 # A file is skipped if it has passed with the same content, sqlfluff version, macros and settings
 check-sql:
-	@$(call hash,pyproject.toml dbt_project/macros) > $(CHECKED)/sql.settings
+	@sed -n '/^\[tool.sqlfluff/,/^\[\[/p' pyproject.toml > $(CHECKED)/sqlfluff.toml
+	@$(call hash,$(CHECKED)/sqlfluff.toml dbt_project/macros) > $(CHECKED)/sql.settings
 	@find dbt_project/models dbt_project/data_tests -name '*.sql' | sort > $(CHECKED)/sql.files
 	@git hash-object --stdin-paths < $(CHECKED)/sql.files > $(CHECKED)/sql.hashes
 	@paste -d ' ' $(CHECKED)/sql.hashes $(CHECKED)/sql.files | sed "s/^/$$(cat $(CHECKED)/sql.settings) /" > $(CHECKED)/sql.now
