@@ -167,6 +167,8 @@ def test_decision_records_have_every_section() -> None:
     form = r"# \d+\. .+\n\nStatus: .+\n\n## Context\n\n.+\n\n## Decision\n\n.+\n\n## Consequences\n\n.+\n"
     records = [name for name in tracked() if re.match(r"docs/decisions/\d", name)]
     assert [name for name in records if not re.fullmatch(form, text_of(name), re.S)] == []
+    numbers = [Path(name).name[:4] for name in records]
+    assert len(numbers) == len(set(numbers)), "two records have one number"
 
 
 def test_tables_of_the_glossary_are_published() -> None:
