@@ -26,13 +26,11 @@ declare
         where attrelid = 'pg_class'::regclass and attname !~ '^(reltuples|relpages|relall.*)$'
     );
 begin
-    for found in
-        select p.oid::regprocedure as name
-        from governance.sizes_open_to_all() as s inner join pg_proc as p on p.oid = to_regprocedure(s.object)
-        where pg_has_role(p.proowner, 'usage')
-    loop
-        execute format('revoke all on function %s from public', found.name);
-        execute format('grant execute on function %s to wh_sizes', found.name);
+    for found in select object as name from governance.sizes_open_to_all() where object like '%(%' loop
+        if pg_has_role((select proowner from pg_proc where oid = found.name::regprocedure), 'usage') then
+            execute format('revoke all on function %s from public', found.name);
+            execute format('grant execute on function %s to wh_sizes', found.name);
+        end if;
     end loop;
     if exists (select from governance.sizes_open_to_all() as s where s.object ~ '^pg_class')
         and pg_has_role((select relowner from pg_class where oid = 'pg_class'::regclass), 'usage') then
