@@ -104,6 +104,19 @@ def test_a_row_scope_has_every_row_of_its_values_and_no_other(warehouse: Warehou
     assert compared > 1000
 
 
+def test_hashing_every_number_finds_no_key(warehouse: Warehouse, logins: dict) -> None:
+    found = (
+        "select count(*) from adult_care.fct_request_outcomes as o inner join staging.stg_mosaic__requests as r "
+        "on o.request_key = ('x' || left(md5(row({}r.request_id::text)::text), 16))::bit(64)::bigint"
+    )
+    assert warehouse.sql(found.format("")) == [(0,)]
+    ((matched,),) = warehouse.sql(found.format("governance.key_secret(), "))
+    assert matched > 0, "with the secret"
+    for connection in logins.values():
+        assert attempt(connection, "select governance.key_secret()") is None
+        assert attempt(connection, "select secret from governance.key_secret") is None
+
+
 def test_readers_cannot_create_publish_or_change_anything(warehouse: Warehouse, logins: dict) -> None:
     schemas = [row[0] for row in warehouse.sql("select nspname from pg_namespace where nspname !~ '^pg_'")]
     statements = [

@@ -99,7 +99,7 @@ def test_an_upgrade_keeps_every_row_under_its_new_name(old: Trial) -> None:
     environment.prepare(systems=TRIALS)
     after = counts(old)
     assert after.pop("governance.migrations") == len(list(MIGRATIONS.glob("*.sql")))
-    assert [after.pop(f"governance.{name}") for name in ("alerts", "heartbeats")] == [0, 0], "new tables"
+    assert [after.pop(f"governance.{name}") for name in ("alerts", "heartbeats", "key_secret")] == [0, 0, 1], "new"
     kept = {RENAMED.get(name, name): rows for name, rows in before.items() if name not in SETTINGS}
     assert {name: rows for name, rows in after.items() if name not in SETTINGS} == kept
     assert old.sql("select system, table_name, rows_written, rows_total from governance.load_audit order by 1") == [

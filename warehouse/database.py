@@ -18,7 +18,7 @@ MIGRATIONS = ROOT / "warehouse/migrations"
 DEFINITIONS = ROOT / "warehouse/sql"
 BEFORE_MIGRATIONS = ("settings", "roles", "large_objects")
 AFTER_MIGRATIONS = (
-    *("locks", "load_audit", "vault", "matching", "subjects", "reidentification", "declassification"),
+    *("locks", "load_audit", "vault", "matching", "subjects", "reidentification", "declassification", "key_secret"),
     *("publication", "scopes", "alerts", "read_log", "sizes", "logins", "access", "schemas", "raw_tables", "readers"),
     "login_settings",
 )
