@@ -16,7 +16,7 @@ final as (
         system_count,
         is_birth_month_in_doubt,
         birth_month,
-        date_of_death
+        date_trunc('month', date_of_death)::date as death_month
     from dim_persons
     where is_current
 

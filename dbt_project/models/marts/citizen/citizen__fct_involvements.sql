@@ -21,8 +21,9 @@ final as (
         int_involvements_unioned.service_area_name,
         int_involvements_unioned.involvement_name,
         int_involvements_unioned.is_open,
-        int_involvements_unioned.began_date,
-        int_involvements_unioned.ended_date
+        -- an exact date would find the person's row in the sets of the services
+        date_trunc('month', int_involvements_unioned.began_date)::date as began_month,
+        date_trunc('month', int_involvements_unioned.ended_date)::date as ended_month
     from int_involvements_unioned
     inner join dim_persons
         on

@@ -26,8 +26,7 @@ months as (
         stg_itrent__employees.month_end_date,
         min(pupil_ethnicities.ethnicity_name) as ethnicity_name,
         coalesce(bool_or(stg_itrent__employees.is_disabled), false) as is_disabled,
-        min(stg_itrent__employees.birth_month_date) as birth_month,
-        min(stg_itrent__employees.start_date) as start_date
+        min(stg_itrent__employees.birth_month_date) as birth_month
     from int_posts_conformed
     inner join stg_itrent__employees
         on
@@ -42,7 +41,7 @@ months as (
 
 versions as (
 
-    {{ versions_by_month('months', 'employee_token', ['ethnicity_name', 'is_disabled', 'birth_month', 'start_date']) }}
+    {{ versions_by_month('months', 'employee_token', ['ethnicity_name', 'is_disabled', 'birth_month']) }}
 
 ),
 
@@ -54,7 +53,6 @@ final as (
         coalesce(ethnicity_name, 'Not known') as ethnicity_name,
         is_disabled,
         is_current,
-        start_date,
         valid_from_date,
         valid_to_date
     from versions
