@@ -28,8 +28,9 @@ class Graph:
     def __init__(self, definitions: ModuleType):
         from orchestration.models import node_key, publish_set_of, sets_and_inputs
 
-        self.key, self.set_of, self.sets_and_inputs = node_key, publish_set_of, sets_and_inputs
+        self.key, self.set_of = node_key, publish_set_of
         self.defs, self.manifest = definitions.defs, definitions.manifest
+        self.inputs = sets_and_inputs(self.manifest)
         self.nodes = list(self.manifest["nodes"].values())
         self.models = [node for node in self.nodes if node["resource_type"] == "model"]
         self.marts = [node for node in self.models if publish_set_of(node)]
@@ -82,6 +83,25 @@ def test_no_mart_reads_a_mart_of_another_set(graph: Graph) -> None:
     for mart in graph.marts:
         for parent in mart["depends_on"]["nodes"]:
             assert graph.set_of(graph.manifest["nodes"][parent]) in (None, graph.set_of(mart)), mart["name"]
+
+
+def test_a_build_after_a_load_of_any_system_can_run_every_test_of_its_sets(graph: Graph) -> None:
+    """A publication needs every test of its set. dbt runs a test whose models are built or upstream (`buildable`)."""
+    from orchestration.models import downstream, raw_nodes
+
+    nodes, parents = graph.manifest["nodes"], graph.manifest["parent_map"]
+    tests = {unique_id: {*parents[unique_id]} for unique_id in nodes if unique_id.startswith("test.")}
+    marts = {mart["unique_id"]: graph.set_of(mart) for mart in graph.marts}
+    left_out = {}
+    for system in read_contracts().values():
+        built = downstream(graph.manifest, raw_nodes(graph.manifest, system.name))
+        sets = {marts[unique_id] for unique_id in built & marts.keys()}
+        assert sets, system.name
+        reached = set().union(*(graph.inputs[name] for name in sets)) | built
+        for test, needed in tests.items():
+            if {marts.get(unique_id) for unique_id in needed} & sets and not needed <= reached:
+                left_out[system.name, test] = needed - reached
+    assert left_out == {}
 
 
 def test_every_test_of_one_model_is_an_asset_check(graph: Graph) -> None:
@@ -197,7 +217,7 @@ def test_publish_sets_are_rebuilt_when_their_raw_data_changes(graph: Graph, inst
     """Evaluate all assets upstream of libraries, and the first mart of each other set: it is slow."""
     import dagster as dg
 
-    inputs, nodes = graph.sets_and_inputs(graph.manifest), graph.manifest["nodes"]
+    inputs, nodes = graph.inputs, graph.manifest["nodes"]
     firsts = {graph.set_of(mart): mart["unique_id"] for mart in graph.marts}
     chosen = {*inputs["libraries"], *firsts.values()} & nodes.keys()
     selection = dg.AssetSelection.assets(*(graph.key(nodes[unique_id]) for unique_id in chosen))
