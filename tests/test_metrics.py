@@ -37,10 +37,17 @@ def test_each_metric_equals_the_report_columns_that_publish_it(warehouse: Wareho
 
 
 def published(manifest: Row) -> Iterator[tuple[str, dict[str, Row]]]:
-    """Yield each report (set.table) with the columns that have a metric or a dimension."""
+    """Yield each report (set.table) with the columns that have a metric or a dimension, and how they are rounded."""
     for node in manifest["nodes"].values():
         if node["name"].partition("__")[2].startswith("rpt_"):
-            columns = {name: each for name, each in node["columns"].items() if each["config"]["meta"]}
+            disclosure = node["config"]["meta"].get("disclosure") or {}
+            figures = disclosure.get("figures", {}) if isinstance(disclosure, dict) else {}
+            columns = {}
+            for name, column in node["columns"].items():
+                figure = figures.get(name, {})
+                base = disclosure["rounding_base"] if "count" in figure else figure.get("round_to", 0)
+                if column["config"]["meta"]:
+                    columns[name] = column | {"base": base, "is_derived": "derived" in figure}
             if any("metric" in each["config"]["meta"] for each in columns.values()):
                 yield node["name"].replace("__", ".", 1), columns
 
@@ -49,7 +56,8 @@ def cells(warehouse: Warehouse, metrics: Metrics, report: str, columns: dict[str
     """Yield (place, column, published value, metric's value) of each group of rows with the same dimensions."""
     metas = {name: column["config"]["meta"] for name, column in columns.items()}
     headings = [name for name, meta in metas.items() if "dimension" in meta]
-    measures = [name for name, meta in metas.items() if "metric" in meta]
+    # a figure that is computed from published figures is as exact as they are
+    measures = [name for name, meta in metas.items() if "metric" in meta and not columns[name]["is_derived"]]
     selected = ", ".join(f'"{name}"' for name in (*headings, *measures))
     groups: dict[tuple, dict[tuple, Row]] = defaultdict(dict)
     for row in warehouse.sql(f"select {selected} from {report}"):
@@ -61,28 +69,42 @@ def cells(warehouse: Warehouse, metrics: Metrics, report: str, columns: dict[str
             if values[name] is not None:
                 group[name] = (group[name] or 0) + values[name]
     for parts, rows in groups.items():
-        names = {name: metas[name]["metric"] for name in measures}
-        if len(parts) < len(headings):
-            names = {name: metas[name].get("total", metric) for name, metric in names.items()}
-        counted = answers(metrics, names, [metas[name]["dimension"] for name in parts], [metas[name] for name in parts])
-        for key in rows.keys() | counted.keys():
-            for name in measures:
-                value = counted.get(key, {}).get(name)
-                scaled = None if value is None else float(value) * metas[name].get("factor", 1)
-                if key in rows or scaled:
-                    place = f"{report} {name} {dict(zip(parts, key, strict=True))}"
-                    yield place, columns[name], rows.get(key, {}).get(name), scaled
+        is_total = len(parts) < len(headings)
+        for by in {tuple(metas[name].get("over", parts)) for name in measures}:
+            names = [name for name in measures if tuple(metas[name].get("over", parts)) == by]
+            asked = {name: metas[name].get("total" if is_total else "metric", metas[name]["metric"]) for name in names}
+            counted = answers(metrics, asked, [metas[name] for name in by])
+            within = [tuple(key[parts.index(name)] for name in by) for key in rows]
+            for full, key in zip(rows, within, strict=True):
+                for name in names:
+                    place = f"{report} {name} {dict(zip(parts, full, strict=True))}"
+                    yield place, columns[name], rows[full][name], scaled(counted.get(key, {}).get(name), metas[name])
+            for key in counted.keys() - set(within):
+                if not is_outside(key, within):
+                    for name in names:
+                        yield f"{report} {name} {key}", columns[name], None, scaled(counted[key][name], metas[name])
 
 
-def answers(metrics: Metrics, names: dict[str, str], by: list[str], metas: list[Row]) -> dict[tuple, Row]:
+def answers(metrics: Metrics, asked: dict[str, str], dimensions: list[Row]) -> dict[tuple, Row]:
     """Return {values of the dimensions: {report column: value of its metric}}."""
-    table = metrics.query(sorted(set(names.values())), by)
+    by = [meta["dimension"] for meta in dimensions]
+    table = metrics.query(sorted(set(asked.values())), by)
     found = {}
     for row in table.rows:
         values = dict(zip(table.column_names, row, strict=True))
-        key = tuple(plain(values[name], meta) for name, meta in zip(by, metas, strict=True))
-        found[key] = {column: values[metric] for column, metric in names.items()}
+        key = tuple(plain(values[name], meta) for name, meta in zip(by, dimensions, strict=True))
+        found[key] = {column: values[metric] for column, metric in asked.items()}
     return found
+
+
+def is_outside(key: tuple, published: list[tuple]) -> bool:
+    """Return whether the key is of a date before or after those of the report: twelve months need a whole year."""
+    dates = [part for each in published for part in each if isinstance(part, date)]
+    return any(isinstance(part, date) and not min(dates) <= part <= max(dates) for part in key)
+
+
+def scaled(value: Any, meta: Row) -> float | None:
+    return None if value is None else float(value) * meta.get("factor", 1)
 
 
 def plain(value: Any, meta: Row) -> Any:
@@ -95,14 +117,14 @@ def plain(value: Any, meta: Row) -> Any:
 
 
 def difference(place: str, column: Row, shown: Any, counted: float | None) -> list[str]:
-    """Return a line if the published value, as its description rounds or suppresses it, is not the metric's value."""
+    """Return a line if the published value, rounded or suppressed as declared, is not the metric's value."""
     if shown is None:
         is_equal = not counted or "suppressed" in column["description"]
     else:
         digits = re.search(r"numeric\(\d+, ?(\d+)\)", column["data_type"])
         rounded = re.search(r"rounded to £?(\d+)", column["description"])
-        step = int(rounded[1]) if rounded else 10 ** -int(digits[1]) if digits else 0
-        is_equal = abs(float(shown) - (counted or 0)) <= step / 2 + 1e-6
+        steps = (column["base"], int(rounded[1]) if rounded else 0, 10 ** -int(digits[1]) if digits else 0)
+        is_equal = abs(float(shown) - (counted or 0)) <= max(steps) / 2 + 1e-6
     return [] if is_equal else [f"{place}: published {shown}, metric {counted}"]
 
 
