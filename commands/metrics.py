@@ -1,6 +1,8 @@
 """The command that answers questions about metrics."""
 
 from contextlib import closing
+from datetime import datetime
+from typing import Any
 
 import click
 
@@ -17,7 +19,21 @@ def metric(names: tuple[str, ...], by: tuple[str, ...], where: tuple[str, ...]) 
     docs/reference/measures.md lists the metrics.
     """
     environment.prepare(start=False)
+    from tabulate import tabulate
+
     from warehouse.metrics import published_metrics
 
     with closing(environment.dbt_connection()) as connection:
-        click.echo(published_metrics(connection).query(names, by, where).text_format())
+        table = published_metrics(connection).query(names, by, where)
+    rows = [[_shown(value) for value in row] for row in table.rows]
+    aligned = ["left" if name in by else "right" for name in table.column_names]
+    click.echo(tabulate(rows, table.column_names, "plain", disable_numparse=True, colalign=aligned if rows else None))
+
+
+def _shown(value: Any) -> str:
+    """A value as text: a number with at most four decimals, a day without a time."""
+    if value is None or isinstance(value, str | bool):
+        return "" if value is None else str(value)
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    return f"{value:,.4f}".rstrip("0").rstrip(".")

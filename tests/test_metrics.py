@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 
 from benchmarks import recount
+from commands.metrics import _shown
 from tests.support import Warehouse, manifest
 from warehouse.errors import WarehouseError
 from warehouse.measures import Measures
@@ -175,6 +176,11 @@ def test_a_condition_limits_the_rows_of_a_metric(metrics: Metrics) -> None:
     where = "{{ Dimension('branch__branch_name') }} = '" + str(name) + "'"
     assert metrics.query(["library_loans"], where=[where]).rows == ((loans,),)
     assert every.row_count > 1
+
+
+def test_numbers_and_days_are_printed_in_full() -> None:
+    values = [None, "Wren", 1234567.5, 0.89726, 12, datetime(2026, 4, 1)]
+    assert [_shown(value) for value in values] == ["", "Wren", "1,234,567.5", "0.8973", "12", "2026-04-01"]
 
 
 def definitions() -> Row:
