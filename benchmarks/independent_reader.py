@@ -145,13 +145,17 @@ def numbers(text: str, column: dict[str, Any]) -> list[Any]:
         f"{pound}(?:{amount})": "pound",
         rf"\({pound}(?:{amount})\)": "brackets",
     }
-    documented |= {f"(?:{amount}) ?(?:CR|DR)": "credit", f"(?:{amount})-": "trailing_minus"}
+    documented |= {
+        f"-?(?:{amount})%": "percent",
+        f"(?:{amount}) ?(?:CR|DR)": "credit",
+        f"(?:{amount})-": "trailing_minus",
+    }
     is_certain = bool(re.fullmatch(plain, text)) or any(
         form in forms and re.fullmatch(shape, text) for shape, form in documented.items()
     )
     bare = text
     if forms:  # what a person would read
-        bare = re.sub(r"[,£ ()]|(?i:CR|DR)|(?<=[0-9.])-$|^-|^£ ?-", "", text)
+        bare = re.sub(r"[,£% ()]|(?i:CR|DR)|(?<=[0-9.])-$|^-|^£ ?-", "", text)
         bare = "-" * bool(re.search(r"[(-]|(?i:CR)$", text)) + bare
     try:
         value = Decimal(bare)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.columns import NUMERIC, Column
-from ingestion.formats import NEGATIVE, NO_DIGITS, date_shape, number_shape
+from ingestion.formats import EXCEL_SERIAL, NEGATIVE, NO_DIGITS, date_shape, number_shape
 from ingestion.internals import start_arrow_without_pandas
 from ingestion.json_values import check_json
 
@@ -29,6 +29,7 @@ CAST_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 OFFSET = r"[T ]\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"  # the UTC offset at the end of a time
 TIME_OF_DAY = r"^[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6}0*)?)?$"
 HEXADECIMAL = re.compile(r"(?:\\x|0x)?((?:[0-9a-f]{2})*)", re.IGNORECASE)
+FIRST_EXCEL_DAY, EXCEL_TO_1970 = 61, 25_569  # before 1 March 1900 Excel counts a day that did not exist
 LAST_MOVED_DAY = 3  # a parser makes 3 March at the latest of an impossible day, 31 February
 
 
@@ -128,6 +129,8 @@ def _from_text(values: pa.ChunkedArray, column: Column, target: pa.DataType, tim
         return _parse_formats(values, column.format, target, time_zone)
     if pa.types.is_time(target):
         return _as_time(values)
+    if column.true_values:
+        return _as_booleans(values, column)
     if pa.types.is_timestamp(target):
         return _parse_timestamps(values, target, time_zone)
     if column.number_format:
@@ -147,6 +150,14 @@ def _from_text(values: pa.ChunkedArray, column: Column, target: pa.DataType, tim
         if pc.any(pc.and_not(pc.is_inf(converted), written)).as_py():
             raise pa.ArrowInvalid("a number too large for a double")
     return converted
+
+
+def _as_booleans(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+    """The booleans of the column's own words."""
+    is_true, is_false = (pc.is_in(values, pa.array(words)) for words in (column.true_values, column.false_values))
+    if not pc.all(pc.or_(pc.or_(is_true, is_false), pc.is_null(values))).as_py():
+        raise pa.ArrowInvalid("a word that is neither true nor false")
+    return pc.if_else(pc.is_null(values), pa.scalar(None, pa.bool_()), is_true)
 
 
 def _has_byte(values: pa.ChunkedArray, which: bytes) -> bool:
@@ -179,8 +190,11 @@ def _parse_formats(texts: pa.ChunkedArray, forms: list[str], target: pa.DataType
         rest = texts if parsed.null_count == len(texts) else pc.if_else(pc.is_valid(parsed), None, texts)
         shape = f"^(?:{date_shape(form)})$"
         fitting = pc.if_else(pc.match_substring_regex(rest, shape), rest, pa.scalar(None, pa.string()))
-        moments = pc.strptime(fitting, format=form, unit="us")
-        _refuse_moved_days(fitting, moments, shape, form)
+        if form == EXCEL_SERIAL:
+            moments = _excel_days(fitting)
+        else:
+            moments = pc.strptime(fitting, format=form, unit="us")
+            _refuse_moved_days(fitting, moments, shape, form)
         if form.endswith(("UTC", "Z")):
             moments = pc.assume_timezone(moments, "UTC")
         found = moments.cast(target) if pa.types.is_time(target) else _from_moments(moments, target, time_zone)
@@ -188,6 +202,14 @@ def _parse_formats(texts: pa.ChunkedArray, forms: list[str], target: pa.DataType
     if parsed.null_count > texts.null_count:
         raise pa.ArrowInvalid("a text of another form")
     return parsed
+
+
+def _excel_days(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The days of Excel's serial numbers, at midnight."""
+    numbers = texts.cast(pa.int32())
+    if pc.any(pc.less(numbers, FIRST_EXCEL_DAY)).as_py():
+        raise pa.ArrowInvalid("a day that Excel counts wrongly")
+    return pc.subtract(numbers, pa.scalar(EXCEL_TO_1970, pa.int32())).cast(pa.date32()).cast(pa.timestamp("us"))
 
 
 def _refuse_moved_days(texts: pa.ChunkedArray, moments: pa.ChunkedArray, shape: str, form: str) -> None:

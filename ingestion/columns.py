@@ -88,20 +88,26 @@ class Column(Part):
     identifier: Identifier | None = None
     """Kind of identifier. A `person_number` is the system's own; every other kind has one token in all systems."""
     header: OneOrMore = []
-    """Exact name of the column at the source, if `name` is not that name in snake case; a list where files differ."""
+    """Exact name of the column at the source, if `name` is not that name in snake case; a list where files differ. The
+    second of two equal headings is named Amount (2)."""
     optional: bool = False
     """Whether the column may be absent: a file without it, or an API that leaves out empty fields."""
     required: bool = False
     """Whether a row without a value in this column is rejected."""
     format: OneOrMore = []
-    """Format of a date or time that is not ISO 8601, such as %d/%m/%Y or %H%M; a list where values differ."""
+    """Format of a date or time that is not ISO 8601, such as %d/%m/%Y or %H%M; a list where values differ. `excel` is
+    the number by which Excel stores a date (45383 is 2024-04-01)."""
     earliest: date | None = None
     """Earliest date that is accepted, such as 1900-01-01; a row with an earlier one is rejected."""
     latest: date | None = None
     """Latest date that is accepted; a row with a later one is rejected."""
     number_format: list[NumberForm] = []
     """Forms of numbers that are accepted besides 1234.50: thousands (1,234.50), pound (£5), brackets ((5.00) is -5.00),
-    credit (5.00 CR is -5.00, 5.00 DR is 5.00), trailing_minus (5.00-)."""
+    credit (5.00 CR is -5.00, 5.00 DR is 5.00), trailing_minus (5.00-), percent (12.5% is 12.5)."""
+    true_values: list[Text] = []
+    """Texts that mean true in a boolean, such as Y and Yes, instead of true and 1."""
+    false_values: list[Text] = []
+    """Texts that mean false in a boolean, such as N and No, instead of false and 0."""
     null_values: list[Text] = []
     """Texts that mean no value, such as NA or -, besides those of the table."""
     of: list[Name] = []
@@ -127,6 +133,10 @@ class Column(Part):
             raise ValueError("earliest is after latest")
         if self.number_format and not numeric and self.data_type not in ("bigint", "double precision"):
             raise ValueError("number_format is for a number")
+        if bool(self.true_values) != bool(self.false_values) or (self.true_values and self.data_type != "boolean"):
+            raise ValueError("true_values and false_values are for a boolean, and must both be set, or neither")
+        if both := set(self.true_values).intersection(self.false_values):
+            raise ValueError(f"true and false at once: {', '.join(sorted(both))}")
         for form in self.format:
             check_date_format(form, is_time=self.data_type == "time")
         if (self.privacy == "identifier") != bool(self.identifier):

@@ -21,7 +21,9 @@ VALIDITY_COLUMNS = {"valid_from": "timestamptz", "valid_to": "timestamptz"}  # a
 KEYS_WITHOUT_EFFECT = {"description", "privacy"}  # column keys that do not change what is loaded
 # keys that later releases added: a contract that does not use them keeps its digest, so no table is loaded again
 ADDED_TABLE_KEYS = {"source_table", "source_schema", "null_values", *FILE_KEYS}
-ADDED_COLUMN_KEYS = {"optional", "required", "earliest", "latest", "number_format", "null_values"}
+ADDED_COLUMN_KEYS = {
+    "optional", "required", "earliest", "latest", "number_format", "null_values", "true_values", "false_values",
+}  # fmt: skip
 
 CONTACT_KINDS = ("address", "postcode", "email", "telephone")  # kinds by which a person is contacted
 

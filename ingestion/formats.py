@@ -13,11 +13,12 @@ DIRECTIVES = {
 }  # fmt: skip
 DATE_PARTS = {"year": {"%Y", "%y"}, "month": {"%m", "%b", "%B"}}  # without a day it is the month's first
 TIME_PARTS = {"hour": {"%H", "%I"}}
+EXCEL_SERIAL = "excel"  # instead of a format: the number by which Excel stores a date, such as 45383
 Identifier = Literal[
     "nhs_number", "nino", "upn", "utr", "employee_number", "person_number",
     "name", "date_of_birth", "address", "postcode", "uprn", "email", "telephone",
 ]  # fmt: skip
-NumberForm = Literal["thousands", "pound", "brackets", "credit", "trailing_minus"]
+NumberForm = Literal["thousands", "pound", "brackets", "credit", "trailing_minus", "percent"]
 POUND, CREDIT, DEBIT = "£", "CR", "DR"
 
 
@@ -27,6 +28,8 @@ def date_shape(form: str) -> str:
 
     Parsers accept more: `%Y` takes two digits, `%M` the minute 60.
     """
+    if form == EXCEL_SERIAL:
+        return "[0-9]{2,7}"
     return "".join(
         f"({DIRECTIVES[part]})" if part == "%d" else DIRECTIVES.get(part) or re.escape(part)
         for part in re.findall("%.|[^%]", form)
@@ -35,6 +38,8 @@ def date_shape(form: str) -> str:
 
 def check_date_format(form: str, is_time: bool = False) -> None:
     """Raise ValueError for a format that no date, or no time of day, can be read by."""
+    if form == EXCEL_SERIAL and not is_time:
+        return
     used = re.findall("%.?", form)
     if unknown := [part for part in used if part not in DIRECTIVES]:
         raise ValueError(f"format {form}: {unknown[0]} is not supported; use {' '.join(DIRECTIVES)}")
@@ -51,7 +56,7 @@ def check_date_format(form: str, is_time: bool = False) -> None:
 def prints_back(moment: datetime, form: str) -> bool:
     """Whether the format keeps the whole date or time: `%b-%y` loses the day, `%d/%m/%Y` the time."""
     try:
-        return datetime.strptime(moment.strftime(form), form) == moment
+        return form != EXCEL_SERIAL and datetime.strptime(moment.strftime(form), form) == moment
     except ValueError:
         return False
 
@@ -71,6 +76,8 @@ def number_shape(forms: Sequence[str]) -> str:
         shapes.append(f"{amount} ?(?i:{CREDIT}|{DEBIT})")
     if "trailing_minus" in forms:
         shapes.append(f"{amount} ?-")
+    if "percent" in forms:
+        shapes.append(f"[+-]? ?{amount} ?%")
     return "|".join(shapes)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,11 +54,11 @@ def find_header(table: Table, path: Path, rows: list[Row]) -> tuple[list[str], i
     if not filled and not (table.growing and table.headings):
         raise SourceError(f"{location_in(table, path)}: the file is empty; expected a header")
     if table.headings:
-        return [_single_spaced(heading) for heading in table.headings], 0
+        return _numbered(table, map(_single_spaced, table.headings)), 0
     headings, missing, end = [], None, 0
     for last in range(table.header_rows - 1, len(filled)):
         positions = filled[last - table.header_rows + 1 : last + 1]
-        candidate = _join([rows[position] for position in positions])
+        candidate = _numbered(table, _join([rows[position] for position in positions]))
         optional = {column.name for column in table.source_columns if column.optional}
         positions_of = _positions(table, candidate)
         not_found = [name for name, found in positions_of.items() if not found and name not in optional]
@@ -128,6 +129,17 @@ def _join(rows: list[Row]) -> list[str]:
                 level[position] = level[position] or level[position - 1]
         levels.append(level)
     return [" ".join(dict.fromkeys(filter(None, parts))) for parts in zip(*levels, strict=True)]
+
+
+def _numbered(table: Table, headings: Iterable[str]) -> list[str]:
+    """The headings; a repeated one has its number in brackets, such as Budget (2), where the contract names it so."""
+    named = {*table.left_out, *(header for column in table.source_columns for header in column.header)}
+    found, numbered = Counter[str](), []
+    for heading in headings:
+        found[heading] += 1
+        other = f"{heading} ({found[heading]})"
+        numbered.append(other if found[heading] > 1 and other in named else heading)
+    return numbered
 
 
 def _positions(table: Table, headings: list[str]) -> dict[str, list[int]]:

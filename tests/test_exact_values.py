@@ -295,6 +295,34 @@ def test_binary_values_json_and_times_of_a_typed_source_land_as_they_are() -> No
         declare({"v": {"data_type": "jsonb"}}, key=["v"], load="merge")
 
 
+def test_booleans_percentages_and_excel_dates_are_read_only_in_their_form(tmp_path: Path) -> None:
+    words = {"data_type": "boolean", "true_values": ["Y", "Yes"], "false_values": ["N"]}
+    wrong = "v: not boolean"
+    found = landed(tmp_path, ["Y", " Yes ", "N", "", "y", "1", "true"], **words)
+    assert found == [
+        True,
+        True,
+        False,
+        None,
+        *[wrong] * 3,
+    ]
+    numbers = ["45383", "61", "2958465", "60", "45383.5", "2958466", "-1"]
+    assert landed(tmp_path, numbers, data_type="date", format="excel") == [
+        date(2024, 4, 1), date(1900, 3, 1), date(9999, 12, 31), *["v: not date in the form excel"] * 2,
+        "v: outside the years 1 to 9999", "v: not date in the form excel",
+    ]  # fmt: skip
+    percent = {"data_type": "numeric(5,2)", "number_format": ["percent"]}
+    assert landed(tmp_path, ["12.5%", "-3 %", "4", "%", "5%%"], **percent) == [
+        Decimal("12.50"), Decimal("-3.00"), Decimal("4.00"), *["v: not numeric(5,2)"] * 2
+    ]  # fmt: skip
+    for keys, problem in (
+        ({"true_values": ["Y"]}, "must both be set"),
+        ({"true_values": ["Y"], "false_values": ["Y"]}, "true and false at once: Y"),
+    ):
+        with pytest.raises(ValidationError, match=problem):
+            declare({"v": {"data_type": "boolean"} | keys})
+
+
 ESCAPES = {
     b"1,a\\": "a truncated file",
     b"1,a\\\r": "an escaped line end that ends the file",

@@ -6,7 +6,7 @@ import json
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -667,3 +667,58 @@ def test_a_long_entry_of_a_log_is_cut(tmp_path: Path, content: bytes) -> None:
 def test_a_log_with_another_number_of_columns_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="a line has 2 values; 3 headings are declared"):
         rows(LOG, write(tmp_path, "log.csv", b"t,l\nt,l\n"))
+
+
+TEXT = {"data_type": "text"}
+COUNCIL_FILES: dict[str, tuple[str, dict, dict, list[tuple]]] = {
+    "spend with titles, pounds, brackets, an unlabelled total and notes": (
+        "Payments over £500,,\n,,\nBody,Paid,Amount (£)\nA,03-Apr-25,\"£1,234.50\"\nB,04-Apr-25,(50.00)\n"
+        ",,\"£1,184.50\"\nNotes:,,\n1. Redacted,,\n",
+        {"body": TEXT, "paid": {"data_type": "date", "format": "%d-%b-%y"},
+         "amount": {"data_type": "numeric(18,2)", "header": "Amount (£)",
+                    "number_format": ["pound", "thousands", "brackets"]}},
+        {"footer": ["Notes", "1. "], "footer_empty": "body", "control_totals": ["amount"]},
+        [("A", date(2025, 4, 3), Decimal("1234.50")), ("B", date(2025, 4, 4), Decimal("-50.00"))],
+    ),
+    "business rates with Excel's dates, percentages and subtotals": (
+        "Account,RV,Relief %,From\n1001,\"12,500\",50%,45383\nSub-total,\"12,500\",,\nGrand total,\"12,500\",,\n",
+        {"account": TEXT, "rv": {"data_type": "bigint", "number_format": ["thousands"]},
+         "relief_pct": {"data_type": "numeric(5,2)", "header": "Relief %", "number_format": ["percent"]},
+         "from": {"data_type": "date", "format": "excel"}},
+        {"footer": ["Grand total"], "subtotals": ["Sub-total"], "control_totals": ["rv"]},
+        [("1001", 12_500, Decimal("50.00"), date(2024, 4, 1))],
+    ),
+    "parking with words for true and false and semicolons": (
+        "PCN;Issued;Paid?\nW1;13/04/2025 9:05:00 AM;Y\nW2;13/04/2025 12:15:00 PM;N\nW3;13/04/2025 12:15:00 AM;\n",
+        {"pcn": TEXT | {"header": "PCN"}, "issued": {"data_type": "timestamptz", "format": "%d/%m/%Y %I:%M:%S %p"},
+         "is_paid": {"data_type": "boolean", "header": "Paid?", "true_values": ["Y"], "false_values": ["N"]}},
+        {"delimiter": ";"},
+        [("W1", datetime(2025, 4, 13, 8, 5, tzinfo=UTC), True),
+         ("W2", datetime(2025, 4, 13, 11, 15, tzinfo=UTC), False),
+         ("W3", datetime(2025, 4, 12, 23, 15, tzinfo=UTC), None)],
+    ),
+    "a register with blank columns, a repeated heading and rows of several lengths": (
+        "App No,,Site,Date,Date\n24/1,,\"High St,\n1\",2024-04-01,2024-05-01\n24/2,,Barn,2024-04-02\n"
+        "24/3,,,2024-04-03,,,\n",
+        {"app_no": TEXT, "site": TEXT, "date": {"data_type": "date"},
+         "decided": {"data_type": "date", "header": "Date (2)"}},
+        {"ragged": "pad"},
+        [("24/1", "High St,\n1", date(2024, 4, 1), date(2024, 5, 1)), ("24/2", "Barn", date(2024, 4, 2), None),
+         ("24/3", None, date(2024, 4, 3), None)],
+    ),
+    "gritting routes with a heading on each page and times of day": (
+        "Route\tStart\nP1\t19:30\nRoute\tStart\nP2\t4:15\n",
+        {"route": TEXT, "start": {"data_type": "time"}},
+        {"delimiter": "\t", "subtotals": ["Route"], "encoding": "utf-16"},
+        [("P1", time(19, 30)), ("P2", time(4, 15))],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("about", COUNCIL_FILES)
+def test_files_as_councils_publish_them_load_whole_by_contract_alone(tmp_path: Path, about: str) -> None:
+    content, columns, layout, expected = COUNCIL_FILES[about]
+    path = tmp_path / "published.csv"
+    path.write_bytes(content.encode(layout.get("encoding", "utf-8")))
+    rows = pa.concat_tables(conformed(declare(columns, **layout), path))
+    assert [tuple(row.values()) for row in rows.select(list(columns)).to_pylist()] == expected
