@@ -44,6 +44,7 @@ class FoundColumn:
     description: str | None = None
     guess: str | None = None
     header: str | None = None
+    number_format: tuple[str, ...] = ()
 
 
 @dataclass
@@ -268,6 +269,7 @@ def _read(system: str, variable: str, name: str, pattern: str, group: list[_Shee
     for column in columns:
         found = inferred[column.name].inferred
         column.data_type, column.format, column.guess = found.data_type, found.format, found.guess
+        column.number_format = found.number_format
     plain = {"encoding": "utf-8", "delimiter": ","}
     table.meta = {"files": pattern} | {name: value for name, value in layout.items() if plain.get(name) != value}
     return table

@@ -1,7 +1,6 @@
 """Infer the types of a file's columns from all their values: the narrowest type that the loader casts each value to.
 
-A column stays text if a value could lose by another type: leading zeros, two-digit years, thousands separators,
-currency signs, words for "none".
+A column stays text if a value could lose by another type: leading zeros, two-digit years, words for "none".
 """
 
 import re
@@ -13,6 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.formats import CREDIT, DEBIT, NO_DIGITS, POUND, NumberForm, number_shape
+
 TEXT = "text"
 LONGEST_NUMBER = 38  # digits of an Arrow decimal
 USUAL_PRECISION, USUAL_SCALE = 18, 2
@@ -20,24 +21,31 @@ USUAL_PRECISION, USUAL_SCALE = 18, 2
 
 @dataclass(frozen=True)
 class Inferred:
-    """A column's type, the format of its dates unless ISO 8601, and a comment on what is guessed."""
+    """A column's type, the format of its dates unless ISO 8601, a comment on what is guessed, and number formats."""
 
     data_type: str
     format: str | None = None
     guess: str | None = None
+    number_format: tuple[NumberForm, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Form:
-    """The form of a type's values; `parse` raises ValueError for a value that only looks right (31 February)."""
+    """The form of a type's values; `parse` raises ValueError for a value that only looks right (31 February).
+
+    A value that has a text of the pattern `but` is of another form.
+    """
 
     data_type: str
     pattern: str
     format: str | None = None
     parse: Callable[[str], object] | None = None
+    but: str = ""
 
     def fits(self, values: Any) -> bool:
         if not pc.all(pc.match_substring_regex(values, f"^(?:{self.pattern})$")).as_py():
+            return False
+        if self.but and pc.any(pc.match_substring_regex(values, self.but)).as_py():
             return False
         if self.parse is None:
             return True
@@ -61,9 +69,15 @@ DATES = (DAY_FIRST, MONTH_FIRST, "%d-%m-%Y", "%d.%m.%Y", "%Y/%m/%d", "%d %b %Y",
 TIMES = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
 ISO_TIME = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?"
 NUMERIC = _Form("numeric", r"-?(?:(?:0|[1-9]\d*)(?:\.\d+)?|\.\d+)")
+NUMBER_SIGNS: dict[NumberForm, str] = {  # what a number of this format has
+    "thousands": ",", "pound": POUND, "brackets": r"\(", "credit": f"(?i:{CREDIT}|{DEBIT})", "trailing_minus": "-$",
+    "percent": "%",
+}  # fmt: skip
+AMOUNT = _Form("numeric", number_shape(tuple(NUMBER_SIGNS)), but="^[^0-9]*0[0-9,]")
 FORMS = (
     _Form("bigint", r"0|-?[1-9]\d{0,17}"),
     NUMERIC,
+    AMOUNT,
     _Form("boolean", "(?i:true|false)"),
     _Form("date", r"\d{4}-\d\d-\d\d", parse=date.fromisoformat),
     *(_formatted("date", form) for form in DATES),
@@ -80,6 +94,7 @@ class Values:
     is_filled: bool = False
     digits: int = 0
     scale: int = 0
+    signs: set[NumberForm] = field(default_factory=set)
     own: str | None = None
 
     def add(self, values: Any) -> None:
@@ -92,10 +107,14 @@ class Values:
             return
         self.is_filled = True
         self.forms = [form for form in self.forms if form.fits(values)]
-        if NUMERIC in self.forms:
+        if AMOUNT in self.forms:
+            digits = pc.replace_substring_regex(values, NO_DIGITS, "")
             integers, decimals = (
-                pc.replace_substring_regex(values, pattern, "") for pattern in (r"^-?0?|\..*$", r"^[^.]*\.?")
+                pc.replace_substring_regex(digits, pattern, "") for pattern in (r"^0?|\..*$", r"^[^.]*\.?")
             )
+            self.signs |= {
+                form for form, sign in NUMBER_SIGNS.items() if pc.any(pc.match_substring_regex(values, sign)).as_py()
+            }
             self.digits = max(self.digits, pc.max(pc.utf8_length(integers)).as_py())
             self.scale = max(self.scale, pc.max(pc.utf8_length(decimals)).as_py())
 
@@ -105,14 +124,20 @@ class Values:
         if self.own or not self.is_filled or not self.forms:
             return Inferred(self.own or TEXT)
         form = self.forms[0]
-        if form is NUMERIC:
-            scale = max(self.scale, USUAL_SCALE)
-            if self.scale and self.digits + scale <= LONGEST_NUMBER:
-                return Inferred(f"numeric({max(self.digits + scale, USUAL_PRECISION)},{scale})")
-            return Inferred(TEXT)  # a whole number beyond bigint is an identifier
+        if form in (NUMERIC, AMOUNT):
+            return self._number(form)
         either = [left for left in self.forms if left.format and left.format.startswith((DAY_FIRST, MONTH_FIRST))]
         guess = "guessed: the day comes before the month" if len(either) > 1 else None
         return Inferred(form.data_type, form.format, guess)
+
+    def _number(self, form: _Form) -> Inferred:
+        scale = max(self.scale, USUAL_SCALE)
+        if self.digits + scale > LONGEST_NUMBER or (form is NUMERIC and not self.scale):
+            return Inferred(TEXT)  # a whole number beyond bigint is an identifier
+        number_format = tuple(each for each in NUMBER_SIGNS if each in self.signs) if form is AMOUNT else ()
+        guess = "guessed: the comma separates thousands" if "thousands" in number_format and not self.scale else None
+        data_type = f"numeric({max(self.digits + scale, USUAL_PRECISION)},{scale})"
+        return Inferred(data_type, guess=guess, number_format=number_format)
 
 
 def arrow_type(kind: Any) -> str:

@@ -172,6 +172,7 @@ def _table_yaml(table: FoundTable) -> str:
             for name, value in (("header", column.header), ("format", column.format))
             if value
         ]
+        of_column += [f"number_format: {_listed([*column.number_format])}"] * bool(column.number_format)
         lines += [
             f"          - name: {_scalar(column.name)}",
             f"            data_type: {column.data_type}{_comment(column.guess)}",

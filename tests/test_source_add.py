@@ -83,9 +83,10 @@ def staging(tmp_path: Path) -> Path:
         (["1.5", "20"], "numeric(18,2)", None),
         (["0.12345", "-1234567890123456.1"], "numeric(21,5)", None),
         (["01.5"], "text", None),
-        (["1,000.00"], "text", None),
         (["1e5", "1"], "text", None),
-        (["£5"], "text", None),
+        (["007%"], "text", None),
+        (["1,00"], "text", None),
+        (["£5", "-"], "text", None),
         (["2026-07-01", "1948-02-29"], "date", None),
         (["2026-02-30", "2026-07-01"], "text", None),
         (["31/07/2026", "01/07/2026"], "date", "%d/%m/%Y"),
@@ -110,6 +111,25 @@ def test_a_column_has_the_narrowest_type_that_fits_every_value(
     add_source("trial", str(landing), staging=staging)
     column = decided(staging).tables[0].columns[1]
     assert (column.name, column.data_type, column.format) == ("value", data_type, [form] if form else [])
+
+
+@pytest.mark.parametrize(
+    ("values", "number_format"),
+    [
+        (["£1,234.50", "(5.00)", "0.5"], ["thousands", "pound", "brackets"]),
+        (["5.00 CR", "7-"], ["credit", "trailing_minus"]),
+        (["0%", "12.5%"], ["percent"]),
+        (["12,500", "7"], ["thousands"]),
+    ],
+)
+def test_a_column_of_amounts_has_the_number_formats_of_its_values(
+    landing: Path, staging: Path, values: list[str], number_format: list[str]
+) -> None:
+    rows = [f'{place},"{value}"\n' for place, value in enumerate(values, 1)]
+    (landing / "rows.csv").write_text("No,Value\n" + "".join(rows), encoding="utf-8")
+    add_source("trial", str(landing), staging=staging)
+    column = decided(staging).tables[0].columns[1]
+    assert (column.data_type, column.number_format) == ("numeric(18,2)", number_format)
 
 
 def test_the_last_row_of_a_long_file_affects_the_column_type(landing: Path, staging: Path) -> None:
