@@ -114,11 +114,12 @@ def withdraw(token: str, other_token: str) -> None:
 def train() -> None:
     """Train the matching model on the vault. Writes warehouse/person_model.json."""
     from ingestion.contracts import read_contracts
-    from warehouse import matching
+    from warehouse import person_model
 
     with administrator() as connection:
-        matching.train(connection, read_contracts().values())
-    click.echo(f"Wrote {matching.MODEL}. Run `python -m benchmarks.quality` before and after, and have both reviewed.")
+        person_model.train(connection, read_contracts().values())
+    click.echo(f"Wrote {person_model.MODEL}.")
+    click.echo("Run `python -m benchmarks.quality` before and after, and have both reviewed.")
 
 
 @click.group()

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import closing
 
+import duckdb
 import psycopg2
 import pyarrow as pa
 import pytest
@@ -15,6 +16,8 @@ from tests.support import Trial, Warehouse, trial_system
 from warehouse import matching, vault
 from warehouse.errors import VaultError
 from warehouse.matching import MatchResult
+from warehouse.person_model import Pair
+from warehouse.person_records import memory_database
 from warehouse.subjects import SubjectRequests
 
 BASIS = {"lawful_basis": "UK GDPR article 6(1)(e) public task: trying"}
@@ -180,7 +183,7 @@ def test_two_different_upns_wait_for_a_steward(upns: tuple[str, str], are_one: b
         matching.Record(system, system, [None], ["2012-05-05"], list(upn))
         for system, upn in zip(systems, upns, strict=True)
     ]
-    group, _, undecided = matching._group(records, [matching.Pair(0, 1, 0.9999, False)], [])
+    group, _, undecided = matching._group(records, [Pair(0, 1, 0.9999, False)], [])
     assert (group[0] == group[1], len(undecided)) == (are_one, not are_one)
 
 
@@ -264,10 +267,10 @@ def test_erased_people_are_not_matched_and_a_key_rotation_changes_no_person(matc
 
 
 def test_clear_values_never_reach_a_disk() -> None:
-    with matching._database() as database:
+    with memory_database() as database:
         assert database.execute("select current_setting('temp_directory')").fetchone() == ("",)
         database.execute("set memory_limit = '20MB'")
-        with pytest.raises(matching.duckdb.OutOfMemoryException):
+        with pytest.raises(duckdb.OutOfMemoryException):
             database.execute("create table much as select md5(n::text) as text from range(5000000) as r (n)")
 
 

@@ -45,7 +45,8 @@ class Project:
 
     def __call__(self, model: str, rows: int = 10, key: tuple[str, ...] = (), parse: bool = False) -> str:
         """Return the output of a preview of the model; `parse` reads a changed YAML file or a new model first."""
-        from warehouse.preview import preview, show
+        from warehouse.preview import preview
+        from warehouse.preview_display import show
 
         printed = StringIO()
         with self.entered():

@@ -8,91 +8,22 @@ tokens, probabilities and random ids.
 """
 
 import io
-import json
-import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from datetime import date, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
 
-import duckdb
-import pyarrow as pa
-import pyarrow.compute as pc
 from psycopg2 import extensions as pg
 
-from ingestion.contracts import CONTACT_KINDS, System, Table
+from ingestion.contracts import System
 from ingestion.postgres import take_lock, value_of
-from ingestion.privacy import Keys, normalise
 from warehouse.errors import VaultError
-from warehouse.vault import decrypted_identities
+from warehouse.person_model import Pair, candidate_pairs
+from warehouse.person_records import memory_database, read_people
 
-if TYPE_CHECKING:
-    from splink.internals.comparison_level_creator import ComparisonLevelCreator
-    from splink.internals.comparison_library import CustomComparison
-
-MODEL = Path(__file__).with_name("person_model.json")
-MATCH_THRESHOLD, REVIEW_THRESHOLD = 0.95, 0.5  # probabilities; a steward decides the pairs between both
-MULTIPLE_KINDS = ("upn", *CONTACT_KINDS)  # kinds of identifiers of which a person may have several over time
-PRIOR = "probability_two_random_records_match"  # in MODEL multiplied by the number of records
+MATCH_THRESHOLD = 0.95  # probability; a steward decides the pairs between REVIEW_THRESHOLD and this
 NULL = r"\N"  # in COPY
-INVALID_VALUE, INVALID_NAME = "^[^>]+$", "^NAM0[13]"  # codes of rule violations: of values not moved, of short names
-FORENAME_FORMS = """
-    ABIGAIL ABBY ABI|ALBERT BERT AL|ALEXANDER ALEX SANDY XANDER|ALEXANDRA ALEX SANDRA LEXI|ALFRED ALF ALFIE
-    FRED|ANDREW ANDY DREW|ANTHONY TONY|ARTHUR ART|BARBARA BARB BABS|BENJAMIN BEN BENNY|BERNARD BERNIE|
-    CATHERINE CATH CATHY KATE KATIE KATHERINE KATHRYN KITTY|CHARLES CHARLIE CHAS|CHARLOTTE LOTTIE CHARLIE|
-    CHRISTINE CHRIS CHRISSIE|CHRISTOPHER CHRIS KIT|DANIEL DAN DANNY|DAVID DAVE DAVEY|DEBORAH DEB DEBBIE|
-    DOROTHY DOT DOTTIE DOLLY|EDITH EDIE|EDWARD ED EDDIE TED TEDDY NED|ELEANOR ELLIE NELL NORA|ELIZABETH LIZ
-    LIZZIE BETH BETTY ELSIE LIBBY ELIZA|EMILY EM EMMY|EMMA EM|FLORENCE FLO FLOSSIE|FRANCES FRAN FANNY|
-    FRANCIS FRANK FRANKIE|FREDERICK FRED FREDDIE|GEORGE GEORGIE|GEORGINA GEORGIE GINA|GERALD GERRY|GREGORY
-    GREG|HAROLD HARRY HAL|HARRIET HATTIE|HENRY HARRY HAL|HUGH HUGO|IMOGEN IMMY|ISAAC ZAC IKE|ISABELLA
-    BELLA IZZY ISABEL|JACOB JAKE|JAMES JIM JIMMY JAMIE|JANET JAN|JENNIFER JEN JENNY|JESSICA JESS JESSIE|
-    JOAN JOANIE|JOANNA JO JOANNE|JOHN JACK JOHNNY|JONATHAN JON|JOSEPH JOE JOEY|JOSEPHINE JO JOSIE|JOSHUA
-    JOSH|KENNETH KEN|LAWRENCE LARRY LAURIE|LEONARD LEN LENNY LEO|LOUIS LOU LEWIS|LUCAS LUKE|MARGARET
-    MAGGIE MEG PEGGY MARGE RITA DAISY|MARTIN MARTY|MARY MOLLY POLLY MAY|MATTHEW MATT|MAXWELL MAX|MEGAN MEG|
-    MICHAEL MIKE MICK MICKEY|MOHAMMED MUHAMMAD MOHAMED MOHAMMAD MO|NATALIE NAT|NATHANIEL NAT NATHAN|NICHOLAS
-    NICK NICKY|NICOLA NICKY NIKKI|OLIVER OLLIE|OLIVIA LIV LIVVY|PAMELA PAM|PATRICIA PAT TRISH|PATRICK PAT
-    PADDY|PETER PETE|PHILIP PHIL PIP|PHILIPPA PIPPA|REBECCA BECKY BEX|RICHARD DICK RICK RICH RICHIE|ROBERT
-    BOB BOBBY ROB ROBBIE BERT|RONALD RON RONNIE|ROSEMARY ROSE ROSIE|SAMANTHA SAM|SAMUEL SAM SAMMY|SARAH
-    SALLY SADIE SARA|STANLEY STAN|STEPHEN STEVE STEVEN|SUSAN SUE SUSIE|THEODORE THEO TED|THERESA TERRY
-    TESS|THOMAS TOM TOMMY|TIMOTHY TIM|TOBIAS TOBY|VERONICA RONNIE|VICTORIA VICKY TORI|VINCENT VINCE|
-    VIOLET VI|WILLIAM BILL BILLY WILL LIAM|ZACHARY ZAC
-"""  # forms of one forename, separated by bars
-# One row per distinct set of attributes of a record. `who` numbers the records.
-PEOPLE = r"""
-    create macro words(text) as list_filter(
-        string_split_regex(
-            regexp_replace(
-                regexp_replace(
-                    upper(strip_accents(text)), '^\s*((MR|MRS|MS|MISS|DR|REV|PROF)\b\.?\s*)+', ''
-                ), '[^A-Z ]', '', 'g'
-            ), ' +'
-        ), lambda word: word <> ''
-    );
-    create table who as select row_number() over (order by system, subject) - 1 as who, system, subject
-    from (select distinct system, subject from attributes);
-    create table people as
-    with attribute_sets as (
-        select distinct who.who, words(forename)[1] as forename, words(surname)[-1] as surname, born, nhs_number
-        from attributes inner join who using (system, subject)
-    ), forms as (
-        select form, list(number) as forms
-        from (select form, number from given_forms) group by form
-    ), identifier_lists as (
-        select who.who, {lists}
-        from identifiers inner join who using (system, subject) group by who.who
-    )
-    select
-        row_number() over (order by attribute_sets.who, forename, surname, born, nhs_number) as unique_id,
-        attribute_sets.*, forms.forms, identifier_lists.* exclude (who)
-    from attribute_sets left join forms on attribute_sets.forename = forms.form
-    left join identifier_lists on attribute_sets.who = identifier_lists.who;
-    drop table attributes; drop table identifiers
-"""
 
-# A group keeps the oldest person id of which most records are in the group, or as many as elsewhere and the first
-# holder is here; otherwise it gets a new id
 KEEP = """
     analyze found;
     create temporary table given on commit drop as
@@ -176,29 +107,17 @@ class Record(NamedTuple):
     upns: list[str | None] = []  # noqa: RUF012 - of a tuple, and never changed
 
 
-class Pair(NamedTuple):
-    """Two records, by their numbers in `who`: match probability, whether they share an NHS number or UPN, and whether
-    their forenames agree.
-    """
-
-    one: int
-    other: int
-    probability: float
-    has_number: bool
-    has_forename: bool = True
-
-
 def match(connection: pg.connection, systems: Iterable[System]) -> MatchResult:
     """Matches every record and updates matching.person_records; `connection` has svc_match's login.
 
     A person keeps the same random id from run to run. When two people become one, the older id stays; when one becomes
     two, the id stays with most of the records. An id is never used for another person.
     """
-    with connection, connection.cursor() as cursor, _database() as database:
+    with connection, connection.cursor() as cursor, memory_database() as database:
         take_lock(cursor, "matching", is_exclusive=True)
         take_lock(cursor, "raw_tables", is_exclusive=False)  # no erasure, key rotation or build runs at the same time
-        _read_people(connection, systems, database)
-        pairs = _candidate_pairs(database)
+        read_people(connection, systems, database)
+        pairs = candidate_pairs(database)
         found = database.execute(
             "select system, subject, list(distinct nhs_number), list(distinct born), "
             "list_distinct(flatten(list(coalesce(upn, [])))) "
@@ -246,172 +165,6 @@ def _withdraw(cursor: pg.cursor, subject: str, other_subject: str) -> int:
         [[subject, other_subject]],
     )
     return cursor.rowcount
-
-
-def train(connection: pg.connection, systems: Iterable[System]) -> None:
-    """Estimates the model's parameters from the vault's identity records, and writes MODEL."""
-    import splink.comparison_level_library as level
-    import splink.comparison_library as comparison
-    from splink import DuckDBAPI, Linker, SettingsCreator, block_on
-
-    def compared(name: str, *levels: "ComparisonLevelCreator") -> "CustomComparison":
-        agreeing: list[ComparisonLevelCreator | dict[str, Any]] = [level.NullLevel(name), *levels, level.ElseLevel()]
-        return comparison.CustomComparison(output_column_name=name, comparison_levels=agreeing)
-
-    near = level.CustomLevel("damerau_levenshtein(born_l, born_r) = 1", "one digit")
-    swapped = level.CustomLevel(
-        "born_l = substr(born_r, 1, 5) || substr(born_r, 9, 2) || '-' || substr(born_r, 6, 2)", "day and month swapped"
-    )
-    shared = {name: level.ArrayIntersectLevel(name, min_intersection=1) for name in (*MULTIPLE_KINDS, "forms")}
-    settings = SettingsCreator(
-        link_type="dedupe_only",
-        comparisons=[
-            compared(
-                "forename",
-                level.ExactMatchLevel("forename", term_frequency_adjustments=True),
-                shared["forms"],
-                level.JaroWinklerLevel("forename", 0.88),
-            ),
-            compared(
-                "surname",
-                level.ExactMatchLevel("surname", term_frequency_adjustments=True),
-                level.JaroWinklerLevel("surname", 0.9),
-            ),
-            compared(
-                "born",
-                level.ExactMatchLevel("born"),
-                swapped,
-                near.configure(m_probability=0.005, fix_m_probability=True),
-            ),
-            comparison.ExactMatch("nhs_number").configure(
-                m_probabilities=[0.99, 0.01], u_probabilities=[1e-7, 1 - 1e-7]
-            ),
-            *(compared(name, shared[name]) for name in ("upn", "email", "telephone")),
-            compared("address", shared["address"], shared["postcode"]),
-        ],
-        blocking_rules_to_generate_predictions=[
-            block_on("nhs_number"),
-            block_on("upn", arrays_to_explode=["upn"]),
-            block_on("email", arrays_to_explode=["email"]),
-            block_on("born", "substr(surname, 1, 2)"),
-            block_on("born", "substr(forename, 1, 2)"),
-            block_on("address", "substr(forename, 1, 1)", arrays_to_explode=["address"]),
-            block_on("postcode", "surname", arrays_to_explode=["postcode"]),
-            block_on("telephone", "surname", arrays_to_explode=["telephone"]),
-        ],
-        additional_columns_to_retain=["who"],
-    )
-    with connection, _database() as database:
-        _read_people(connection, systems, database)
-        linker = Linker("people", settings, DuckDBAPI(database))
-        training = linker.training
-        training.estimate_probability_two_random_records_match(
-            [block_on("nhs_number"), block_on("born", "surname")], 0.8
-        )
-        training.estimate_u_using_random_sampling(max_pairs=2_000_000, seed=1)
-        for given in (block_on("born", "surname"), block_on("born", "forename"), block_on("forename", "surname")):
-            training.estimate_parameters_using_expectation_maximisation(given)
-        model = linker.misc.save_model_to_json()
-        ((people,),) = database.execute("select count(*) from people").fetchall()
-    del model["linker_uid"]  # different each time
-    model[PRIOR] *= people  # so that the model fits any number of people
-    MODEL.write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database in memory, which writes no clear value to a disk."""
-    logging.getLogger("splink").setLevel(logging.ERROR)
-    database = duckdb.connect(config={"temp_directory": "", "memory_limit": "3GB", "threads": 2})
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-def _read_people(connection: pg.connection, systems: Iterable[System], database: duckdb.DuckDBPyConnection) -> None:
-    """Fills `people` from the vault: names, birth dates, identifiers, addresses and contact details."""
-    database.execute(
-        "create table attributes (system text, subject text, forename text, surname text, born text, nhs_number text);"
-        "create table identifiers (system text, subject text, kind text, value text)"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute("select exists (select from vault.identities)")
-        keys = Keys.current(cursor) if value_of(cursor) else None  # an empty vault needs no key
-    if keys:
-        for table in (table for system in systems for table in system.tables if table.is_matching_source):
-            for clear in decrypted_identities(connection, table, keys):
-                _add_identities(database, table, keys, clear)
-    forms = [(form, n) for n, line in enumerate(FORENAME_FORMS.split("|")) for form in line.split()]
-    database.register("given_forms", pa.table({"form": [form for form, _ in forms], "number": [n for _, n in forms]}))
-    lists = ", ".join(f"list(distinct value) filter (where kind = '{kind}') as {kind}" for kind in MULTIPLE_KINDS)
-    database.execute(PEOPLE.format(lists=lists))
-
-
-def _add_identities(database: duckdb.DuckDBPyConnection, table: Table, keys: Keys, clear: pa.Table) -> None:
-    """Adds a chunk of identity records to `attributes` and `identifiers`, without values that violate a rule."""
-    texts = {name: clear[name] for name in clear.column_names}
-    forms, codes = normalise(table, texts)
-    values: dict[str, list[pa.ChunkedArray]] = defaultdict(list)
-    for column in table.identifiers:
-        value = forms[column.name][""]
-        if column.name in codes:
-            value = _without(value, codes[column.name], INVALID_VALUE)
-        values[column.kind].append(pc.if_else(pc.equal(value, ""), None, value))
-        if column.identifier == "address":  # finds an address without a postcode by street and town
-            values["address"].append(forms[column.name]["street"])
-    subject = table.subject_column
-    who = {
-        "system": pa.repeat(table.system.name, len(clear)),
-        "subject": keys.tokens_of_normalised(subject, table, forms[subject.name][""]),
-    }
-    if table.person is not None:
-        empty = pa.nulls(len(clear), pa.string())
-        names = [_without(texts[name], codes[name], INVALID_NAME) for name in table.person] or [empty]
-        added = pa.table(
-            who
-            | {"forename": names[0], "surname": names[-1]}
-            | {kind: (values.get(kind) or [empty])[0] for kind in ("date_of_birth", "nhs_number")}
-        )
-        database.from_arrow(added).filter("subject is not null").insert_into("attributes")
-    for kind in MULTIPLE_KINDS:
-        for value in values[kind]:
-            added = pa.table(who | {"kind": pa.repeat(kind, len(clear)), "value": value})
-            database.from_arrow(added).filter("subject is not null and value is not null").insert_into("identifiers")
-
-
-def _without(values: pa.ChunkedArray, codes: pa.ChunkedArray, violations: str) -> pa.ChunkedArray:
-    """The values, with null for those whose codes match the pattern `violations`."""
-    return pc.if_else(pc.fill_null(pc.match_substring_regex(codes, violations), False), None, values)
-
-
-def _candidate_pairs(database: duckdb.DuckDBPyConnection) -> list[Pair]:
-    """Pairs of records that may be of one person, the most probable first.
-
-    A household shares surname, address and telephone. So without a common number the forenames have to agree, and
-    without a common birth date or e-mail address they have to be equal. Equal forenames without a common telephone
-    count only for people over 16 or without a birth date, because a child may have a parent's name.
-    """
-    ((people,),) = database.execute("select count(*) from people").fetchall()
-    if not people:
-        return []
-    from splink import DuckDBAPI, Linker
-
-    adult_born_before = date.today() - timedelta(365.25 * 16)
-    model = json.loads(MODEL.read_text(encoding="utf-8"))
-    model[PRIOR] /= people
-    linker = Linker("people", model, DuckDBAPI(database))
-    predictions = linker.inference.predict(threshold_match_probability=REVIEW_THRESHOLD).physical_name
-    rows = database.execute(
-        "select least(who_l, who_r) as one, greatest(who_l, who_r) as other, max(match_probability), "
-        "bool_or(gamma_nhs_number > 0 or gamma_upn > 0) as has_number, "
-        f"bool_or(forename_l = forename_r or list_has_any(forms_l, forms_r)) as has_forename from {predictions} "
-        "where who_l <> who_r and (gamma_nhs_number > 0 or gamma_upn > 0 "
-        "or (gamma_forename > 0 and (gamma_born > 0 or gamma_email > 0)) or (forename_l = forename_r "
-        f"and (gamma_telephone > 0 or coalesce(born_l, born_r, '') < '{adult_born_before}'))) "
-        "group by all order by has_number desc, 3 desc, 1, 2"
-    ).fetchall()
-    return [Pair(*row) for row in rows]
 
 
 def _group(
