@@ -43,16 +43,22 @@ def read_csv(table: Table, path: Path) -> tuple[FileColumns, Iterator[pa.Table]]
 def csv_head(table: Table, path: Path) -> tuple[list[Row], list[int]]:
     """The first rows, and the offset of each in bytes of UTF-8, ending with the offset of the row after them."""
     with _open(table, path) as file:
-        text = file.take(HEAD_BYTES).decode(errors="ignore")  # ignore a character that the limit cuts in two
-    lines = io.StringIO(text, newline="").readlines()
+        content = file.take(HEAD_BYTES)
+    lines = io.StringIO(content.decode(errors="ignore"), newline="").readlines()  # the limit may cut a character in two
+    sizes = [0, *accumulate(len(line.encode()) for line in lines)]
+    is_whole = len(content) < HEAD_BYTES
+    if is_whole and lines:
+        lines[-1] += _missing_end(table, lines[-1])
     csv.field_size_limit(BLOCK_BYTES)
-    reader = csv.reader(lines, **_grammar(table))
+    reader = csv.reader(lines, strict=is_whole, **_grammar(table))
     rows: list[Row] = []
     ends = [0]  # line number after each row: a heading may contain line ends
-    for row in islice(reader, HEAD_ROWS):
-        rows.append([*row])
-        ends.append(reader.line_num)
-    sizes = [0, *accumulate(len(line.encode()) for line in lines)]
+    try:
+        for row in islice(reader, HEAD_ROWS):
+            rows.append([*row])
+            ends.append(reader.line_num)
+    except csv.Error:
+        raise _truncated(table, path) from None
     return rows, [sizes[end] for end in ends]
 
 
@@ -101,9 +107,7 @@ def _read_plain(table: Table, path: Path, columns: FileColumns, start: int) -> I
                 raise _too_long(table, path) from None
             raise SourceError(f"{location_in(table, path)}: not CSV") from None
     if mark and (last is None or any(column.null_count == 0 for column in last.columns)):
-        raise SourceError(
-            f"{location_in(table, path)}: the file ends within quotation marks. It is truncated; request it again"
-        )
+        raise _truncated(table, path)
 
 
 def _with_blank_rows(rows: pa.Table, blank: deque[int], first: int) -> pa.Table:
@@ -143,8 +147,17 @@ def _short_lines(table: Table, path: Path, file: Utf8) -> Iterator[str]:
     while line := lines.readline(BLOCK_BYTES):
         if len(line) == BLOCK_BYTES:
             raise _too_long(table, path)
-        # Python's reader takes a last line without end, below an escaped line end, for a truncated file
-        yield line + "\n" * bool(table.escape and not line.endswith(("\r", "\n", table.escape)))
+        yield line + _missing_end(table, line)
+
+
+def _missing_end(table: Table, line: str) -> str:
+    """The end of a last line without one, which Python's reader takes for truncated below an escaped line end."""
+    return "\n" if table.escape and not line.endswith(("\r", "\n", table.escape)) else ""
+
+
+def _truncated(table: Table, path: Path) -> SourceError:
+    problem = "the file ends within quotation marks. It is truncated; request it again"
+    return SourceError(f"{location_in(table, path)}: {problem}")
 
 
 def _too_long(table: Table, path: Path) -> SourceError:

@@ -238,6 +238,11 @@ def test_text_after_a_closing_quotation_mark_is_refused_by_every_reader(tmp_path
     assert "a.csv, line 30002: " in refused(tmp_path, "id,v\n" + '1,"b"\n' * 30_000 + '1,"b"c\nTotal,\n', **layout)
 
 
+@pytest.mark.parametrize("layout", [{}, {"footer": ["Total"], "footer_optional": True}], ids=["plain", "footer"])
+def test_a_file_that_ends_within_its_header_is_refused(tmp_path: Path, layout: dict) -> None:
+    assert "the file ends within quotation marks" in refused(tmp_path, 'id,"v', **layout)
+
+
 def test_the_quotation_mark_of_a_csv_is_declared(tmp_path: Path) -> None:
     columns = {"id": {"data_type": "text"}, "v": {"data_type": "text"}}
 
