@@ -381,7 +381,7 @@ FOOTED = {
     ),
     "no number in the sum": ("1,2.50\n2,sNaN\nTotal,2.50,2\n", "row 2: raw_tolls.crossings.fee: not a number"),
     "a short row": (f"1,2.50\n{PERSON}\nTotal,2.50,2\n", "july.csv, row 2: raw_tolls.crossings: 1 values, 2 headings"),
-    "an open quotation mark": (f'1,2.50\n2,"{PERSON}\nTotal,1,1\n', "july.csv: raw_tolls.crossings: the file ends within quotation marks"),
+    "an open quotation mark": (f'1,2.50\n2,"{PERSON}\nTotal,1,1\n', "the file ends within quotation marks"),
 }
 
 
