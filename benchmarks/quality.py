@@ -5,7 +5,6 @@
 
 import argparse
 import csv
-import hashlib
 from collections import Counter, defaultdict
 from itertools import combinations
 from pathlib import Path
@@ -28,6 +27,9 @@ ADDRESS_MEASURES = {  # edited addresses, by what can lead back to the home
     "another home": "edited to another home, without a UPRN: still has the home's key",
 }
 
+# The key of a person in findings, by token: the macro `person_key` for the set quality
+FINDING_KEY = "('x' || left(md5(row(governance.key_secret(), 'quality', {})::text), 16))::bit(64)::bigint::text"
+
 
 def main() -> None:
     """Run a county with a seed of its own, and compare findings, addresses and matches with its truth."""
@@ -39,9 +41,8 @@ def main() -> None:
     with harness.county(options.people, options.seed) as (_, folder), database("warehouse") as connection:
         facts = harness.machine(folder) | {"county": f"seed {options.seed}, {options.people:,} people"}
         with connection, connection.cursor() as cursor:
-            keys = Keys.current(cursor)
             tables = {table.label: table for system in read_contracts().values() for table in system.tables}
-            faults, records = (truth(folder, kind, tables, keys) for kind in ("faults", "records"))
+            faults, records = (truth(cursor, folder, kind, tables) for kind in ("faults", "records"))
             rules = score_rules(cursor, faults)
             faulty = {(row["raw_table"], row["record_key"]) for row in faults if row["rule_code"][:3] in ("ADR", "PCD")}
             people = score_people(cursor, tables, records)
@@ -65,8 +66,9 @@ def main() -> None:
     harness.save("quality", options.out, facts, "Precision and recall of findings and matching", shown, notes)
 
 
-def truth(folder: Path, kind: str, tables: dict[str, Table], keys: Keys) -> list[dict]:
-    """The rows of the county's truth, with record keys as the warehouse has them."""
+def truth(cursor, folder: Path, kind: str, tables: dict[str, Table]) -> list[dict]:
+    """The rows of the county's truth, with record keys as findings have them."""
+    keys = Keys.current(cursor)
     rows = []
     for file in sorted((folder / "truth").glob(f"*.{kind}.csv")):
         with file.open(encoding="utf-8", newline="") as lines:
@@ -79,15 +81,11 @@ def truth(folder: Path, kind: str, tables: dict[str, Table], keys: Keys) -> list
         if not table.files and len(table.key) == 1 and table.column(table.key[0]).identifier:
             clear = pa.chunked_array([[row["record_key"] for row in found]], pa.string())
             tokens = keys.tokens(table.column(table.key[0]), table, clear).to_pylist()
-            for row, token in zip(found, tokens, strict=True):
-                row["record_key"] = finding_key(token)
+            query = "select {} from unnest(%s) with ordinality as t (token, place) order by place"
+            cursor.execute(query.format(FINDING_KEY.format("token")), [tokens])
+            for row, (key,) in zip(found, cursor.fetchall(), strict=True):
+                row["record_key"] = key
     return rows
-
-
-def finding_key(token: str) -> str:
-    """The key of a person in findings: the macro `person_key` for the set quality."""
-    digest = hashlib.md5(f"quality|{token}".encode(), usedforsecurity=False).digest()
-    return str(int.from_bytes(digest[:8], "big", signed=True))
 
 
 def score_rules(cursor, truth_rows: list[dict]) -> list[dict]:
@@ -120,10 +118,11 @@ def score_people(cursor, tables: dict[str, Table], records: list[dict]) -> list[
     truth_rows = {(row["raw_table"], row["record_key"]): row["person"] for row in records}
     for table in (table for table in tables.values() if table.person is not None):
         key = "_source_file || ':' || _source_row" if table.files else table.key[0]
+        if not table.files and table.column(table.key[0]).identifier:
+            key = FINDING_KEY.format(key)
         cursor.execute(f"select {key}, {table.subject} from {table.label} where {table.subject} is not null")
-        is_token = not table.files and table.column(table.key[0]).identifier
         for record, subject in cursor:
-            if person := truth_rows.get((table.label, finding_key(record) if is_token else str(record))):
+            if person := truth_rows.get((table.label, str(record))):
                 person_of[table.system.name, subject][person] += 1
     cursor.execute("select system, subject, person_id from matching.person_records where valid_to is null")
     found_pairs, expected = defaultdict(list), defaultdict(list)

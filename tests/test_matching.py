@@ -280,7 +280,7 @@ def test_matched_people_equal_the_truth_of_the_demo_county(
     with closing(psycopg2.connect(warehouse.url)) as connection, connection.cursor() as cursor:
         monkeypatch.setenv("WAREHOUSE_HOME", str(warehouse.home))
         tables = {table.label: table for system in read_contracts().values() for table in system.tables}
-        scores = score_people(cursor, tables, truth(warehouse.home, "records", tables, Keys.current(cursor)))
+        scores = score_people(cursor, tables, truth(cursor, warehouse.home, "records", tables))
     whole = scores[0]
     assert whole["pairs"] > 200
     assert float(whole["precision %"]) > 98
