@@ -147,6 +147,10 @@ class Keys:
             raise SourceError(f"{cls.file()} does not hold this database's vault key (version {known[0]}, {known[1]})")
         return keys
 
+    def surrogate_key_secret(self) -> str:
+        """The secret that the marts' surrogate keys are hashed with: 64 hexadecimal digits."""
+        return self._derive("surrogate keys").hex()
+
     def _derive(self, purpose: str) -> bytes:
         return hashlib.blake2b(purpose.encode(), key=self._key, person=b"warehouse vault", digest_size=32).digest()
 

@@ -27,7 +27,11 @@ SUBJECT_COLUMNS = [  # tokens of people in the tables of matching
 
 
 def adopt_key(connection: pg.connection) -> bool:
-    """Creates the first vault key, or adopts the key in the key file. Returns False where the database has a key."""
+    """Creates the first vault key, or adopts the key in the key file. Returns False where the database has a key.
+
+    The secret of surrogate keys follows from the first key: a warehouse that is built again from the same sources with
+    this key has the same surrogate keys.
+    """
     with connection, connection.cursor() as cursor:
         cursor.execute("select exists (select from governance.vault_keys)")
         if value_of(cursor):
@@ -35,7 +39,10 @@ def adopt_key(connection: pg.connection) -> bool:
         if not Keys.file().exists():
             Keys.write({1: Keys.generate(1)})
         keys = Keys.read_all()
-        _record_key(cursor, keys[max(keys)])
+        current = keys[max(keys)]
+        _record_key(cursor, current)
+        unpublished = "where not exists (select from governance.publications)"
+        cursor.execute(f"update governance.key_secret set secret = %s {unpublished}", [current.surrogate_key_secret()])
         return True
 
 
