@@ -22,6 +22,9 @@ from warehouse.outgoing import Scan
 FORMATS = ("csv", "xlsx")
 TEXT_TYPES = {19, 25, 1042, 1043}  # name, text, char, varchar
 FORMULA_AS_TEXT = r"case when {0} ~ '^[=@+\t\r-]' and {0} !~ '^[+-]?[0-9., ()]*$' then '''' || {0} else {0} end as {0}"
+SUPPRESSED = "Suppressed figures"  # column of a report with the headings of its row's suppressed figures
+MARK = "[c]"  # confidential, as in statistics of the Government Statistical Service
+MARKED = "case when {0} = any(string_to_array({1}, ', ')) then {2} else {3}::text end as {3}"
 MAX_XLSX_ROWS = 1_048_575
 XLSX_OPTIONS = {
     "constant_memory": True,
@@ -121,7 +124,8 @@ def write_report(
 def _write_csv(
     cursor: pg.cursor, query: sql.Composed, draft: IO[bytes], may_contain: Mapping[str, Collection[str]]
 ) -> int:
-    cursor.copy_expert(sql.SQL("copy ({}) to stdout (format csv, header)").format(_inert(cursor, query)), draft)
+    safe = _marked(cursor, _inert(cursor, query))
+    cursor.copy_expert(sql.SQL("copy ({}) to stdout (format csv, header)").format(safe), draft)
     count = cursor.rowcount
     draft.flush()
     with Path(draft.name).open(encoding="utf-8", newline="") as written:
@@ -144,19 +148,42 @@ def _inert(cursor: pg.cursor, query: sql.Composed) -> sql.Composed:
     return sql.SQL("select {} from ({}) as report order by report").format(sql.SQL(", ").join(columns), query)
 
 
+def _marked(cursor: pg.cursor, query: sql.Composed) -> sql.Composed:
+    """The query with the mark in place of suppressed figures, without the column that names the figures."""
+    cursor.execute(sql.SQL("select * from ({}) as report limit 0").format(query))
+    names = names_in(cursor)
+    if SUPPRESSED not in names:
+        return query
+    columns = [
+        sql.SQL(MARKED).format(sql.Literal(name), sql.Identifier(SUPPRESSED), sql.Literal(MARK), sql.Identifier(name))
+        for name in names
+        if name != SUPPRESSED
+    ]
+    return sql.SQL("select {} from ({}) as report order by report").format(sql.SQL(", ").join(columns), query)
+
+
 def _write_xlsx(
     cursor: pg.cursor, query: sql.Composed, draft: IO[bytes], may_contain: Mapping[str, Collection[str]]
 ) -> int:
     cursor.execute(query)
     if cursor.rowcount > MAX_XLSX_ROWS:
         raise dg.Failure(description=f"{cursor.rowcount:,} rows do not fit on a sheet. Set the feed to csv.")
+    names = names_in(cursor)
+    headings = [name for name in names if name != SUPPRESSED]
+    rows = (_marked_row(dict(zip(names, row, strict=True))) for row in cursor)
     with xlsxwriter.Workbook(draft, XLSX_OPTIONS) as book:
         sheet = book.add_worksheet("Report")
-        sheet.write_row(0, 0, names_in(cursor), book.add_format({"bold": True}))
+        sheet.write_row(0, 0, headings, book.add_format({"bold": True}))
         sheet.freeze_panes(1, 0)
-        for position, row in enumerate(_scanned(names_in(cursor), cursor, may_contain), start=1):
+        for position, row in enumerate(_scanned(headings, rows, may_contain), start=1):
             sheet.write_row(position, 0, row)
     return cursor.rowcount
+
+
+def _marked_row(row: dict[str, Any]) -> list[Any]:
+    """The values of the row with the mark in place of suppressed figures."""
+    suppressed = (row.pop(SUPPRESSED, None) or "").split(", ")
+    return [MARK if name in suppressed else value for name, value in row.items()]
 
 
 def _scanned(headings: list[str], rows: Iterable[Any], may_contain: Mapping[str, Collection[str]]) -> Iterator[Any]:

@@ -229,7 +229,7 @@ def test_working_days_of_service_requests_equal_the_calendar(warehouse: Warehous
     assert {ref: days for ref, days in mart if days is not None} == working_days(list(requests.values()))
     report = 'select count(*), sum("Requests") from customer.rpt_service_requests_by_month where "Requests" is not null'
     months = Counter((row["ReceivedDate"][3:10], row["Kind"]) for row in requests.values())
-    shown = [number for number in months.values() if number >= 5]
+    shown = [5 * round(number / 5) for number in months.values() if number >= 5]
     assert warehouse.sql(report) == [(len(shown), sum(shown))]
     assert len(shown) < len(months)
 

@@ -56,6 +56,28 @@ def test_text_in_a_csv_does_not_become_a_formula(trial: Trial, tmp_path: Path) -
     assert {row["amount"] for row in rows} == {"-1"}
 
 
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_suppressed_figures_are_marked_in_a_file(trial: Trial, tmp_path: Path, form: str) -> None:
+    from orchestration.feeds import write_report
+
+    trial.sql(
+        "create table conformed.rpt_few as select * from (values (date '2026-03-31', 0, null, 'Cost'), "
+        "(date '2026-04-30', null, null, 'People, Cost'), (date '2026-05-31', 10, null, null)) "
+        'as r ("Month end", "People", "Cost", "Suppressed figures"); grant select on conformed.rpt_few to svc_dbt'
+    )
+    file = tmp_path / f"few.{form}"
+    assert write_report("conformed", "rpt_few", file, form) == 3
+    if form == "csv":
+        with file.open(encoding="utf-8", newline="") as written:
+            rows = list(csv.reader(written))
+    else:
+        rows = [
+            ["" if cell is None else str(cell) for cell in row] for row in openpyxl.load_workbook(file).active.values
+        ]
+    assert rows[0] == ["Month end", "People", "Cost"]
+    assert [row[1:] for row in rows[1:]] == [["0", "[c]"], ["[c]", "[c]"], ["10", ""]]
+
+
 def test_a_feed_is_for_the_group_of_its_sets_folder(
     report: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

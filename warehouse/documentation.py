@@ -98,7 +98,21 @@ def _describe(manifest: Node, tables: dict[str, Node], access: dict[str, Access]
             "How to ask for access": f"Write to {permission.email}. The owner decides.",
             "Reports that use it": ", ".join(users) or "none",
         }
+        if "disclosure" in node["meta"]:
+            facts["Disclosure control"] = _disclosure(node["meta"]["disclosure"])
         _add_facts(node, facts)
+
+
+def _disclosure(rules: Node) -> str:
+    """The rules of a report's disclosure control in words."""
+    if "not_needed" in rules:
+        return f"None. {rules['not_needed']}."
+    known = [f"{figure} by {', '.join(columns)}" for figure, columns in rules.get("known_totals", {}).items()]
+    return (
+        f"Counts from 1 to {rules['threshold'] - 1} are suppressed, others are rounded to {rules['rounding_base']}. "
+        f"Means and amounts need {rules['minimum_group']} people. "
+        + (f"A further count is suppressed where a known total would reveal one: {'; '.join(known)}." if known else "")
+    ).strip()
 
 
 def _privacy_classes(manifest: Node) -> dict[Column, str]:

@@ -1,3 +1,21 @@
+{% set disclosure = {
+    'threshold': 5,
+    'rounding_base': 5,
+    'minimum_group': 10,
+    'known_totals': {'Requests': ['financial_year'], 'People': ['financial_year']},
+    'figures': {
+        'Requests': {'count': 'request_count', 'people': 'person_count'},
+        'People': {'count': 'person_count', 'part_of': 'Requests'},
+        'Median days to assessment': {
+            'amount': 'median_assessment_days',
+            'people': 'assessed_person_count',
+            'round_to': 1,
+            'type': 'numeric(9, 1)',
+        },
+    },
+} %}
+{{ config(meta={'disclosure': disclosure}) }}
+
 with
 
 adult_care__fct_request_outcomes as (
@@ -36,17 +54,23 @@ counted as (
 
 ),
 
+disclosed as (
+
+    {{ disclosed('counted', disclosure) }}
+
+),
+
 final as (
 
     select
         financial_year as "Financial year",
         outcome as "Outcome",
         age_group as "Age group",
-        {{ unless_few('person_count', 'request_count') }} as "Requests",
-        {{ unless_few('person_count') }} as "People",
-        {{ unless_few('assessed_person_count', 'median_assessment_days') }}::numeric(9, 1)
-            as "Median days to assessment"
-    from counted
+        "Requests",
+        "People",
+        "Median days to assessment",
+        "Suppressed figures"
+    from disclosed
 
 )
 

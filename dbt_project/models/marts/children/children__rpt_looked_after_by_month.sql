@@ -1,3 +1,31 @@
+{% set disclosure = {
+    'threshold': 5,
+    'rounding_base': 5,
+    'minimum_group': 10,
+    'known_totals': {'Children looked after': ['month_end_date']},
+    'total_rows': 'is_total',
+    'figures': {
+        'Children looked after': {'count': 'child_count'},
+        'Aged under 5': {
+            'count': 'under_5_count',
+            'only_where': 'is_total',
+            'part_of': 'Children looked after',
+        },
+        'Aged 16 and 17': {
+            'count': 'over_15_count',
+            'only_where': 'is_total',
+            'part_of': 'Children looked after',
+        },
+        'Mean days looked after': {
+            'amount': 'mean_days',
+            'people': 'child_count',
+            'round_to': 30,
+            'type': 'numeric(9, 1)',
+        },
+    },
+} %}
+{{ config(meta={'disclosure': disclosure}) }}
+
 with
 
 children__fct_looked_after_months as (
@@ -22,42 +50,25 @@ counted as (
 
 ),
 
--- what a reader can subtract from the total of a month
-parts as (
+disclosed as (
 
-    select
-        month_end_date,
-        coalesce(sum({{ rounded_few('child_count') }}), 0) as shown_sum,
-        count({{ rounded_few('child_count') }}) as shown_count,
-        count(*) - count({{ rounded_few('child_count') }}) as suppressed_count
-    from counted
-    where not is_total
-    group by month_end_date
+    {{ disclosed('counted', disclosure) }}
 
 ),
 
 final as (
 
     select
-        counted.month_end_date as "Month end",
-        counted.placement_group as "Placement",
-        case
-            when not (
-                counted.is_total
-                and {{ reveals_suppressed(
-                    'counted.child_count', 'parts.shown_sum', 'parts.shown_count', 'parts.suppressed_count'
-                ) }}
-            ) then {{ rounded_few('counted.child_count') }}
-        end as "Children looked after",
+        month_end_date as "Month end",
+        placement_group as "Placement",
         -- ages are shown in the total only: ages of each placement would be more parts of it
-        case when counted.is_total then {{ rounded_few('counted.under_5_count') }} end as "Aged under 5",
-        case when counted.is_total then {{ rounded_few('counted.over_15_count') }} end as "Aged 16 and 17",
-        {{ rounded_amount('counted.child_count', 'counted.mean_days', 10) }}::numeric(9, 1)
-            as "Mean days looked after",
-        counted.as_at_date as "As at"
-    from counted
-    inner join parts
-        on counted.month_end_date = parts.month_end_date
+        "Children looked after",
+        "Aged under 5",
+        "Aged 16 and 17",
+        "Mean days looked after",
+        as_at_date as "As at",
+        "Suppressed figures"
+    from disclosed
 
 )
 

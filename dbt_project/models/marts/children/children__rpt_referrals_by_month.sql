@@ -1,3 +1,23 @@
+{% set disclosure = {
+    'threshold': 5,
+    'rounding_base': 5,
+    'minimum_group': 10,
+    'figures': {
+        'Referrals': {'count': 'referral_count'},
+        'No further action': {'count': 'no_further_action_count', 'part_of': 'Referrals'},
+        'Repeat referrals': {'count': 'rereferral_count', 'part_of': 'Referrals'},
+        'Assessed': {'count': 'assessed_count', 'part_of': 'Referrals'},
+        'Assessments completed in 45 working days': {'count': 'in_time_count'},
+        'Assessments completed late': {'count': 'late_count'},
+        'Per cent in 45 working days': {
+            'derived': '100.0 * "Assessments completed in 45 working days" / nullif('
+                '"Assessments completed in 45 working days" + "Assessments completed late", 0)',
+            'type': 'numeric(5, 1)',
+        },
+    },
+} %}
+{{ config(meta={'disclosure': disclosure}) }}
+
 with
 
 children__fct_referral_journeys as (
@@ -39,27 +59,38 @@ counted as (
 
 ),
 
-final as (
+joined as (
 
     select
-        counted.month_start_date as "Month",
-        {{ unless_few('referral_count') }} as "Referrals",
-        {{ unless_few_or_few_others('no_further_action_count', 'referral_count') }} as "No further action",
-        {{ unless_few_or_few_others('rereferral_count', 'referral_count') }} as "Repeat referrals",
-        {{ unless_few_or_few_others('assessed_count', 'referral_count') }} as "Assessed",
-        -- one of the two counts with the percentage would reveal the other
-        {{ unless_few('least(completed.in_time_count, completed.late_count)', 'completed.in_time_count') }}
-            as "Assessments completed in 45 working days",
-        {{ unless_few('least(completed.in_time_count, completed.late_count)', 'completed.late_count') }}
-            as "Assessments completed late",
-        case
-            when least(completed.in_time_count, completed.late_count) >= 5
-                then 100.0 * completed.in_time_count / (completed.in_time_count + completed.late_count)
-        end::numeric(5, 1) as "Per cent in 45 working days",
-        counted.as_at_date as "As at"
+        counted.*,
+        coalesce(completed.in_time_count, 0) as in_time_count,
+        coalesce(completed.late_count, 0) as late_count
     from counted
     left join completed
         on counted.month_start_date = completed.month_start_date
+
+),
+
+disclosed as (
+
+    {{ disclosed('joined', disclosure) }}
+
+),
+
+final as (
+
+    select
+        month_start_date as "Month",
+        "Referrals",
+        "No further action",
+        "Repeat referrals",
+        "Assessed",
+        "Assessments completed in 45 working days",
+        "Assessments completed late",
+        "Per cent in 45 working days",
+        as_at_date as "As at",
+        "Suppressed figures"
+    from disclosed
 
 )
 

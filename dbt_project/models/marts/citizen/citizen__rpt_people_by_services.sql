@@ -1,3 +1,13 @@
+{% set disclosure = {
+    'threshold': 5,
+    'rounding_base': 5,
+    'minimum_group': 10,
+    'figures': {
+        'People': {'count': 'person_count'},
+    },
+} %}
+{{ config(meta={'disclosure': disclosure}) }}
+
 with
 
 citizen__fct_involvements as (
@@ -29,13 +39,20 @@ counted as (
 
 ),
 
+disclosed as (
+
+    {{ disclosed('counted', disclosure) }}
+
+),
+
 final as (
 
     select
         service_area_count::integer as "Number of services",
         service_areas as "Combination of services",
-        {{ unless_few('person_count') }} as "People"
-    from counted
+        "People",
+        "Suppressed figures"
+    from disclosed
 
 )
 

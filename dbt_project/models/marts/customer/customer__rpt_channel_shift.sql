@@ -1,3 +1,19 @@
+{% set disclosure = {
+    'threshold': 5,
+    'rounding_base': 5,
+    'minimum_group': 10,
+    'known_totals': {'Contacts': ['month_start_date']},
+    'figures': {
+        'Contacts': {'count': 'contact_count'},
+        'Contacts of the month': {'count': 'month_contact_count'},
+        'Percentage of contacts': {
+            'derived': '100.0 * "Contacts" / "Contacts of the month"',
+            'type': 'numeric(5, 1)',
+        },
+    },
+} %}
+{{ config(meta={'disclosure': disclosure}) }}
+
 with
 
 customer__fct_contacts as (
@@ -17,8 +33,8 @@ counted as (
     select
         customer__dim_dates.month_start_date,
         customer__fct_contacts.channel_name,
-        -- counts under five are suppressed
-        {{ unless_few('count(*)') }} as contact_count
+        count(*) as contact_count,
+        sum(count(*)) over (partition by customer__dim_dates.month_start_date) as month_contact_count
     from customer__fct_contacts
     inner join customer__dim_dates
         on customer__fct_contacts.contacted_date = customer__dim_dates.date_day
@@ -28,16 +44,22 @@ counted as (
 
 ),
 
+disclosed as (
+
+    {{ disclosed('counted', disclosure) }}
+
+),
+
 final as (
 
     select
         month_start_date as "Month",
         channel_name as "Channel",
-        contact_count as "Contacts",
-        (
-            100.0 * contact_count / sum(contact_count) over (partition by month_start_date)
-        )::numeric(5, 1) as "Percentage of contacts"
-    from counted
+        "Contacts",
+        "Contacts of the month",
+        "Percentage of contacts",
+        "Suppressed figures"
+    from disclosed
 
 )
 

@@ -1,3 +1,21 @@
+{% set disclosure = {
+    'threshold': 5,
+    'rounding_base': 5,
+    'minimum_group': 10,
+    'known_totals': {'Requests': ['month_start_date']},
+    'figures': {
+        'Requests': {'count': 'request_count'},
+        'Still open': {'count': 'open_count', 'part_of': 'Requests'},
+        'Mean working days': {
+            'amount': 'mean_working_days',
+            'people': 'timed_count',
+            'round_to': 1,
+            'type': 'numeric(6, 1)',
+        },
+    },
+} %}
+{{ config(meta={'disclosure': disclosure}) }}
+
 with
 
 customer__fct_service_requests as (
@@ -31,16 +49,23 @@ counted as (
 
 ),
 
+disclosed as (
+
+    {{ disclosed('counted', disclosure) }}
+
+),
+
 final as (
 
     select
         month_start_date as "Month received",
         kind_name as "Kind",
-        {{ unless_few('request_count') }} as "Requests",
-        {{ unless_few('open_count') }} as "Still open",
-        {{ unless_few('timed_count', 'mean_working_days') }}::numeric(6, 1) as "Mean working days",
-        as_at_date as "As at"
-    from counted
+        "Requests",
+        "Still open",
+        "Mean working days",
+        as_at_date as "As at",
+        "Suppressed figures"
+    from disclosed
 
 )
 

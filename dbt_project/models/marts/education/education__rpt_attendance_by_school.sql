@@ -1,3 +1,47 @@
+{% set disclosure = {
+    'threshold': 5,
+    'rounding_base': 5,
+    'minimum_group': 10,
+    'known_totals': {
+        'Pupils': ['academic_year'],
+        'Persistent absentees': ['academic_year'],
+        'Severe absentees': ['academic_year'],
+    },
+    'total_rows': 'is_county',
+    'figures': {
+        'Pupils': {'count': 'pupils'},
+        'Attendance per cent': {
+            'amount': '100.0 * sessions_attended / nullif(sessions_possible, 0)',
+            'people': 'pupils',
+            'round_to': 0.1,
+            'type': 'numeric(4, 1)',
+        },
+        'Authorised absence per cent': {
+            'amount': '100.0 * sessions_authorised / nullif(sessions_possible, 0)',
+            'people': 'pupils',
+            'round_to': 0.1,
+            'type': 'numeric(4, 1)',
+        },
+        'Unauthorised absence per cent': {
+            'amount': '100.0 * sessions_unauthorised / nullif(sessions_possible, 0)',
+            'people': 'pupils',
+            'round_to': 0.1,
+            'type': 'numeric(4, 1)',
+        },
+        'Persistent absentees': {'count': 'persistent_absentees', 'part_of': 'Pupils'},
+        'Persistently absent per cent': {
+            'derived': '100.0 * "Persistent absentees" / nullif("Pupils", 0)',
+            'type': 'numeric(4, 1)',
+        },
+        'Severe absentees': {'count': 'severe_absentees', 'part_of': 'Persistent absentees'},
+        'Severely absent per cent': {
+            'derived': '100.0 * "Severe absentees" / nullif("Pupils", 0)',
+            'type': 'numeric(4, 1)',
+        },
+    },
+} %}
+{{ config(meta={'disclosure': disclosure}) }}
+
 with
 
 education__fct_attendance_weeks as (
@@ -54,36 +98,47 @@ schools as (
 
 ),
 
-final as (
+named as (
 
     select
-        schools.academic_year as "Academic year",
+        schools.*,
         case
             when schools.is_county then 'All schools'
             else coalesce(education__dim_schools.school_name, 'Not known')
-        end as "School",
-        case when schools.is_county then 'All' else coalesce(education__dim_schools.urn, 'Not known') end as "URN",
-        education__dim_schools.phase_name as "Phase",
-        education__dim_schools.district_name as "District",
-        {{ rounded_few('schools.pupils') }} as "Pupils",
-        {{ percent_of(
-            'schools.sessions_attended', 'schools.sessions_possible', 'schools.pupils'
-        ) }} as "Attendance per cent",
-        {{ percent_of(
-            'schools.sessions_authorised', 'schools.sessions_possible', 'schools.pupils'
-        ) }} as "Authorised absence per cent",
-        {{ percent_of(
-            'schools.sessions_unauthorised', 'schools.sessions_possible', 'schools.pupils'
-        ) }} as "Unauthorised absence per cent",
-        {{ percent_of(
-            'schools.persistent_absentees', 'schools.pupils', 'schools.persistent_absentees'
-        ) }} as "Persistently absent per cent",
-        {{ percent_of(
-            'schools.severe_absentees', 'schools.pupils', 'schools.severe_absentees'
-        ) }} as "Severely absent per cent"
+        end as school_name,
+        case when schools.is_county then 'All' else coalesce(education__dim_schools.urn, 'Not known') end as urn,
+        education__dim_schools.phase_name,
+        education__dim_schools.district_name
     from schools
     left join education__dim_schools
         on schools.school_key = education__dim_schools.school_key
+
+),
+
+disclosed as (
+
+    {{ disclosed('named', disclosure) }}
+
+),
+
+final as (
+
+    select
+        academic_year as "Academic year",
+        school_name as "School",
+        urn as "URN",
+        phase_name as "Phase",
+        district_name as "District",
+        "Pupils",
+        "Attendance per cent",
+        "Authorised absence per cent",
+        "Unauthorised absence per cent",
+        "Persistent absentees",
+        "Persistently absent per cent",
+        "Severe absentees",
+        "Severely absent per cent",
+        "Suppressed figures"
+    from disclosed
 
 )
 

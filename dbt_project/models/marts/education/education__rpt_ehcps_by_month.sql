@@ -1,3 +1,19 @@
+{% set disclosure = {
+    'threshold': 5,
+    'rounding_base': 5,
+    'minimum_group': 10,
+    'figures': {
+        'Requests': {'count': 'requests'},
+        'Plans issued': {'count': 'plans_issued'},
+        'Issued in 20 weeks': {'count': 'plans_in_20_weeks', 'part_of': 'Plans issued'},
+        'Issued in 20 weeks per cent': {
+            'derived': '100.0 * "Issued in 20 weeks" / nullif("Plans issued", 0)',
+            'type': 'numeric(4, 1)',
+        },
+    },
+} %}
+{{ config(meta={'disclosure': disclosure}) }}
+
 with
 
 education__fct_ehcps as (
@@ -29,21 +45,35 @@ issued as (
 
 ),
 
-final as (
+joined as (
 
     select
-        coalesce(requested.month_start_date, issued.month_start_date) as "Calendar month",
-        {{ unless_few('requested.requests') }} as "Requests",
-        {{ unless_few('issued.plans_issued') }} as "Plans issued",
-        {{ unless_few_or_few_others('issued.plans_in_20_weeks', 'issued.plans_issued') }}
-            as "Issued in 20 weeks",
-        {{ percent_of(
-            'issued.plans_in_20_weeks', 'issued.plans_issued',
-            'least(issued.plans_in_20_weeks, issued.plans_issued - issued.plans_in_20_weeks)'
-        ) }} as "Issued in 20 weeks per cent"
+        coalesce(requested.month_start_date, issued.month_start_date) as month_start_date,
+        coalesce(requested.requests, 0) as requests,
+        coalesce(issued.plans_issued, 0) as plans_issued,
+        coalesce(issued.plans_in_20_weeks, 0) as plans_in_20_weeks
     from requested
     full join issued
         on requested.month_start_date = issued.month_start_date
+
+),
+
+disclosed as (
+
+    {{ disclosed('joined', disclosure) }}
+
+),
+
+final as (
+
+    select
+        month_start_date as "Calendar month",
+        "Requests",
+        "Plans issued",
+        "Issued in 20 weeks",
+        "Issued in 20 weeks per cent",
+        "Suppressed figures"
+    from disclosed
 
 )
 

@@ -1,3 +1,18 @@
+{% set disclosure = {
+    'threshold': 5,
+    'rounding_base': 5,
+    'minimum_group': 10,
+    'total_rows': "branch_name = 'All libraries'",
+    'figures': {
+        'Active members': {'count': 'active_members', 'total_is_distinct': true},
+        'Active members per 1000 population': {
+            'derived': '"Active members" / nullif(thousands, 0)',
+            'type': 'numeric(12, 1)',
+        },
+    },
+} %}
+{{ config(meta={'disclosure': disclosure}) }}
+
 with
 
 libraries__fct_branch_months as (
@@ -26,7 +41,7 @@ measured as (
         libraries__fct_branch_months.population / 1000.0 as thousands,
         libraries__fct_branch_months.loans,
         libraries__fct_branch_months.visits,
-        {{ unless_few('libraries__fct_member_months.active_members') }} as active_members
+        coalesce(libraries__fct_member_months.active_members, 0) as active_members
     from libraries__fct_branch_months
     left join libraries__fct_member_months
         on
@@ -55,7 +70,7 @@ county as (
         sum(measured.thousands) as thousands,
         sum(measured.loans) as loans,
         sum(measured.visits)::bigint as visits,
-        {{ unless_few('max(county_members.county_active_members)') }} as active_members
+        coalesce(max(county_members.county_active_members), 0) as active_members
     from measured
     left join county_members
         on measured.month_start_date = county_members.month_start_date
@@ -71,6 +86,12 @@ unioned as (
 
 ),
 
+disclosed as (
+
+    {{ disclosed('unioned', disclosure) }}
+
+),
+
 final as (
 
     select
@@ -78,11 +99,12 @@ final as (
         branch_name as "Library",
         loans as "Loans",
         visits as "Visits",
-        active_members as "Active members",
         round(loans / nullif(thousands, 0), 1)::numeric(12, 1) as "Loans per 1000 population",
         round(visits / nullif(thousands, 0), 1)::numeric(12, 1) as "Visits per 1000 population",
-        round(active_members / nullif(thousands, 0), 1)::numeric(12, 1) as "Active members per 1000 population"
-    from unioned
+        "Active members",
+        "Active members per 1000 population",
+        "Suppressed figures"
+    from disclosed
 
 )
 

@@ -1,3 +1,31 @@
+{% set disclosure = {
+    'threshold': 5,
+    'rounding_base': 5,
+    'minimum_group': 10,
+    'total_rows': 'is_total',
+    'figures': {
+        'Mean FTE': {
+            'amount': 'mean_fte',
+            'people': 'least_headcount',
+            'round_to': 5,
+            'only_where': 'not is_total',
+            'type': 'numeric(9, 1)',
+        },
+        'Days lost per FTE': {
+            'amount': 'days_lost_in_year / nullif(mean_fte, 0)',
+            'people': 'least_headcount',
+            'round_to': 0.1,
+            'type': 'numeric(9, 1)',
+        },
+        'FTE days lost in 12 months': {
+            'derived': '"Mean FTE" * "Days lost per FTE"',
+            'only_where': 'not is_total',
+            'type': 'numeric(9, 1)',
+        },
+    },
+} %}
+{{ config(meta={'disclosure': disclosure}) }}
+
 with
 
 workforce__fct_headcount_months as (
@@ -48,19 +76,23 @@ years as (
 
 ),
 
+disclosed as (
+
+    {{ disclosed('years', disclosure) }}
+
+),
+
 final as (
 
-    -- figures for fewer than five people are suppressed
     select
         month_end_date as "Month end",
         directorate_name as "Directorate",
         -- from the amounts of all directorates a reader could subtract those of the directorates that are shown
-        case when not is_total and least_headcount >= 5 then mean_fte end::numeric(9, 1) as "Mean FTE",
-        case when not is_total and least_headcount >= 5 then days_lost_in_year end::numeric(9, 1)
-            as "FTE days lost in 12 months",
-        {{ unless_few('least_headcount', '(days_lost_in_year / nullif(mean_fte, 0))::numeric(9, 1)') }}
-            as "Days lost per FTE"
-    from years
+        "Mean FTE",
+        "Days lost per FTE",
+        "FTE days lost in 12 months",
+        "Suppressed figures"
+    from disclosed
     where month_count = 12
 
 )

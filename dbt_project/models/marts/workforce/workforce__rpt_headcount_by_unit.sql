@@ -1,3 +1,22 @@
+{% set disclosure = {
+    'threshold': 5,
+    'rounding_base': 5,
+    'minimum_group': 10,
+    'known_totals': {'Headcount': ['month_end_date']},
+    'figures': {
+        'Headcount': {'count': 'headcount'},
+        'FTE': {'amount': 'fte', 'people': 'headcount', 'round_to': 5, 'type': 'numeric(9, 1)'},
+        'Leavers in 12 months': {'count': 'leavers_in_year', 'only_where': 'is_whole_year'},
+        'Mean headcount in 12 months': {'count': 'round(mean_headcount)', 'only_where': 'is_whole_year'},
+        'Percentage turnover in 12 months': {
+            'derived': '100.0 * "Leavers in 12 months" / nullif("Mean headcount in 12 months", 0)',
+            'only_where': 'is_whole_year',
+            'type': 'numeric(5, 1)',
+        },
+    },
+} %}
+{{ config(meta={'disclosure': disclosure}) }}
+
 with
 
 workforce__fct_headcount_months as (
@@ -43,21 +62,25 @@ years as (
 
 ),
 
+disclosed as (
+
+    {{ disclosed('years', disclosure) }}
+
+),
+
 final as (
 
-    -- counts under five are suppressed
     select
         month_end_date as "Month end",
         directorate_name as "Directorate",
         unit_name as "Unit",
-        {{ unless_few('headcount') }} as "Headcount",
-        {{ unless_few('headcount', 'fte::numeric(9, 1)') }} as "FTE",
-        case when is_whole_year and leavers_in_year >= 5 then leavers_in_year end as "Leavers in 12 months",
-        case
-            when is_whole_year and leavers_in_year >= 5 and mean_headcount >= 5
-                then (100.0 * leavers_in_year / mean_headcount)::numeric(5, 1)
-        end as "Percentage turnover in 12 months"
-    from years
+        "Headcount",
+        "FTE",
+        "Leavers in 12 months",
+        "Mean headcount in 12 months",
+        "Percentage turnover in 12 months",
+        "Suppressed figures"
+    from disclosed
 
 )
 
