@@ -20,14 +20,7 @@ from warehouse.environment import publish_sets
 
 MANIFEST = ROOT / ".warehouse/check/manifest.json"
 PAGE = ROOT / "docs/reference/measures.md"
-WITHOUT_METRICS = {
-    "adult_care",
-    "children",
-    "citizen",
-    "customer",
-    "education",
-    "workforce",
-}  # sets without metrics yet
+WITHOUT_METRICS = {"citizen"}  # the report counts combinations of services, which no fact table has
 NUMBERS = ("bigint", "double precision", "integer", "numeric", "real", "smallint")
 OWN = "Council's own definition"
 EDITION = re.compile(r"\b(19|20)\d\d\b")
@@ -137,7 +130,8 @@ class Measures:
         for report, column, meta in self.columns:
             if "metric" in meta and name in (meta["metric"], meta.get("total")):
                 table = f"`{report['fqn'][2]}.{report['name'].partition('__')[2]}`, {column['name']}"
-                yield table + (f" (times {meta['factor']})" if "factor" in meta else "")
+                share = f", as a share of {meta['share_of']}" if "share_of" in meta else ""
+                yield table + share + (f" (times {meta['factor']})" if "factor" in meta else "")
 
 
 def _grain(model: Node) -> str:
