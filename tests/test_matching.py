@@ -173,15 +173,16 @@ def test_twins_of_one_system_with_similar_forenames_are_not_matched(matched: Rec
 
 
 @pytest.mark.parametrize(
-    ("upns", "are_one"),
+    ("numbers", "are_one"),
     [(("A", "B"), False), (("A", "A"), True), (("AB", "B"), True), (("A", ""), True)],
     ids=["two numbers", "one number", "a former number", "no number"],
 )
-def test_two_different_upns_wait_for_a_steward(upns: tuple[str, str], are_one: bool) -> None:
+@pytest.mark.parametrize("kind", ["upns", "ninos"])
+def test_two_different_numbers_of_a_kind_wait_for_a_steward(kind: str, numbers: tuple[str, str], are_one: bool) -> None:
     systems = ("raw_capita", "raw_trial")
     records = [
-        matching.Record(system, system, [None], ["2012-05-05"], list(upn))
-        for system, upn in zip(systems, upns, strict=True)
+        matching.Record(system, system, [None], ["2012-05-05"], **{kind: list(held)})
+        for system, held in zip(systems, numbers, strict=True)
     ]
     group, _, undecided = matching._group(records, [Pair(0, 1, 0.9999, False)], [])
     assert (group[0] == group[1], len(undecided)) == (are_one, not are_one)

@@ -98,13 +98,14 @@ MatchReason = tuple[str, float | None]  # matched_by and match_probability of ma
 
 
 class Record(NamedTuple):
-    """A person in one system: the token, and every NHS number, birth date and UPN that the system has."""
+    """A person in one system: the token, and every NHS number, birth date, UPN and NINO that the system has."""
 
     system: str
     subject: str
     nhs_numbers: list[str | None]
     birth_dates: list[str | None]
     upns: list[str | None] = []  # noqa: RUF012 - of a tuple, and never changed
+    ninos: list[str | None] = []  # noqa: RUF012
 
 
 def match(connection: pg.connection, systems: Iterable[System]) -> MatchResult:
@@ -120,7 +121,7 @@ def match(connection: pg.connection, systems: Iterable[System]) -> MatchResult:
         pairs = candidate_pairs(database)
         found = database.execute(
             "select system, subject, list(distinct nhs_number), list(distinct born), "
-            "list_distinct(flatten(list(coalesce(upn, [])))) "
+            "list_distinct(flatten(list(coalesce(upn, [])))), list_distinct(flatten(list(coalesce(nino, [])))) "
             "from who inner join people using (who) group by system, subject order by any_value(who)"
         ).fetchall()
         records = [Record(*row) for row in found]
@@ -175,7 +176,7 @@ def _group(
     group, members = list(range(len(records))), {n: [n] for n in range(len(records))}
     numbers = [set(filter(None, record.nhs_numbers)) for record in records]
     birth_dates = [set(filter(None, record.birth_dates)) for record in records]
-    upns = [set(filter(None, record.upns)) for record in records]
+    others = [[set(filter(None, values)) for values in (record.upns, record.ninos)] for record in records]
     apart: dict[int, set[int]] = defaultdict(set)
     reasons: dict[int, MatchReason] = {}
 
@@ -188,7 +189,8 @@ def _group(
         members[into] += members.pop(merged)
         numbers[into] |= numbers[merged]
         birth_dates[into] |= birth_dates[merged]
-        upns[into] |= upns[merged]
+        for kept, added in zip(others[into], others[merged], strict=True):
+            kept |= added
 
     for is_same, *subjects in decisions:
         if all(subject in number for subject in subjects):
@@ -209,7 +211,7 @@ def _group(
             pair.probability >= MATCH_THRESHOLD
             and len(numbers[into] | numbers[merged]) < 2
             # a pupil may have a former UPN, so the two share one; twins have one each
-            and (not upns[into] or not upns[merged] or upns[into] & upns[merged])
+            and all(not a or not b or a & b for a, b in zip(others[into], others[merged], strict=True))
             and (pair.has_number or pair.has_forename or not _are_twins(records[pair.one], records[pair.other]))
             and all(_may_be_equal(a, b) for a in birth_dates[into] for b in birth_dates[merged])
         ):

@@ -15,7 +15,7 @@ from ingestion.postgres import value_of
 from ingestion.privacy import Keys, normalise
 from warehouse.vault import decrypted_identities
 
-MULTIPLE_KINDS = ("upn", *CONTACT_KINDS)  # kinds of identifiers of which a person may have several over time
+MULTIPLE_KINDS = ("upn", "nino", *CONTACT_KINDS)  # kinds of identifiers of which a person may have several over time
 INVALID_VALUE, INVALID_NAME = "^[^>]+$", "^NAM0[13]"  # codes of rule violations: of values not moved, of short names
 
 FORENAME_FORMS = """
