@@ -179,16 +179,24 @@ def test_tables_of_the_glossary_are_published() -> None:
     assert {publish_set for publish_set, _ in named} == sets
 
 
-def test_no_column_description_is_written_twice() -> None:
-    places: dict[str, list[str]] = {}
+def columns() -> Iterator[tuple[str, dict]]:
+    """Yield (file: table.column, properties) of each column of the dbt project's models and sources."""
     for name in tracked():
         if name.startswith("dbt_project/models/") and name.endswith(".yml"):
             parsed = yaml.load(text_of(name), yaml.CSafeLoader) or {}
             tables = [table for source in parsed.get("sources", []) for table in source["tables"]]
             for table in tables + parsed.get("models", []):
-                for column in table.get("columns", []):
-                    places.setdefault(column.get("description", ""), []).append(f"{table['name']}.{column['name']}")
-    copies = {text: columns for text, columns in places.items() if len(columns) > 1 and "{{ doc(" not in text}
+                yield from (
+                    (f"{name}: {table['name']}.{column['name']}", column) for column in table.get("columns", [])
+                )
+
+
+def test_no_column_description_is_written_twice_or_cut_at_a_comma() -> None:
+    places: dict[str, list[str]] = {}
+    for place, column in columns():
+        assert all(re.fullmatch(r"\w+", key) for key in column), f"{place}: put the description between quotes"
+        places.setdefault(column.get("description", ""), []).append(place)
+    copies = {text: found for text, found in places.items() if len(found) > 1 and "{{ doc(" not in text}
     copies.pop("", None)  # dbt-bouncer requires descriptions where readers see the column
     assert copies == {}, "put the text into dbt_project/docs/columns.md, and refer to it with doc()"
 
