@@ -17,95 +17,95 @@ VAT_NUMBERS = "dbt_project/models/conformed/bridge_organisations_vat_numbers.sql
 
 
 @pytest.fixture
-def project(county: Warehouse, tmp_path: Path) -> Warehouse:
+def edited(county: Warehouse, tmp_path: Path) -> Warehouse:
     """The built county, with a copy of the repository that the test may edit."""
     copy_project(tmp_path / "copy")
     return Warehouse(county.home, tmp_path / "copy", **county.places)
 
 
-def publications(project: Warehouse) -> list[tuple[str, str]]:
+def publications(edited: Warehouse) -> list[tuple[str, str]]:
     """Return the results of the builds of a set, in order."""
-    return project.sql("select publish_set, action from governance.publications order by publication_id")
+    return edited.sql("select publish_set, action from governance.publications order by publication_id")
 
 
-def add(project: Warehouse, file: str, text: str) -> None:
+def add(edited: Warehouse, file: str, text: str) -> None:
     """Append a line to a file of the project."""
-    path = project.root / file
+    path = edited.root / file
     path.write_text(path.read_text(encoding="utf-8") + text + "\n", encoding="utf-8")
 
 
-def test_only_changed_models_are_built_and_their_publish_set_is_published(project: Warehouse) -> None:
-    before = len(publications(project))
-    assert NOTHING in project("build", "--changed")
-    add(project, BRANCHES, "-- changed")
-    printed = project("build", "--changed")
+def test_only_changed_models_are_built_and_their_publish_set_is_published(edited: Warehouse) -> None:
+    before = len(publications(edited))
+    assert NOTHING in edited("build", "--changed")
+    add(edited, BRANCHES, "-- changed")
+    printed = edited("build", "--changed")
     assert "libraries: differs by libraries__dim_branches" in printed
-    assert publications(project)[before:] == [("libraries", "publish")]
+    assert publications(edited)[before:] == [("libraries", "publish")]
     assert "table model conformed." not in printed
 
 
-def test_a_failed_set_stays_changed_after_another_set_is_published(project: Warehouse) -> None:
-    before = len(publications(project))
-    original = (project.root / BRANCHES).read_text(encoding="utf-8")
-    add(project, VAT_NUMBERS, "-- changed")
-    add(project, BRANCHES, "where 1 = 1 / 0")
-    printed = project("build", "--changed", expect=1)
+def test_a_failed_set_stays_changed_after_another_set_is_published(edited: Warehouse) -> None:
+    before = len(publications(edited))
+    original = (edited.root / BRANCHES).read_text(encoding="utf-8")
+    add(edited, VAT_NUMBERS, "-- changed")
+    add(edited, BRANCHES, "where 1 = 1 / 0")
+    printed = edited("build", "--changed", expect=1)
     assert "libraries is not published: model libraries__dim_branches failed" in printed
     assert "START unit_test bridge_organisations_vat_numbers::a_vat_number_passes_either_of_two_check_sums" in printed
-    assert sorted(publications(project)[before:]) == [("finance", "publish"), ("libraries", "refuse")]
+    assert sorted(publications(edited)[before:]) == [("finance", "publish"), ("libraries", "refuse")]
 
-    (project.root / BRANCHES).write_text(original, encoding="utf-8")
-    printed = project("build", "--changed")
+    (edited.root / BRANCHES).write_text(original, encoding="utf-8")
+    printed = edited("build", "--changed")
     assert "libraries: differs by libraries__dim_branches" in printed, "the failed build may have left tables behind"
     assert "finance:" not in printed
-    assert NOTHING in project("build", "--changed")
+    assert NOTHING in edited("build", "--changed")
 
 
-def test_a_set_published_by_another_command_is_rebuilt_with_all_upstream(project: Warehouse) -> None:
-    project.build("libraries", upstream=False)
-    printed = project("build", "--changed")
+def test_a_set_published_by_another_command_is_rebuilt_with_all_upstream(edited: Warehouse) -> None:
+    edited.build("libraries", upstream=False)
+    printed = edited("build", "--changed")
     assert "libraries: no manifest of the publication is kept: the whole set is built" in printed
     assert "table model conformed." in printed
     assert "finance:" not in printed
-    project("undo", "libraries")
-    with project.entered(), closing(psycopg2.connect(project.url)) as connection, connection.cursor() as cursor:
+    edited("undo", "libraries")
+    with edited.entered(), closing(psycopg2.connect(edited.url)) as connection, connection.cursor() as cursor:
         states = published.states(cursor)
     assert [name for name, known in states.items() if not known] == ["libraries"], "an undo is another command too"
 
 
-def test_an_interrupted_build_stays_changed_after_its_edit_is_reverted(project: Warehouse) -> None:
-    original = (project.root / VAT_NUMBERS).read_text(encoding="utf-8")
-    add(project, VAT_NUMBERS, "-- changed")
-    command = project.command("build", "--changed")
-    killed = {"cwd": project.root, "env": project.environment, "stdout": subprocess.PIPE, "text": True}
+def test_an_interrupted_build_stays_changed_after_its_edit_is_reverted(edited: Warehouse) -> None:
+    original = (edited.root / VAT_NUMBERS).read_text(encoding="utf-8")
+    add(edited, VAT_NUMBERS, "-- changed")
+    command = edited.command("build", "--changed")
+    killed = {"cwd": edited.root, "env": edited.environment, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **killed) as build:
         assert any(
             "OK created sql table model conformed.bridge_organisations_vat_numbers" in line for line in build.stdout
         )
         build.kill()
-    (project.root / VAT_NUMBERS).write_text(original, encoding="utf-8")
-    assert "finance: differs by bridge_organisations_vat_numbers" in project("build", "--changed")
+    (edited.root / VAT_NUMBERS).write_text(original, encoding="utf-8")
+    assert "finance: differs by bridge_organisations_vat_numbers" in edited("build", "--changed")
 
 
-def test_a_set_is_published_without_the_table_of_a_removed_model(project: Warehouse) -> None:
-    mart = project.root / "dbt_project/models/marts/libraries/libraries__rpt_libraries_by_month"
-    exposures = project.root / "dbt_project/models/marts/libraries/_libraries__exposures.yml"
+def test_a_set_is_published_without_the_table_of_a_removed_model(edited: Warehouse) -> None:
+    mart = edited.root / "dbt_project/models/marts/libraries/libraries__rpt_libraries_by_month"
+    exposures = edited.root / "dbt_project/models/marts/libraries/_libraries__exposures.yml"
     exposures.unlink()
     mart.with_suffix(".sql").unlink()
     mart.with_suffix(".yml").unlink()
-    printed = project("build", "--changed", expect=1)
+    printed = edited("build", "--changed", expect=1)
     assert "rpt_libraries_by_month" in printed.split("libraries: differs by ")[1].splitlines()[0]
     assert "--approve rpt_libraries_by_month" in printed
 
 
-def test_proposed_declassifications_are_refused_until_accepted(project: Warehouse) -> None:
-    before = len(publications(project))
-    project.sql("delete from governance.accepted_proposals")
-    for printed in (project("build", expect=1), project.build("libraries", upstream=False, expect=2)):
+def test_proposed_declassifications_are_refused_until_accepted(edited: Warehouse) -> None:
+    before = len(publications(edited))
+    edited.sql("delete from governance.accepted_proposals")
+    for printed in (edited("build", expect=1), edited.build("libraries", upstream=False, expect=2)):
         assert "nobody has approved the declassification of int_loan_events_conformed." in printed
         assert "int_members_conformed.person_key" in printed
-    refused = {name for name, action in publications(project)[before:] if action == "refuse"}
+    refused = {name for name, action in publications(edited)[before:] if action == "refuse"}
     assert refused >= {"libraries", "finance"}
-    project.sql("insert into governance.accepted_proposals values ('A. Officer', '2026-12-01')")
-    project.build("libraries", upstream=False)
-    assert publications(project)[-1] == ("libraries", "publish")
+    edited.sql("insert into governance.accepted_proposals values ('A. Officer', '2026-12-01')")
+    edited.build("libraries", upstream=False)
+    assert publications(edited)[-1] == ("libraries", "publish")
