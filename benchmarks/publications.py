@@ -35,7 +35,8 @@ CONSISTENT_QUERY = (
     'select sum("Paid by invoice net GBP" + "Paid by card net GBP") from finance.rpt_monthly_spend_by_supplier)'
 )
 SCOPED_QUERY = (
-    "select count(*), count(*) filter (where district_code is distinct from 'E07000236') from highways.fct_enquiries"
+    "select count(*), count(*) filter (where district_code is distinct from 'E07000236') "
+    "from highways_redditch.fct_enquiries"
 )
 
 
