@@ -44,36 +44,15 @@
 
 with
 
-education__fct_attendance_weeks as (
+education__fct_attendance_years as (
 
-    select * from {{ ref('education__fct_attendance_weeks') }}
+    select * from {{ ref('education__fct_attendance_years') }}
 
 ),
 
 education__dim_schools as (
 
     select * from {{ ref('education__dim_schools') }}
-
-),
-
-
-pupils as (
-
-    select
-        school_key,
-        academic_year,
-        person_key,
-        sum(sessions_possible) as sessions_possible,
-        sum(sessions_attended) as sessions_attended,
-        sum(sessions_authorised) as sessions_authorised,
-        sum(sessions_unauthorised) as sessions_unauthorised
-    from education__fct_attendance_weeks
-    where is_aged_5_to_15
-    group by
-        school_key,
-        academic_year,
-        person_key
-    having sum(sessions_possible) > 0
 
 ),
 
@@ -85,15 +64,13 @@ schools as (
         academic_year,
         grouping(school_key) = 1 as is_county,
         count(*) as pupils,
-        -- persistent absence is missing 10% or more of possible sessions (DfE)
-        count(*) filter (where sessions_attended <= 0.9 * sessions_possible) as persistent_absentees,
-        -- severe absence is missing 50% or more
-        count(*) filter (where sessions_attended <= 0.5 * sessions_possible) as severe_absentees,
+        count(*) filter (where is_persistent_absentee) as persistent_absentees,
+        count(*) filter (where is_severe_absentee) as severe_absentees,
         sum(sessions_possible) as sessions_possible,
         sum(sessions_attended) as sessions_attended,
         sum(sessions_authorised) as sessions_authorised,
         sum(sessions_unauthorised) as sessions_unauthorised
-    from pupils
+    from education__fct_attendance_years
     group by grouping sets ((school_key, academic_year), (academic_year))
 
 ),
