@@ -21,10 +21,10 @@ from warehouse.outgoing import Scan
 
 FORMATS = ("csv", "xlsx")
 TEXT_TYPES = {19, 25, 1042, 1043}  # name, text, char, varchar
-FORMULA_AS_TEXT = r"case when {0} ~ '^[=@+\t\r-]' and {0} !~ '^[+-]?[0-9., ()]*$' then '''' || {0} else {0} end as {0}"
+FORMULA_AS_TEXT = r"case when {0} ~ '^[=@+\t\r-]' and {0} !~ '^[+-]?[0-9., ()]*$' then '''' || {0} else {0} end"
 SUPPRESSED = "Suppressed figures"  # column of a report with the headings of its row's suppressed figures
 MARK = "[c]"  # confidential, as in statistics of the Government Statistical Service
-MARKED = "case when {0} = any(string_to_array({1}, ', ')) then {2} else {3}::text end as {3}"
+MARKED = "case when {0} = any(string_to_array({1}, ', ')) then {2} else ({3})::text end"
 MAX_XLSX_ROWS = 1_048_575
 XLSX_OPTIONS = {
     "constant_memory": True,
@@ -124,8 +124,8 @@ def write_report(
 def _write_csv(
     cursor: pg.cursor, query: sql.Composed, draft: IO[bytes], may_contain: Mapping[str, Collection[str]]
 ) -> int:
-    safe = _marked(cursor, _inert(cursor, query))
-    cursor.copy_expert(sql.SQL("copy ({}) to stdout (format csv, header)").format(safe), draft)
+    copy = sql.SQL("copy ({}) to stdout (format csv, header)").format(_as_csv(cursor, query))
+    cursor.copy_expert(copy, draft)
     count = cursor.rowcount
     draft.flush()
     with Path(draft.name).open(encoding="utf-8", newline="") as written:
@@ -135,30 +135,23 @@ def _write_csv(
     return count
 
 
-def _inert(cursor: pg.cursor, query: sql.Composed) -> sql.Composed:
-    """The query with an apostrophe before each text that a spreadsheet would run as a formula (OWASP, CSV injection).
+def _as_csv(cursor: pg.cursor, query: sql.Composed) -> sql.Composed:
+    """The query with the mark in place of suppressed figures, without the column that names these figures.
 
-    Numbers and telephone numbers written as text stay as they are.
+    A text that a spreadsheet would run as a formula begins with an apostrophe (OWASP, CSV injection). Numbers and
+    telephone numbers written as text stay as they are.
     """
     cursor.execute(sql.SQL("select * from ({}) as report limit 0").format(query))
-    columns = [
-        sql.SQL(FORMULA_AS_TEXT if column.type_code in TEXT_TYPES else "{0}").format(sql.Identifier(column.name))
-        for column in cursor.description or ()
-    ]
-    return sql.SQL("select {} from ({}) as report order by report").format(sql.SQL(", ").join(columns), query)
-
-
-def _marked(cursor: pg.cursor, query: sql.Composed) -> sql.Composed:
-    """The query with the mark in place of suppressed figures, without the column that names the figures."""
-    cursor.execute(sql.SQL("select * from ({}) as report limit 0").format(query))
-    names = names_in(cursor)
-    if SUPPRESSED not in names:
-        return query
-    columns = [
-        sql.SQL(MARKED).format(sql.Literal(name), sql.Identifier(SUPPRESSED), sql.Literal(MARK), sql.Identifier(name))
-        for name in names
-        if name != SUPPRESSED
-    ]
+    has_suppressed, columns = SUPPRESSED in names_in(cursor), []
+    for column in cursor.description or ():
+        if column.name == SUPPRESSED:
+            continue
+        name = sql.Identifier(column.name)
+        value = sql.SQL(FORMULA_AS_TEXT if column.type_code in TEXT_TYPES else "{0}").format(name)
+        if has_suppressed:
+            mark = (sql.Literal(column.name), sql.Identifier(SUPPRESSED), sql.Literal(MARK))
+            value = sql.SQL(MARKED).format(*mark, value)
+        columns.append(sql.SQL("{} as {}").format(value, name))
     return sql.SQL("select {} from ({}) as report order by report").format(sql.SQL(", ").join(columns), query)
 
 
