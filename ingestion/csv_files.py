@@ -16,7 +16,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet
 
 from ingestion.contracts import SourceError, Table
 from ingestion.encodings import Bytes, EncodingError, Utf8

@@ -39,10 +39,7 @@ def load_system(system: System, tables: set[str] | None = None, redrive: bool = 
     environment. Raises SourceError if a table cannot be read as its contract says or fails a load check; then nothing
     of the system is committed.
     """
-    if system.location and not os.environ.get(system.location):
-        raise SourceError(
-            f"{system.name}: {system.location} is not set. Set it to the system's location (.env.example)"
-        )
+    location_of(system)  # refused before the warehouse is asked for anything
     chosen = [table for table in system.tables if tables is None or tables & {table.name, table.parent}]
     parents = {table.parent for table in chosen}
     chosen = [table for table in system.tables if table in chosen or table.name in parents]
@@ -67,13 +64,19 @@ def load_system(system: System, tables: set[str] | None = None, redrive: bool = 
                 shutil.rmtree(folder, ignore_errors=True)  # dlt would keep the extracted rows here
 
 
-def source_state(system: System) -> str:
-    """A text that changes when a polled system's source changes; cheap enough to ask for every few seconds."""
+def location_of(system: System) -> str:
+    """The system's URL or folder from the environment; empty if the contract names no variable. Raises SourceError."""
     location = os.environ.get(system.location or "", "")
-    if not location:
+    if system.location and not location:
         raise SourceError(
             f"{system.name}: {system.location} is not set. Set it to the system's location (.env.example)"
         )
+    return location
+
+
+def source_state(system: System) -> str:
+    """A text that changes when a polled system's source changes; cheap enough to ask for every few seconds."""
+    location = location_of(system)
     if system.kind == "database":
         try:
             with open_database(system, location) as database:
@@ -91,7 +94,7 @@ def _load(
         last = last_load_results(cursor, system)
         keys = Keys.current(cursor) if any(table.identifiers for table in tables) else None
     pa.set_memory_pool(_memory_pool(with_identities=keys is not None))
-    location = os.environ[system.location] if system.location else ""
+    location = location_of(system)
     landing_tables: TableColumns = {}  # filled after extraction, when the changed tables are known
     pipeline = dlt.pipeline(
         system.short_name,

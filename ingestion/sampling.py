@@ -3,7 +3,6 @@
 Nothing is loaded, and no warehouse is needed. No value of an identifier is part of the result.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from ingestion.databases import open_database
 from ingestion.files import matching_files, read_file
 from ingestion.internals import marked_table
 from ingestion.load_results import LoadResult
-from ingestion.pipeline import to_source_error
+from ingestion.pipeline import location_of, to_source_error
 from ingestion.privacy import normalise
 from ingestion.sources import FromApi
 from ingestion.tables import Reject, conform
@@ -108,11 +107,7 @@ def try_system(system: System, rows: int, tables: set[str] | None = None) -> Ite
     chosen = [table for table in system.tables if not tables or table.name in tables]
     if unknown := (tables or set()) - {table.name for table in chosen}:
         raise SourceError(f"{system.name}: no table {', '.join(sorted(unknown))} in the contract")
-    location = os.environ.get(system.location or "", "")
-    if system.location and not location:
-        raise SourceError(
-            f"{system.name}: {system.location} is not set. Set it to the system's location (.env.example)"
-        )
+    location = location_of(system)
     if system.kind == "database":
         with open_database(system, location) as database:
             for table in chosen:
