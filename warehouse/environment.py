@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import psycopg2
@@ -18,6 +18,9 @@ from psycopg2 import extensions as pg
 from ingestion import ROOT
 from ingestion.postgres import value_of
 from warehouse.errors import WarehouseError
+
+if TYPE_CHECKING:
+    from warehouse.access import Access
 
 # Pydantic takes as long to import as the rest of this module: functions that read YAML import it
 SERVICES = ("svc_loader", "svc_dbt", "svc_match", "svc_dagster")
@@ -37,18 +40,18 @@ def publish_sets() -> list[str]:
 
 def readers() -> list[dict[str, Any]]:
     """The rows of governance.readers, from access.yml. Raises ContractError."""
-    from warehouse.access import read_access
-
-    access = read_access(publish_sets())
-    return [grant for name, declared in access.items() for grant in declared.grants(name)]
+    return [grant for name, declared in _access().items() for grant in declared.grants(name)]
 
 
 def row_scopes() -> list[dict[str, Any]]:
     """The rows of governance.row_scopes, from access.yml. Raises ContractError."""
+    return [scope for name, declared in _access().items() for scope in declared.scopes(name)]
+
+
+def _access() -> dict[str, "Access"]:
     from warehouse.access import read_access
 
-    access = read_access(publish_sets())
-    return [scope for name, declared in access.items() for scope in declared.scopes(name)]
+    return read_access(publish_sets())
 
 
 def logins() -> set[str]:
