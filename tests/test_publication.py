@@ -1,7 +1,5 @@
 """Publication of builds: what is published, what readers may hold, and who may lock, on an empty warehouse."""
 
-import json
-import os
 import subprocess
 import sys
 import time
@@ -16,81 +14,13 @@ import psycopg2
 import pytest
 from psycopg2 import extensions as pg
 
+from tests.builds import Builds, locked
 from tests.support import ROOT, Trial, rows
 from warehouse import database, environment
-from warehouse.builds import build_lock
 from warehouse.errors import WarehouseError
 
 VERSION = "select min(version) from highways.fct_one"
 READER = "pbi_highways"
-
-
-class Builds:
-    """Builds of publish set `highways`, as dbt makes and publishes them."""
-
-    def __init__(self, trial: Trial):
-        self.trial, self.count = trial, 0
-        trial.sql(  # a publication that waits for a reader goes ahead sooner
-            "do $$ begin execute replace(pg_get_functiondef('governance.lock_published_tables(text)'::regprocedure), "
-            "'10 seconds', '1 second'); end $$"
-        )
-
-    def sql(self, query: str, values: tuple = ()) -> list[tuple]:
-        """Run a query with dbt's login."""
-        with closing(environment.dbt_connection()) as connection, connection, connection.cursor() as cursor:
-            cursor.execute(query, values or None)
-            return cursor.fetchall() if cursor.description else []
-
-    def begin(self, builder: int | None) -> str | None:
-        """Open a build, and return why it is refused."""
-        self.count += 1
-        begin = "select governance.begin_build('highways', array['raw_trial'], %s, '{}', %s)"
-        return self.sql(begin, (f"build {self.count}", builder))[0][0]
-
-    def make(self, **tables: str) -> None:
-        """Make tables from queries."""
-        for name, query in tables.items():
-            self.sql(
-                f"create table highways__next.{name} as {query}; select governance.note_table('highways', %s, %s)",
-                (name, f"build {self.count}"),
-            )
-
-    def publish(self, *tables: str, build: int | None = None, approved: tuple[str, ...] = ()) -> list[str]:
-        """Publish the tables; return the changes that wait for approval and the problems."""
-        made = {"invocation_id": f"build {build or self.count}", "tables": list(tables), "tests_passed": 1}
-        found = self.sql("select * from governance.publish('highways', %s, %s)", (json.dumps(made), list(approved)))
-        return [change or problem for change, problem in found]
-
-    def run(self, *approved: str, **tables: str) -> list[str]:
-        """Build and publish tables; without any, one table with the number of the build."""
-        with locked() as builder:
-            assert self.begin(builder) is None
-            tables = tables or {"fct_one": f"select {self.count} as version"}
-            self.make(**tables)
-            found = self.publish(*tables, approved=approved)
-        self.sql("select governance.drop_old_builds('highways')")
-        return found
-
-    def differences(self) -> list[tuple]:
-        """Return how the rights on the set's tables differ from access.yml."""
-        return self.trial.sql("select * from governance.access_differences() where publish_set ~ '^highways'")
-
-    def schemas(self) -> list[str]:
-        """Return the schemas of replaced publications and unfinished builds."""
-        found = self.trial.sql("select nspname from pg_namespace where nspname ~ '^highways__b' order by oid")
-        return [name for (name,) in found]
-
-    def kept(self) -> list[int]:
-        """Return the versions that a roll back can publish again."""
-        query = "select min(version) from {}.fct_one"
-        return [self.trial.sql(query.format(name))[0][0] for name in self.schemas()]
-
-
-@contextmanager
-def locked() -> Iterator[int]:
-    """Hold the build lock, as dbt's process does; yields the process id of its session."""
-    with build_lock():
-        yield int(os.environ["WAREHOUSE_BUILDER"])
 
 
 @pytest.fixture

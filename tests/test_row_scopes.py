@@ -5,9 +5,9 @@ from contextlib import closing, suppress
 import psycopg2
 import pytest
 
+from tests.builds import Builds, locked
 from tests.readers import REDDITCH, SCOPES
 from tests.support import TRIALS, Trial, rows
-from tests.test_publication import Builds, locked
 from warehouse import environment
 
 WYRE = "pbi_highways_wyre_valleys"

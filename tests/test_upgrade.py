@@ -9,8 +9,8 @@ import psycopg2
 import pytest
 
 from ingestion.privacy import Keys
+from tests.builds import Builds
 from tests.support import TRIALS, Trial, TrialServer, trial_system
-from tests.test_publication import Builds
 from tests.test_subjects import BASIS, PEOPLE, VISITS
 from warehouse import database, environment, matching, vault
 from warehouse.database import MIGRATIONS, update_database
