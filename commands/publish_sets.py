@@ -45,7 +45,9 @@ def build(changed: bool) -> None:
 )
 def publish(publish_set: str, approve: tuple[str, ...]) -> None:
     """Approve column changes and publish PUBLISH_SET. Its tested build waits for the approval."""
-    found = query_as_dbt("select * from governance.publish(%s, null, %s)", [publish_set, list(approve)])
+    values: list[object] = [publish_set, list(approve)]
+    found = query_as_dbt("select * from governance.prepare_publication(%s, null, %s)", values)
+    found = found or query_as_dbt("select * from governance.publish(%s, null, %s)", values)
     if problems := [problem for change, problem in found if change is None]:
         raise WarehouseError(f"{publish_set} is not published: {'; '.join(problems)}. Run `warehouse build`.")
     if found:

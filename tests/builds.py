@@ -9,6 +9,8 @@ from tests.support import Trial
 from warehouse import environment
 from warehouse.builds import build_lock
 
+STEPS = ("prepare_publication", "publish")
+
 
 class Builds:
     """Builds of publish set `highways`, as dbt makes and publishes them."""
@@ -40,10 +42,15 @@ class Builds:
                 (name, f"build {self.count}"),
             )
 
-    def publish(self, *tables: str, build: int | None = None, approved: tuple[str, ...] = ()) -> list[str]:
+    def publish(
+        self, *tables: str, build: int | None = None, approved: tuple[str, ...] = (), steps: tuple[str, ...] = STEPS
+    ) -> list[str]:
         """Publish the tables; return the changes that wait for approval and the problems."""
         made = {"invocation_id": f"build {build or self.count}", "tables": list(tables), "tests_passed": 1}
-        found = self.sql("select * from governance.publish('highways', %s, %s)", (json.dumps(made), list(approved)))
+        for step in steps:
+            found = self.sql(f"select * from governance.{step}('highways', %s, %s)", (json.dumps(made), list(approved)))
+            if found:
+                break
         return [change or problem for change, problem in found]
 
     def run(self, *approved: str, **tables: str) -> list[str]:

@@ -115,6 +115,20 @@ def test_a_client_lists_the_tables_columns_and_comments_of_a_scope(published: Bu
     assert ask(REDDITCH, comments) == [("Defects.", "Day.")]
 
 
+def test_a_statement_that_began_before_the_swap_sees_the_rows_of_the_scope(published: Builds) -> None:
+    """PostgreSQL looks a table up by its present name, and its rows by the statement's older snapshot."""
+    with locked() as builder:
+        published.begin(builder)
+        published.make(**TABLES)
+        assert published.publish(*TABLES, steps=("prepare_publication",)) == []
+        with closing(psycopg2.connect(environment.reader_url(REDDITCH))) as reader, reader.cursor() as cursor:
+            reader.set_session(isolation_level="REPEATABLE READ")
+            cursor.execute("select 1")
+            assert published.publish(*TABLES, steps=("publish",)) == []
+            cursor.execute("select count(*) from highways_redditch.fct_defects")
+            assert cursor.fetchone() == (10,)
+
+
 def test_scopes_are_replaced_rolled_back_and_dropped_with_their_set(published: Builds) -> None:
     version = "select min(number_text) from highways_redditch.fct_defects"
     for number in (2, 3, 4):

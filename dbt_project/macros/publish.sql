@@ -105,11 +105,12 @@
           'tests_passed': tests['pass'], 'tests_warned': tests['warn'], 'tests_failed': tests['fail']
       } %}
       {% set set_and_build = "'" ~ publish_set ~ "', '" ~ tojson(build) ~ "'::jsonb" %}
-      {% if not problems %}
-        {% for row in run_query("select problem from governance.publish(" ~ set_and_build ~ ", '{}')").rows %}
+      {% for step in ('prepare_publication', 'publish') if not problems %}
+        {% for row in run_query("select problem from governance." ~ step ~ "(" ~ set_and_build ~ ", '{}')").rows %}
           {% do problems.append(row[0]) %}
         {% endfor %}
-      {% endif %}
+        {% do run_query('commit') %}
+      {% endfor %}
       {% if problems %}
         {% do refusals.append(publish_set ~ ' is not published: ' ~ problems | join('; ')) %}
         {% set listed = "array['" ~ problems | map('replace', "'", "''") | join("', '") ~ "']" %}

@@ -136,6 +136,7 @@ begin
         perform governance.rename_build(number, '__b' || number);
         perform governance.create_build_schema(set_name);
     else
+        perform governance.drop_scopes(number);
         update governance.builds set dropped_at = clock_timestamp() where build_id = number;
     end if;
 end $$;
@@ -249,10 +250,10 @@ begin
     end loop;
 end $$;
 
--- Publishes the set that was built and tested in <set>__next; without `build`, the tested build that waits for approval.
--- Returns the reasons why it is not published: a column change that is not approved, or a problem of the build. A name in
--- `approved` is a column (table.column) or a table.
-create or replace function governance.publish(set_name text, build jsonb, approved text[])
+-- Checks the set that was built and tested in <set>__next; without `build`, the tested build that waits for approval.
+-- Returns the reasons why it cannot be published: a column change that is not approved, or a problem of the build. A name
+-- in `approved` is a column (table.column) or a table.
+create or replace function governance.check_build(set_name text, build jsonb, approved text[])
 returns table (change text, problem text)
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '1min' as $$
 declare
@@ -296,12 +297,37 @@ begin
         select c.change, format('%s is dropped or re-typed: `warehouse publish %s --approve %1$s`', c.change, set_name)
         from governance.column_changes(set_name) as c (change)
         where c.change <> all(approved) and split_part(c.change, '.', 1) <> all(approved);
-    if found then
-        return;
+end $$;
+
+-- Makes the tables of row scopes of the build that is to be published, in a transaction before that of the publication: a
+-- statement whose snapshot is older than a table sees the table empty. Takes and returns what `publish` does.
+create or replace function governance.prepare_publication(set_name text, build jsonb, approved text[])
+returns table (change text, problem text)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if exists (select from governance.row_scopes as s where s.publish_set = set_name) then
+        return query select c.change, c.problem from governance.check_build(set_name, build, approved) as c;
+        if not found then
+            perform governance.make_scopes(b.build_id)
+            from governance.builds as b where b.schema_name = set_name || '__next' and b.dropped_at is null;
+        end if;
     end if;
-    perform governance.apply_access(made.build_id);
-    perform governance.swap(set_name, made.build_id, 'publish', build, approved);
-    perform governance.create_build_schema(set_name);
+end $$;
+
+-- Publishes the set, unless `check_build` returns reasons against it; returns these.
+create or replace function governance.publish(set_name text, build jsonb, approved text[])
+returns table (change text, problem text)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    made governance.builds;
+begin
+    return query select c.change, c.problem from governance.check_build(set_name, build, approved) as c;
+    if not found then
+        select b.* into made from governance.builds as b where b.schema_name = set_name || '__next' and b.dropped_at is null;
+        perform governance.apply_access(made.build_id);
+        perform governance.swap(set_name, made.build_id, 'publish', made.tested, approved);
+        perform governance.create_build_schema(set_name);
+    end if;
 end $$;
 
 -- Records the outcome of a build.
@@ -428,12 +454,12 @@ end $$;
 -- Only the owner drops and swaps schemas; dbt calls the functions that check first.
 select pg_temp.own_functions(array[
     'create_build_schema(text)', 'forget_old_builds(text)', 'lock_publish_set(text)', 'lock_published_tables(text)',
-    'rename_build(bigint, text)', 'set_aside(text)', 'untested_tables(bigint, jsonb)',
+    'check_build(text, jsonb, text[])', 'rename_build(bigint, text)', 'set_aside(text)', 'untested_tables(bigint, jsonb)',
     'swap(text, bigint, text, jsonb, text[])'
 ]);
 select pg_temp.own_functions(array[
     'column_changes(text)', 'begin_build(text, text[], text, text[], integer)', 'note_table(text, text, text)',
-    'publish(text, jsonb, text[])', 'roll_back(text, bigint)', 'drop_old_builds(text)', 'surplus_builds()',
+    'prepare_publication(text, jsonb, text[])', 'publish(text, jsonb, text[])', 'roll_back(text, bigint)', 'drop_old_builds(text)', 'surplus_builds()',
     'holders_of_old_builds()', 'reader_schemas()', 'is_plain_table(oid)',
     'record_outcome(text, text, jsonb, text[], text[], boolean)'
 ], '{svc_dbt}');

@@ -72,7 +72,7 @@ begin
     end loop;
     foreach name in array sets loop
         if is_forced or pg_temp.access_to(name) <> before -> name then
-            perform governance.apply_access(b.build_id)
+            perform governance.drop_scopes(b.build_id), governance.apply_access(b.build_id)
             from governance.builds as b where b.schema_name = name and b.dropped_at is null;
             perform governance.close_old_builds(name);
         end if;

@@ -29,10 +29,24 @@ begin
     for name in select schema_name from governance.reader_schemas() where build_id = number and scope is not null loop
         execute format('drop schema if exists %I cascade', name);
     end loop;
-    update governance.builds set scopes = '{}' where build_id = number;
+    update governance.builds set scopes = '{}', scopes_made_from = null where build_id = number;
 end $$;
 
--- Makes the tables of each row scope of a build: a schema of its own, with the rows that its readers may read.
+-- Returns what the tables of a build's row scopes are made from: access.yml's rows, and the storage files of the tables.
+create or replace function governance.scopes_are_made_from(number bigint) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select jsonb_build_object(
+        'scopes', (select jsonb_agg(s order by s.scope) from governance.row_scopes as s where s.publish_set = b.publish_set),
+        'files', (
+            select jsonb_object_agg(c.relname, c.relfilenode) from pg_class as c
+            where c.relnamespace = to_regnamespace(quote_ident(b.schema_name)) and c.relkind in ('r', 'p', 'v', 'm')
+        )
+    )
+    from governance.builds as b where b.build_id = number
+$$;
+
+-- Makes the tables of each row scope of a build: a schema of its own, with the rows that its readers may read. Does
+-- nothing if they are made.
 create or replace function governance.make_scopes(number bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -40,9 +54,13 @@ declare
     source text;
     target text;
 begin
+    if exists (select from governance.builds where build_id = number and scopes_made_from = governance.scopes_are_made_from(number)) then
+        return;
+    end if;
     perform governance.drop_scopes(number);
     update governance.builds as b
-    set scopes = (select coalesce(array_agg(scope), '{}') from governance.row_scopes as s where s.publish_set = b.publish_set)
+    set scopes = (select coalesce(array_agg(scope), '{}') from governance.row_scopes as s where s.publish_set = b.publish_set),
+        scopes_made_from = governance.scopes_are_made_from(number)
     where build_id = number;
     for found in select * from governance.reader_schemas() where build_id = number and scope is not null loop
         execute format('create schema %I', found.schema_name);
@@ -103,5 +121,5 @@ begin
         );
 end $$;
 
-select pg_temp.own_functions(array['drop_scopes(bigint)', 'make_scopes(bigint)']);
+select pg_temp.own_functions(array['drop_scopes(bigint)', 'make_scopes(bigint)', 'scopes_are_made_from(bigint)']);
 select pg_temp.own_functions(array['scope_tables(bigint)', 'scope_differences()'], '{svc_dbt}');
