@@ -98,10 +98,10 @@ class Compiler:
 
 
 def unique_keys(manifest: Manifest, model: ModelNode) -> list[list[str]]:
-    """The model's keys: its primary key constraint, then the columns of its uniqueness tests."""
-    found = [list(constraint.columns) for constraint in model.constraints if constraint.type == "primary_key"]
+    """The model's keys: its constraints, the primary key first, then the columns of its uniqueness tests."""
+    declared = sorted(model.constraints, key=lambda constraint: constraint.type != "primary_key")
+    found = [[_unquoted(name) for name in c.columns] for c in declared if c.type in ("primary_key", "unique")]
     columns = [column.name for column in model.columns.values()]
-    found += [[c.name] for c in model.columns.values() if any(rule.type == "primary_key" for rule in c.constraints)]
     single, combined = [], []
     for test in manifest.nodes.values():
         if not isinstance(test, GenericTestNode) or test.attached_node != model.unique_id or test.config.where:

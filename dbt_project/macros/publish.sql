@@ -82,7 +82,8 @@
       {% set reached = with_upstream(models) %}
       {% for result in results if result.status | string in ('fail', 'error') %}
         {% if result.node.unique_id in reached or result.node.depends_on.nodes | select('in', reached) | list %}
-          {% do problems.append(result.node.resource_type ~ ' ' ~ result.node.name ~ ' failed') %}
+          {% set broken = modules.re.findall('[^\n]* violates [^\n]*constraint[^\n]*', result.message or '') %}
+          {% do problems.append(([result.node.resource_type ~ ' ' ~ result.node.name ~ ' failed'] + broken[:1]) | map('trim') | join(': ')) %}
         {% endif %}
       {% endfor %}
       {% set after_a_failure = ['skipped'] if problems else [] %}
