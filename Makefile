@@ -12,6 +12,7 @@ SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 # Hash of the files' names and contents, the installed packages and dbt's variables
 hash = { find $(1) -type f | sort; find $(1) -type f | sort | git hash-object --stdin-paths; \
 	ls -d $(VENV)/lib/*/site-packages/*.dist-info; env | grep ^DBT_ | sort; } | git hash-object --stdin
+DBT := PYTHONPATH=warehouse/dbt_plugins $(BIN)/dbt --quiet
 export LANDING WAREHOUSE_URL DEMO_PEOPLE
 
 .DEFAULT_GOAL := help
@@ -70,8 +71,8 @@ check-sql:
 # Skipped if nothing has changed that the result depends on
 check-dbt:
 	@now=$$($(call hash,$(DBT_INPUTS))) && if [ "$$now" != "$$(cat $(CHECKED)/dbt.passed 2> /dev/null)" ]; then \
-		$(BIN)/dbt --quiet compile --no-introspect --no-populate-cache --profiles-dir . \
-			--target-path $(CHECKED) --log-path $(CHECKED) \
+		$(DBT) compile --exclude resource_type:test resource_type:unit_test --no-introspect --no-populate-cache \
+			--profiles-dir . --target-path $(CHECKED) --log-path $(CHECKED) \
 		&& COLUMNS=160 $(BIN)/dbt-bouncer --config-file pyproject.toml \
 		&& $(BIN)/python -m warehouse.lineage && $(BIN)/python -m warehouse.measures \
 		&& echo "$$now" > $(CHECKED)/dbt.passed; fi
@@ -105,7 +106,7 @@ schema: $(VENV)/installed ## write the JSON Schema of source contracts, after th
 	@$(BIN)/python -m ingestion.schema
 
 measures: $(VENV)/installed ## write docs/reference/measures.md from the semantic models, after a definition has changed
-	@$(BIN)/dbt --quiet parse --profiles-dir . --target-path $(CHECKED) --log-path $(CHECKED)
+	@$(DBT) parse --profiles-dir . --target-path $(CHECKED) --log-path $(CHECKED)
 	@$(BIN)/python -m warehouse.measures --write
 
 requirements: ## pin every dependency with hashes, for every platform (needs uv)

@@ -140,7 +140,9 @@ def dev(demo: bool, port: int) -> None:
     """Run Dagster's web page and daemon. The daemon runs schedules, polling and automatic rebuilds."""
     ensure_port_free(port)
     environment.prepare(demo=demo)
-    import orchestration.definitions  # noqa: F401  parses the dbt project once, before several processes need it
+    from orchestration.models import read_manifest
+
+    read_manifest()  # parses the dbt project once, before several processes need it
 
     workspace = ("--workspace", str(ROOT / "workspace.yaml"))
     exec_command("dagster", "dev", *workspace, "--host", "127.0.0.1", "--port", str(port))
@@ -158,7 +160,8 @@ def docs(demo: bool, port: int, every_node: bool) -> None:
 
     generated, site = home() / "documentation", home() / "site"
     dbt = str(Path(sys.executable).with_name("dbt"))
-    options = ("--vars", "published: true", "--target-path", str(generated))
+    no_tests = ("--exclude", "resource_type:test", "resource_type:unit_test")  # half of the time to compile
+    options = (*no_tests, "--vars", "published: true", "--target-path", str(generated))
     subprocess.run([dbt, "--quiet", "docs", "generate", *options], check=True)
     write_site(generated, site, every_node)
     click.echo(f"The documentation site is at http://127.0.0.1:{port} (Ctrl+C stops it). Its files are in {site}")

@@ -23,7 +23,7 @@ from orchestration.data_tests import DataTests
 from orchestration.failures import plain_failures
 from warehouse import published
 from warehouse.access import read_access, read_platform_owner
-from warehouse.environment import dbt_connection, publish_sets
+from warehouse.environment import add_dbt_plugins, dbt_connection, publish_sets
 
 TARGET = Path(
     os.environ.get("DBT_TARGET_PATH", ROOT / ".warehouse/target")
@@ -45,6 +45,7 @@ def read_manifest() -> dict[str, Any]:
     if not file.exists() or file.stat().st_mtime < max(path.stat().st_mtime for path in project):
         root, target = os.fspath(ROOT), os.fspath(TARGET)
         where = ["--project-dir", root, "--profiles-dir", root, "--target-path", target, "--log-path", target]
+        add_dbt_plugins()
         parse = [os.fspath(Path(sys.executable).with_name("dbt")), "--quiet", "parse", *where]
         done = subprocess.run(parse, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:

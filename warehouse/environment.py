@@ -94,7 +94,7 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
     )
     _default({"OUTBOX": folder / "outbox", "DBT_TARGET_PATH": folder / "target", "DBT_LOG_PATH": folder / "logs"})
     _default({"DAGSTER_HOME": folder / "dagster"})
-    _add_dbt_plugins()
+    add_dbt_plugins()
     Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "warehouse/dagster.yaml", os.environ["DAGSTER_HOME"])
 
@@ -109,8 +109,8 @@ def start_server() -> str:
     return postgres.start(home())
 
 
-def _add_dbt_plugins() -> None:
-    """Lets dbt, in this process and in others, find the plugin that keeps values out of its messages."""
+def add_dbt_plugins() -> None:
+    """Lets dbt, in this process and in others, find the plugins in warehouse/dbt_plugins."""
     folder = str(ROOT / "warehouse/dbt_plugins")
     if folder not in sys.path:
         sys.path.append(folder)
