@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -11,24 +10,12 @@ from pathlib import Path
 import click
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support import ROOT, text_of, tracked
+
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?:^|\$\(|&& )(?:[A-Z_]+=\S* )*(?:\.venv/bin/)?(warehouse|make|python -m)(?:\s+(.*))?$")
 VARIABLE = re.compile(r"(?<![\w>{/.-])[A-Z][A-Z0-9]*_[A-Z0-9_]+")
 FILE = re.compile(r"(?:\.?[\w-]+/)*[\w.-]+")
-
-
-@cache
-def tracked() -> list[str]:
-    """Return the files that git tracks or would track."""
-    names = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(names, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [name for name in listed if (ROOT / name).is_file()]
-
-
-@cache
-def text_of(name: str) -> str:
-    return (ROOT / name).read_text(encoding="utf-8")
 
 
 @cache

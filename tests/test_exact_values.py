@@ -18,7 +18,7 @@ from ingestion.files import read_file
 from ingestion.quoting import EscapeChecker, QuoteChecker
 from ingestion.spreadsheets import as_text
 from ingestion.tables import conform
-from tests.test_files import declare, workbook, write
+from tests.files import declare, workbook, write
 
 
 def landed(folder: Path, values: list[str | None], **column: object) -> list[object]:

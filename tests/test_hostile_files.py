@@ -11,7 +11,7 @@ import pytest
 from ingestion import csv_files
 from ingestion.contracts import SourceError
 from ingestion.files import read_file
-from tests.test_files import declare, refusal, workbook, write
+from tests.files import declare, refusal, workbook, write
 
 TEXT = {"a": {"data_type": "text"}}
 

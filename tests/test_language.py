@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 
-from tests.test_documents import text_of, tracked
+from tests.support import text_of, tracked
 
 GLOSSARY = "docs/glossary.md"
 HERE = "tests/test_language.py"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ingestion.contracts import SourceError
 from ingestion.files import read_file
-from tests.test_files import declare, refusal, rows, workbook, write
+from tests.files import declare, refusal, rows, workbook, write
 
 SPEND = {
     "body": {"data_type": "text"},

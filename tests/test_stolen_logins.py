@@ -9,9 +9,9 @@ import pytest
 from psycopg2 import sql
 
 from commands.common import administrator
+from tests.people import BASIS, PEOPLE
 from tests.readers import ACCESS, CASEWORKERS, LOGINS, REDDITCH
 from tests.support import Trial, trial_system
-from tests.test_subjects import BASIS, PEOPLE
 from warehouse import environment
 from warehouse.subjects import SubjectRequests
 

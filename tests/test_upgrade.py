@@ -10,8 +10,8 @@ import pytest
 
 from ingestion.privacy import Keys
 from tests.builds import Builds
+from tests.people import BASIS, PEOPLE, VISITS
 from tests.support import TRIALS, Trial, TrialServer, trial_system
-from tests.test_subjects import BASIS, PEOPLE, VISITS
 from warehouse import database, environment, matching, vault
 from warehouse.database import MIGRATIONS, update_database
 from warehouse.errors import VaultError, WarehouseError
