@@ -88,6 +88,19 @@ def rows(url: str, query: str, values: tuple = (), role: str | None = None, **op
         return cursor.fetchall() if cursor.description else []
 
 
+@cache
+def tracked() -> list[str]:
+    """Return the files that git tracks or would track."""
+    names = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(names, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [name for name in listed if (ROOT / name).is_file()]
+
+
+@cache
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
 def manifest_folder() -> Path:
     return Path(os.environ["TEST_FOLDER"]) / "manifest"
 
@@ -113,7 +126,7 @@ def files_holding(folders: Iterable[Path], *values: bytes) -> set[Path]:
 
 
 def parsed_before(target: Path) -> None:
-    """Give dbt what `make check` has parsed, so that it parses only files that differ; without a server's address."""
+    """Give dbt what `make check` has parsed, so that it parses only files that differ."""
     parsed = ROOT / ".warehouse/check/partial_parse.msgpack"
     target.mkdir(parents=True, exist_ok=True)
     if parsed.exists():
@@ -129,6 +142,7 @@ def manifest():
     paths = {"project-dir": ROOT, "profiles-dir": ROOT, "target-path": folder, "log-path": folder}
     words = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
     with FileLock(folder.with_suffix(".lock")), environment_of(bare_environment()):
+        environment.add_dbt_plugins()
         if not folder.exists():
             parsed_before(folder)
         parsed = dbtRunner().invoke(["--quiet", "parse", *words])
@@ -307,6 +321,7 @@ def build_county(folder: Path) -> None:
     If the run fails, its output is in `folder`/failed.txt instead.
     """
     county = Warehouse(folder / "county")
+    parsed_before(county.home / "target")
     try:
         printed = county.process("run")
         county.sql("checkpoint")

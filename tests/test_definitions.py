@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from ingestion.contracts import read_contracts
-from tests.support import ROOT
+from tests.support import ROOT, parsed_before
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -44,6 +44,7 @@ def graph(definitions: ModuleType) -> Graph:
 
 def test_definitions_load_without_variables_servers_or_a_network() -> None:
     load = "import orchestration.definitions as d; d.defs.resolve_asset_graph()"
+    parsed_before(ROOT / ".warehouse/target")
     bare = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", load], cwd=ROOT, env=bare, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -129,7 +130,7 @@ def test_every_data_test_has_one_name_and_a_description_to_act_on(graph: Graph, 
 
     tests = [node for node in graph.nodes if node["resource_type"] == "test"]
     described = DataTests(graph.manifest)
-    assert len(described.tests) == len(tests) > 1000, "test names are unique"
+    assert len(described.tests) == len(tests) > 500, "test names are unique"
     emails = {access.email for access in described.owners.values()} | {described.platform.email}
     for test in tests:
         text, kind = described.describe(test["name"]), (test.get("test_metadata") or {"name": "", "kwargs": {}})
@@ -152,13 +153,14 @@ def test_every_data_test_has_one_name_and_a_description_to_act_on(graph: Graph, 
 def test_a_refusal_describes_each_failed_test(graph: Graph) -> None:
     from orchestration.data_tests import DataTests
 
-    name = "not_null_finance__fct_supplier_payments_payment_date"
+    name = "relationships_highways__fct_defects_ward_code__ward_code__ref_highways__dim_wards_"
     published = {"publish_set": "customer", "problems": []}
-    refused = {"publish_set": "finance", "problems": [f"test {name} failed", "test gone failed", "model a failed"]}
+    refused = {"publish_set": "highways", "problems": [f"test {name} failed", "test gone failed", "model a failed"]}
     assert DataTests(graph.manifest).refusals([published, refused]) == [
-        f"finance is not published: test {name} failed. finance.fct_supplier_payments: payment_date is never empty. "
-        f"Failing rows: `warehouse exec dbt show --select {name}`. Owner: Head of Finance "
-        "(financial.operations@worcestershire.example).\n  test gone failed\n  model a failed"
+        f"highways is not published: test {name} failed. highways.fct_defects: ward_code is empty or a "
+        "ward_code of highways.dim_wards. "
+        f"Failing rows: `warehouse exec dbt show --select {name}`. Owner: Highways Operations "
+        "Manager (highways.operations@worcestershire.example).\n  test gone failed\n  model a failed"
     ]
 
 

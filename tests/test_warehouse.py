@@ -3,6 +3,7 @@
 import csv
 import re
 from pathlib import Path
+from types import ModuleType
 
 import psycopg2
 import pytest
@@ -20,6 +21,7 @@ EACH_BRANCH_ONCE = (
     "delete from conformed.dim_branches where ctid in "
     "(select max(ctid) from conformed.dim_branches group by branch_code having count(*) > 1)"
 )
+NEGATED = "update conformed.int_visit_months_conformed set visits = -visits"  # a second time restores them
 NO_EXTRA_LINE = "delete from raw_erp.ledger_lines where _source_file = 'extra'"
 
 
@@ -86,7 +88,8 @@ def test_bad_data_are_not_published_and_the_previous_publication_stays(county: W
     before = county.figures()
     county.sql(A_BRANCH_TWICE)
     printed = county.build("libraries", "workforce", upstream=False, expect=2)
-    assert "libraries is not published" in printed
+    broken = 'duplicate key value violates unique constraint "dim_branches'
+    assert re.search(f"libraries is not published: model libraries__dim_branches failed: .*{broken}", printed)
     assert "workforce: published" in printed
     assert county.figures() == before
     status = county.status
@@ -101,16 +104,24 @@ def test_bad_data_are_not_published_and_the_previous_publication_stays(county: W
     assert county.figures() == before
 
 
-def test_one_mart_requested_in_dagster_publishes_its_whole_set_or_fails_the_run(county: Warehouse) -> None:
-    chosen = ("--select", 'key:"libraries/dim_branches"', "--module-name", "orchestration.definitions")
-    county.sql(A_BRANCH_TWICE)
-    printed = county("exec", "--", "dagster", "asset", "materialize", *chosen, expect=1)
-    described = re.search(r"libraries is not published: test \w+ failed\. .*`warehouse exec (dbt show [^`]+)`", printed)
-    assert described, printed
-    assert described[1] in " ".join(county.status["publish_sets"]["libraries"]["problems"])
-    assert re.search(r"\| +\d", county("exec", "--", *described[1].split())), "the failing rows are shown"
-    county.sql(EACH_BRANCH_ONCE)
-    county("exec", "--", "dagster", "asset", "materialize", *chosen)
+def test_one_mart_requested_in_dagster_publishes_its_whole_set_or_fails_the_run(
+    county: Warehouse, definitions: ModuleType
+) -> None:
+    import dagster as dg
+
+    job = definitions.defs.resolve_implicit_global_asset_job_def()
+    chosen = [dg.AssetKey(["libraries", "dim_branches"])]
+    county.sql(NEGATED)
+    with county.entered(), dg.DagsterInstance.ephemeral() as instance:
+        done = job.execute_in_process(asset_selection=chosen, instance=instance, raise_on_error=False)
+        assert not done.success
+        said = "".join(str(event.event_specific_data) for event in done.all_events if event.is_failure)
+        described = re.search(r"libraries is not published: test \w+ failed\. .*`warehouse exec dbt ([^`]+)`", said)
+        assert described, said
+        assert f"dbt {described[1]}`" in " ".join(county.status["publish_sets"]["libraries"]["problems"])
+        assert re.search(r"\| +-?\d", county.dbt(*described[1].split())), "the failing rows are shown"
+        county.sql(NEGATED)
+        assert job.execute_in_process(asset_selection=chosen, instance=instance).success
     last = county.sql("select publish_set, action, models from governance.publications order by publication_id")[-1]
     tables = county.sql("select count(*)::integer from information_schema.tables where table_schema = 'libraries'")
     assert last == ("libraries", "publish", *tables[0])
