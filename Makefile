@@ -36,7 +36,7 @@ test: check ## run the checks, then every test
 test-unit: $(VENV)/installed ## run the tests that need no server, in under a minute
 	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m unit
 
-test-long: $(VENV)/installed ## run the long forms of some tests: a whole second run, a person searched in every file, a killed build
+test-long: $(VENV)/installed ## run the long forms of some tests: whole runs, a person searched in every file, a killed build
 	@$(BIN)/pytest -m long
 
 test-packages: ## install the servers that some tests need (Debian 12, as root)
