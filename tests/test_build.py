@@ -1,5 +1,6 @@
 """`warehouse build --changed`: the models that it builds, tests and publishes, and how it knows the published state."""
 
+import importlib
 import subprocess
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from benchmarks.preview import copy_project
 from tests.support import Warehouse
-from warehouse import published
+from warehouse import environment, published
 
 NOTHING = "The project does not differ from the publications."
 BRANCHES = "dbt_project/models/marts/libraries/libraries__dim_branches.sql"
@@ -109,3 +110,16 @@ def test_proposed_declassifications_are_refused_until_accepted(edited: Warehouse
     edited.sql("insert into governance.accepted_proposals values ('A. Officer', '2026-12-01')")
     edited.build("libraries", upstream=False)
     assert publications(edited)[-1] == ("libraries", "publish")
+
+
+def test_a_parse_serves_every_server_but_not_another_database() -> None:
+    from dbt.adapters.postgres.connections import PostgresCredentials
+
+    environment.add_dbt_plugins()
+    importlib.import_module("dbt_parses_for_every_server")
+
+    def compared(**changes: object) -> dict[str, object]:
+        values = {"host": "a", "port": 1, "user": "u", "password": "p", "database": "d", "schema": "s"} | changes
+        return dict(PostgresCredentials.from_dict(values).connection_info())
+
+    assert compared() == compared(host="b", port=2, sslmode="require") != compared(database="other")
