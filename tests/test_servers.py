@@ -34,13 +34,7 @@ from tests.support import ROOT, Warehouse, free_port, parsed_before
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 PGAUDIT = bool(DEBIAN) and (DEBIAN[-1].parents[1] / "lib/pgaudit.so").exists()
 LOG = "-c logging_collector=on -c log_destination=csvlog -c log_filename=%Y-%m-%d.log -c log_timezone=UTC"
-OTHER_SYSTEMS = (
-    "erp",
-    "koha",
-    "procurement",
-    "reference",
-    "serverlog",
-)  # files, people, a log
+OTHER_SYSTEMS = ("erp", "koha", "procurement", "reference", "serverlog")  # files, people, a log
 OTHER_SETS = ("finance", "usage")
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium") or "", shutil.which("chromedriver") or ""
