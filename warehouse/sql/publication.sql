@@ -303,7 +303,7 @@ end $$;
 -- statement whose snapshot is older than a table sees the table empty. Takes and returns what `publish` does.
 create or replace function governance.prepare_publication(set_name text, build jsonb, approved text[])
 returns table (change text, problem text)
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '1min' as $$
 begin
     if exists (select from governance.row_scopes as s where s.publish_set = set_name) then
         return query select c.change, c.problem from governance.check_build(set_name, build, approved) as c;
@@ -317,7 +317,7 @@ end $$;
 -- Publishes the set, unless `check_build` returns reasons against it; returns these.
 create or replace function governance.publish(set_name text, build jsonb, approved text[])
 returns table (change text, problem text)
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '1min' as $$
 declare
     made governance.builds;
 begin
