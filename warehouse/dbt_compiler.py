@@ -99,9 +99,10 @@ class Compiler:
 
 def unique_keys(manifest: Manifest, model: ModelNode) -> list[list[str]]:
     """The model's keys: its constraints, the primary key first, then the columns of its uniqueness tests."""
-    declared = sorted(model.constraints, key=lambda constraint: constraint.type != "primary_key")
-    found = [[_unquoted(name) for name in c.columns] for c in declared if c.type in ("primary_key", "unique")]
     columns = [column.name for column in model.columns.values()]
+    declared = [(rule.type, [_unquoted(name) for name in rule.columns]) for rule in model.constraints]
+    declared += [(rule.type, [column.name]) for column in model.columns.values() for rule in column.constraints]
+    found = [names for kind in ("primary_key", "unique") for rule, names in declared if rule == kind]
     single, combined = [], []
     for test in manifest.nodes.values():
         if not isinstance(test, GenericTestNode) or test.attached_node != model.unique_id or test.config.where:
