@@ -140,9 +140,7 @@ def dev(demo: bool, port: int) -> None:
     """Run Dagster's web page and daemon. The daemon runs schedules, polling and automatic rebuilds."""
     ensure_port_free(port)
     environment.prepare(demo=demo)
-    from orchestration.models import read_manifest
-
-    read_manifest()  # parses the dbt project once, before several processes need it
+    import orchestration.definitions  # noqa: F401  parses the dbt project once, before several processes need it
 
     workspace = ("--workspace", str(ROOT / "workspace.yaml"))
     exec_command("dagster", "dev", *workspace, "--host", "127.0.0.1", "--port", str(port))
