@@ -18,7 +18,7 @@ from ingestion import errors
 from ingestion.contracts import SourceError
 from ingestion.errors import describe, kept
 from ingestion.privacy import Keys
-from tests.support import Trial, Warehouse, parsed_before
+from tests.support import Trial, Warehouse
 
 VALUE = "FT09 Zebedee Quxworthy 07700 900461 zebedee.quxworthy@example.org"
 LEAK = re.compile("zebedee|quxworthy|900461|example.org|ft09", re.IGNORECASE)
@@ -198,7 +198,6 @@ def test_a_failing_cast_in_a_source_shows_no_value(trial: Trial, capfd: pytest.C
 def test_dbt_shows_and_logs_no_value(trial: Trial) -> None:
     trial.sql(f"create table conformed.typed as select '{VALUE}' as x; grant select on conformed.typed to svc_dbt")
     warehouse = Warehouse(trial.home, WAREHOUSE_URL=trial.url)
-    parsed_before(warehouse.home / "target")
     query = "select x::int as x from conformed.typed"
     printed = warehouse.process("exec", "--", "dbt", "show", "--inline", query, expect=2)
     assert "invalid input syntax for type integer [warehouse error" in printed

@@ -30,7 +30,7 @@ from ingestion.contracts import SourceError, System, read_contracts
 from ingestion.pipeline import load_system
 from ingestion.scaffold import add_source
 from ingestion.sql_types import contract_type
-from tests.support import ROOT, Trial, Warehouse, change, needs_mariadb, parsed_before
+from tests.support import ROOT, Trial, Warehouse, change, needs_mariadb
 
 DECISIONS = {
     "privacy: TODO": "privacy: none",
@@ -479,9 +479,8 @@ def test_an_added_source_builds_and_passes_make_check(trial: Trial, copy: Path, 
     for system in systems.values():
         load_system(system)
 
-    target = copy / ".warehouse/check"  # the folder that dbt-bouncer reads
-    parsed_before(target)
-    warehouse = Warehouse(trial.home, copy, WAREHOUSE_URL=trial.url, DBT_TARGET_PATH=str(target))
+    target = str(copy / ".warehouse/check")  # the folder that dbt-bouncer reads
+    warehouse = Warehouse(trial.home, copy, WAREHOUSE_URL=trial.url, DBT_TARGET_PATH=target)
     paths = [f"path:dbt_project/models/staging/{name}" for name in systems]
     printed = warehouse("exec", "--", "dbt", "build", "--select", *paths)
     assert re.search(r"PASS=\d+ WARN=0 ERROR=0 SKIP=0", printed)
