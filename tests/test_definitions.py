@@ -130,7 +130,7 @@ def test_every_data_test_has_one_name_and_a_description_to_act_on(graph: Graph, 
 
     tests = [node for node in graph.nodes if node["resource_type"] == "test"]
     described = DataTests(graph.manifest)
-    assert len(described.tests) == len(tests) > 500, "test names are unique"
+    assert len(described.tests) == len(tests) > 700, "test names are unique"
     emails = {access.email for access in described.owners.values()} | {described.platform.email}
     for test in tests:
         text, kind = described.describe(test["name"]), (test.get("test_metadata") or {"name": "", "kwargs": {}})
