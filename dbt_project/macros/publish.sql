@@ -82,8 +82,9 @@
       {% set reached = with_upstream(models) %}
       {% for result in results if result.status | string in ('fail', 'error') %}
         {% if result.node.unique_id in reached or result.node.depends_on.nodes | select('in', reached) | list %}
-          {% set broken = modules.re.findall('[^\n]* violates [^\n]*constraint[^\n]*', result.message or '') %}
-          {% do problems.append(([result.node.resource_type ~ ' ' ~ result.node.name ~ ' failed'] + broken[:1]) | map('trim') | join(': ')) %}
+          {% set failed = [result.node.resource_type ~ ' ' ~ result.node.name ~ ' failed'] %}
+          {% set violated = modules.re.findall('[^ \n][^\n]* violates [^\n]*constraint[^\n]*', result.message or '') %}
+          {% do problems.append((failed + violated[:1]) | join(': ')) %}
         {% endif %}
       {% endfor %}
       {% set after_a_failure = ['skipped'] if problems else [] %}

@@ -459,7 +459,7 @@ select pg_temp.own_functions(array[
 ]);
 select pg_temp.own_functions(array[
     'column_changes(text)', 'begin_build(text, text[], text, text[], integer)', 'note_table(text, text, text)',
-    'prepare_publication(text, jsonb, text[])', 'publish(text, jsonb, text[])', 'roll_back(text, bigint)', 'drop_old_builds(text)', 'surplus_builds()',
-    'holders_of_old_builds()', 'reader_schemas()', 'is_plain_table(oid)',
+    'prepare_publication(text, jsonb, text[])', 'publish(text, jsonb, text[])', 'roll_back(text, bigint)',
+    'drop_old_builds(text)', 'surplus_builds()', 'holders_of_old_builds()', 'reader_schemas()', 'is_plain_table(oid)',
     'record_outcome(text, text, jsonb, text[], text[], boolean)'
 ], '{svc_dbt}');

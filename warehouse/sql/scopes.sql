@@ -54,7 +54,7 @@ declare
     source text;
     target text;
 begin
-    if exists (select from governance.builds where build_id = number and scopes_made_from = governance.scopes_are_made_from(number)) then
+    if governance.scopes_are_made_from(number) = (select scopes_made_from from governance.builds where build_id = number) then
         return;
     end if;
     perform governance.drop_scopes(number);
