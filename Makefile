@@ -33,7 +33,7 @@ run: $(VENV)/installed ## load, match people, build, test, publish, write report
 test: check ## run the checks, then every test
 	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-test-unit: $(VENV)/installed ## run the tests that need no server, in under a minute
+test-unit: $(VENV)/installed ## run the tests that need no server
 	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m unit
 
 test-long: $(VENV)/installed ## run the long forms of some tests: whole runs, a person searched in every file, a killed build
