@@ -150,6 +150,15 @@ def test_every_data_test_has_one_name_and_a_description_to_act_on(graph: Graph, 
     }
 
 
+def test_every_description_has_at_least_three_words(graph: Graph) -> None:
+    manifest = graph.manifest
+    described = [node for node in graph.nodes if node["resource_type"] in ("model", "seed", "snapshot")]
+    described += [*manifest["sources"].values(), *manifest["exposures"].values()]
+    described += [column for node in described for column in node.get("columns", {}).values()]
+    assert len(described) > 2000
+    assert [node["name"] for node in described if len(node["description"].split()) < 3] == []
+
+
 def test_a_refusal_describes_each_failed_test(graph: Graph) -> None:
     from orchestration.data_tests import DataTests
 
