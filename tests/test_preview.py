@@ -16,7 +16,8 @@ import pytest
 from rich.console import Console
 
 from benchmarks.preview import copy_project
-from tests.support import Warehouse
+from tests.support import Warehouse, manifest
+from warehouse.dbt_compiler import unique_keys
 from warehouse.errors import WarehouseError
 
 PAYMENTS = "dbt_project/models/marts/finance/finance__fct_supplier_payments"
@@ -322,3 +323,17 @@ def test_watch_mode_renews_the_preview_after_each_save(project: Project) -> None
     finally:
         watching.kill()
         watching.wait()
+
+
+@pytest.mark.parametrize(
+    ("model", "keys"),
+    [
+        ("libraries__dim_branches", [["branch_key"], ["branch_code"]]),
+        ("workforce__fct_headcount_months", [["headcount_key"], ["person_key", "month_end_date"]]),
+        ("quality__rpt_findings_by_rule", [["Raw table", "Column", "Finding"]]),
+        ("libraries__fct_visit_months", [["branch_key", "month_start_date"]]),
+    ],
+)
+def test_a_models_keys_are_its_constraints_and_its_uniqueness_tests(model: str, keys: list[list[str]]) -> None:
+    project = manifest()
+    assert unique_keys(project, project.nodes[f"model.worcestershire.{model}"]) == keys
