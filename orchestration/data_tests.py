@@ -10,6 +10,7 @@ from warehouse.environment import publish_sets
 # The rule of each kind of generic test. Other tests state the rule in their YAML, or in their name.
 RULES = {
     "accepted_values": "{column} is empty or one of {values}",
+    "k_anonymous": "at least {people} rows show the same combination of {columns}, unless all of these are withheld",
     "not_null": "{column} is never empty",
     "relationships": "{column} is empty or a {field} of {to}",
     "unique": "no two rows have the same {column}",
@@ -62,8 +63,10 @@ class DataTests:
         rule = ABBREVIATIONS.sub(lambda found: found[0].upper(), words)
         if not (kind := test.get("test_metadata")):
             return rule
-        if kind["name"] not in RULES:
+        if kind["name"] == "expression_is_true":
             return f"{rule} (`{kind['kwargs']['expression']}` in every row)"
+        if kind["name"] not in RULES:
+            return rule
         values = {key: _listed(value) for key, value in kind["kwargs"].items()}
         others = [node for node in test["depends_on"]["nodes"] if node != test["attached_node"]]
         to = _table(self.nodes[(others or [test["attached_node"]])[0]])  # a table may refer to itself

@@ -150,6 +150,15 @@ def test_every_data_test_has_one_name_and_a_description_to_act_on(graph: Graph, 
     }
 
 
+def test_a_new_kind_of_data_test_is_described_by_its_name(graph: Graph) -> None:
+    from orchestration.data_tests import DataTests
+
+    described = DataTests(graph.manifest)
+    name, test = next(item for item in described.tests.items() if item[1].get("test_metadata"))
+    described.tests[name] = test | {"test_metadata": {"name": "is_recent", "kwargs": {}}, "description": ""}
+    assert name.replace("_", " ") in described.describe(name)
+
+
 def test_every_description_has_at_least_three_words(graph: Graph) -> None:
     manifest = graph.manifest
     described = [node for node in graph.nodes if node["resource_type"] in ("model", "seed", "snapshot")]

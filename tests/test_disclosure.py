@@ -7,7 +7,7 @@ possible value of each suppressed count (scipy.optimize.linprog). A count with o
 import itertools
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -217,10 +217,14 @@ def test_without_rounding_and_secondary_suppression_an_attack_recovers_counts(re
     assert sum(len(report.recovered(protected=False)) for report in reports.values()) > 10
 
 
+def macros(name: str) -> Any:
+    """The macros of a file, to call without dbt."""
+    text = (ROOT / f"dbt_project/macros/{name}.sql").read_text(encoding="utf-8")
+    return Environment().from_string(text).module  # noqa: S701 - SQL, not HTML
+
+
 def published(trial: Trial, rules: Row, relation: str) -> list[Row]:
-    text = (ROOT / "dbt_project/macros/disclosure.sql").read_text(encoding="utf-8")
-    macros = Environment().from_string(text)  # noqa: S701 - SQL, not HTML
-    return rows_with_truth(trial, macros.module.disclosed(f"({relation}) as given", rules), rules)
+    return rows_with_truth(trial, macros("disclosure").disclosed(f"({relation}) as given", rules), rules)
 
 
 def test_readers_who_know_the_rules_and_the_total_recover_no_small_count(trial: Trial) -> None:
@@ -281,3 +285,38 @@ def test_two_means_do_not_reveal_the_person_who_joined(trial: Trial) -> None:
         exact = [row["true amount of Weekly cost per person"] for row in (before, after)]
         assert abs((before["n"] + 1) * exact[1] - before["n"] * exact[0] - after["latest"]) < 0.01, "without protection"
     assert tried > 40
+
+
+@pytest.mark.parametrize("people", [2, 5])
+def test_withheld_attributes_leave_nobody_alone(trial: Trial, people: int) -> None:
+    """As few attributes are withheld as the order allows: a person keeps what enough persons show as well."""
+    names = ["colour", "year", "is_member"]
+    relation = (
+        "(select n, nullif(n % 7, 0) as colour, floor(sqrt(n)) as year, n % 20 = 0 as is_member "
+        "from generate_series(1, 300) as n) as given"
+    )
+    query = macros("people").with_withheld_attributes(relation, names, people)
+    rows = trial.sql(f"select withheld_attributes, {', '.join(names)} from ({query}) as w order by n")
+    left = list(range(len(rows)))
+    for step in range(len(names)):
+        alike = Counter(rows[place][1 + step :] for place in left)
+        kept = [place for place in left if alike[rows[place][1 + step :]] >= people]
+        assert {rows[place][0] for place in kept} == {step}, "each step keeps some persons"
+        left = sorted({*left} - {*kept})
+    assert {rows[place][0] for place in left} == {len(names)}
+
+
+def test_nobody_is_alone_with_what_citizen_and_workforce_show(warehouse: Warehouse) -> None:
+    for table in ("citizen.dim_persons", "citizen_open.dim_persons", "workforce.dim_employees"):
+        columns = [
+            name
+            for (name,) in warehouse.sql(
+                "select column_name from information_schema.columns where table_schema || '.' || table_name = %s "
+                "and column_name not in ('person_key', 'restriction', 'system_count', 'is_birth_month_in_doubt')",
+                (table,),
+            )
+        ]
+        shown = Counter(warehouse.sql(f"select {', '.join(columns)} from {table}"))
+        details = {row: [value for value in row if value not in (None, "Withheld")] for row in shown}
+        assert {row: count for row, count in shown.items() if count < 5 and details[row]} == {}
+        assert sum(count for row, count in shown.items() if details[row]) > sum(shown.values()) * 0.9

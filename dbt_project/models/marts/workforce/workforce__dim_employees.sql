@@ -18,15 +18,13 @@ pupil_ethnicities as (
 
 ),
 
-months as (
+latest as (
 
-    -- for an employee with several posts in a month, the details of any of them
-    select
+    -- for an employee with several posts in the latest month, the details of any of them
+    select distinct on (stg_itrent__employees.employee_token)
         stg_itrent__employees.employee_token,
-        stg_itrent__employees.month_end_date,
-        min(pupil_ethnicities.ethnicity_name) as ethnicity_name,
-        coalesce(bool_or(stg_itrent__employees.is_disabled), false) as is_disabled,
-        min(stg_itrent__employees.birth_month_date) as birth_month
+        coalesce(pupil_ethnicities.ethnicity_group, 'Not known') as ethnic_group,
+        coalesce(stg_itrent__employees.is_disabled, false) as is_disabled
     from int_posts_conformed
     inner join stg_itrent__employees
         on
@@ -35,27 +33,27 @@ months as (
     left join pupil_ethnicities
         on stg_itrent__employees.ethnicity_code = pupil_ethnicities.ethnicity_code
     where not int_posts_conformed.is_still_live_after_leaving
-    group by stg_itrent__employees.employee_token, stg_itrent__employees.month_end_date
+    order by
+        stg_itrent__employees.employee_token asc,
+        stg_itrent__employees.month_end_date desc,
+        pupil_ethnicities.ethnicity_name asc nulls last,
+        stg_itrent__employees.is_disabled desc nulls last
 
 ),
 
-versions as (
+counted as (
 
-    {{ versions_by_month('months', 'employee_token', ['ethnicity_name', 'is_disabled', 'birth_month']) }}
+    {{ with_withheld_attributes('latest', ['ethnic_group', 'is_disabled']) }}
 
 ),
 
 final as (
 
     select
-        {{ surrogate_key(['employee_token', 'valid_from_date']) }} as employee_version_key,
         {{ person_key('workforce', 'employee_token') }} as person_key,
-        coalesce(ethnicity_name, 'Not known') as ethnicity_name,
-        is_disabled,
-        is_current,
-        valid_from_date,
-        valid_to_date
-    from versions
+        case when withheld_attributes > 0 then 'Withheld' else ethnic_group end as ethnic_group,
+        case when withheld_attributes < 2 then is_disabled end as is_disabled
+    from counted
 
 )
 
