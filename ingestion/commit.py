@@ -10,7 +10,7 @@ from psycopg2 import extensions as pg
 from psycopg2.extras import execute_values
 
 from ingestion.identities import store_identities
-from ingestion.load_checks import check_extract, reconciles
+from ingestion.load_checks import check_extract, keep_versions, reconciles
 from ingestion.load_modes import (
     append,
     deduplicate,
@@ -57,6 +57,8 @@ def _load(raw: RawTable, parent: RawTable | None) -> LoadResult:
     """Load the landing table into the store by the contract's load mode, and record the result."""
     extract, table = raw.extract, raw.table
     existed = raw.value("select to_regclass(%s)", [raw.names["store"].as_string(raw.cursor)]) is not None
+    if existed and table.load != "history":
+        keep_versions(raw)
     if table.key:
         deduplicate(raw)
     replaces_store = not existed or (extract.full_refresh and (table.load == "replace" or parent is not None))

@@ -36,6 +36,17 @@ def check_extract(raw: RawTable) -> None:
         )
 
 
+def keep_versions(raw: RawTable) -> None:
+    """Refuse to lose the versions of rows that `load: history` has kept, after the contract has another load mode."""
+    if "valid_to" in raw.table.column_names or "valid_to" not in raw.store_columns():
+        return
+    if ended := raw.value("select count(*) from {store} where valid_to is not null"):
+        raw.refuse(
+            f"load: history has kept {ended:,} earlier versions of rows, which load: {raw.table.load} would lose. "
+            "Set `load: history` again, or delete those rows"
+        )
+
+
 def limit_duplicates(raw: RawTable, duplicates: int) -> None:
     extract = raw.extract
     allowed = raw.allowed_rejects()

@@ -44,7 +44,7 @@ def _remove_loaded_keys(raw: RawTable) -> None:
 
 def merge(raw: RawTable, before: int) -> tuple[int, int]:
     """One row per key: insert new, update changed rows, but not from an older file; a full refresh also deletes."""
-    raw.create_index("_store")
+    raw.index_store()
     newer: sql.Composable = sql.SQL("true")
     if raw.table.cursor and raw.table.files:  # a file may be late; any other source holds what is true now
         newer = sql.SQL("(s.{0} is null or excluded.{0} >= s.{0})").format(sql.Identifier(raw.table.cursor))
@@ -67,7 +67,8 @@ def merge(raw: RawTable, before: int) -> tuple[int, int]:
 
 def load_history(raw: RawTable, before: int) -> tuple[int, int]:
     """Every version of a key, valid from the source's time if there is one; a late version finds its place."""
-    raw.create_index("_store")
+    _date_rows_of_another_mode(raw)
+    raw.index_store()
     current = (
         "select count(*) from {store} as s where valid_to is null and exists "
         "(select from {landing} as l where {same_key})"
@@ -107,6 +108,21 @@ def load_history(raw: RawTable, before: int) -> tuple[int, int]:
             [raw.extract.as_at],
         )
     return opened + closed, before + current_after - current_before - closed
+
+
+def _date_rows_of_another_mode(raw: RawTable) -> None:
+    """Rows that were loaded before the contract said `history` are versions from their cursor, or the last load, on."""
+    since: sql.Composable = sql.SQL("null")
+    if name := raw.table.cursor:
+        zone = sql.Literal(raw.table.system.time_zone)
+        since = sql.SQL("{}::timestamp at time zone {}").format(sql.Identifier(name), zone)
+        if raw.table.column(name).data_type == "timestamptz":
+            since = sql.Identifier(name)
+    raw.run(
+        "update {store} set valid_from = coalesce({since}, %s) where valid_from is null",
+        [raw.extract.last.loaded_at or raw.extract.as_at],
+        since=since,
+    )
 
 
 def _end_versions(raw: RawTable, which: str) -> int:

@@ -91,6 +91,16 @@ class RawTable:
             "select governance.index_raw_table(%s, %s, %s, %s)", [self.table.system.name, part, self.table.name, key]
         )
 
+    def index_store(self) -> None:
+        """Make the store's rows unique by the contract's key, which may have changed since the last load."""
+        self.run("savepoint store_key")
+        try:
+            self.create_index("_store")
+        except psycopg2.errors.UniqueViolation:
+            self.run("rollback to savepoint store_key")
+            key = ", ".join(self.table.key)
+            self.refuse(f"rows loaded earlier have the same key ({key}). Correct the key, or delete those rows")
+
     @property
     def view_columns(self) -> list[str]:
         """The declared columns, which the view shows to dbt."""

@@ -1,5 +1,6 @@
 """Load modes, load checks and schema drift on a changing source database: the warehouse equals the source."""
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -594,3 +595,42 @@ def test_child_rows_change_with_their_parents(trial: Trial, monkeypatch: pytest.
     pages[:] = [[ticket(1, 3, "d"), ticket(3, 4, "f")]]
     trial.load(tickets | {"shrink": 0.5}, notes | {"shrink": 0.5}, at="http://127.0.0.1", kind="api")
     assert trial.sql("select ticket, words from raw_trial.notes order by 1") == [(1, "d"), (3, "f")], "2 is deleted"
+
+
+@pytest.mark.parametrize(("before", "after"), itertools.permutations(("replace", "merge", "history"), 2))
+def test_a_change_of_load_mode_keeps_what_was_loaded(trial: Trial, before: str, after: str) -> None:
+    tables = {"replace": CASES, "merge": MERGE, "history": HISTORY}
+    trial.source(HUNDRED)
+    trial.load(tables[before])
+    for place, name in enumerate(("second", "third", "fourth")):
+        trial.source(
+            "update cases set name = %s, updated_at = '2026-06-01Z'::timestamptz + %s * interval '1 day' "
+            "where case_no = 1",
+            (name, place),
+        )
+        if before == "history" and place:
+            kept = "load: history has kept 1 earlier versions of rows, which load: .* would lose"
+            with pytest.raises(LoadCheckError, match=kept):
+                trial.load(tables[after])
+            return
+        (result,) = trial.load(tables[after if place else before])
+    assert result.total == 100
+    if after == "history":
+        assert [name for name, *_ in versions(trial, 1)] == ["second", "third", "fourth"]
+        began = datetime(2026, 1, 1, 2, tzinfo=UTC)
+        assert versions(trial, 2) == [("case 2", began, None)], "what was loaded before is valid from its cursor on"
+        assert trial.sql("select count(*) from raw_trial.cases where valid_to is null") == [(100,)]
+    else:
+        assert same(trial)
+
+
+def test_a_changed_key_is_used_or_refused(trial: Trial) -> None:
+    trial.source(HUNDRED)
+    trial.load(MERGE)
+    trial.load(MERGE | {"key": ["case_no", "name"]})
+    trial.source("insert into cases values (1, 'twin', 0, now())")
+    trial.load(MERGE | {"key": ["case_no", "name"]})
+    assert trial.sql("select count(*) from raw_trial.cases") == [(101,)]
+    trial.source("update cases set amount = 5, updated_at = now() where name = 'case 7'")
+    with pytest.raises(LoadCheckError, match=r"rows loaded earlier have the same key \(case_no\)"):
+        trial.load(MERGE)

@@ -58,12 +58,18 @@ begin
     end loop;
 end $$;
 
--- Creates the unique index of a table in the landing schema ('_landing') or the store ('_store').
+-- Creates the unique index of a table in the landing schema ('_landing') or the store ('_store'), in place of one with
+-- other columns.
 create or replace function governance.index_raw_table(system text, part text, name text, key text[]) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    present constant regclass := to_regclass(format('%I.%I', governance.raw_schema(system, part), name || '_key'));
 begin
     if part not in ('_landing', '_store') then
         raise exception '% is neither _landing nor _store.', part;
+    end if;
+    if key <> (select array_agg(attname::text order by attnum) from pg_attribute where attrelid = present) then
+        execute 'drop index ' || present;
     end if;
     execute format(
         'create unique index if not exists %I on %I.%I (%s)', name || '_key', governance.raw_schema(system, part), name,
