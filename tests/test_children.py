@@ -183,3 +183,27 @@ def test_findings_of_the_published_ssda903_return_are_documented(published: Publ
     )
     findings = published.findings("ssda903", "SSDA903")
     assert findings["episodes", "dec", "SSD02"] == late > 0
+
+
+def test_a_worker_who_moves_keeps_the_team_of_earlier_weeks(county: Warehouse) -> None:
+    query = "select worker_key, week_start_date, team_name, open_cases from children.fct_caseloads"
+    before = set(county.sql(query))
+    moved = max(week for _, week, *_ in before) - timedelta(weeks=10)
+    latest_worker = (
+        "(select dim_worker_id from fact_involvements where is_allocated_cw_flag = 'Y' "
+        "group by dim_worker_id order by max(start_dttm) desc limit 1)"
+    )
+    county.sql(
+        "update dim_worker set department_name = 'Through Care', updated_dttm = %s where dim_worker_id = "
+        + latest_worker,
+        (moved,),
+        url=county.source("liquidlogic"),
+    )
+    assert county.load("liquidlogic")["dim_worker"] == 1
+    county.build("children", upstream=False)
+    after = set(county.sql(query))
+    workers = {row[0] for row in after - before}
+    assert len(workers) == 1
+    later = {row for row in before if row[0] in workers and row[1] >= moved}
+    assert {row for row in before if row[0] in workers} - later, "the worker had cases before, too"
+    assert after == before - later | {(worker, week, "Through Care", cases) for worker, week, _, cases in later}

@@ -20,7 +20,9 @@ renamed as (
         full_time_equivalency as full_time_equivalent,
 
         -- dates
-        updated_dttm as updated_at
+        updated_dttm as updated_at,
+        valid_from,
+        valid_to
 
     from source
 
