@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from commands import access, backups, loads, metrics, people, publish_sets, status
+from commands import access, backups, loads, metrics, people, powerbi, publish_sets, status
 from commands.common import DEMO
 from ingestion import ROOT
 from warehouse import environment
@@ -190,6 +190,6 @@ def ensure_port_free(port: int) -> None:
 for command in (
     *(status.status, status.watch, access.access, people.keys, people.reidentify, people.match, people.subject),
     *(publish_sets.build, publish_sets.preview, publish_sets.publish, publish_sets.undo),
-    *(loads.accept, loads.redrive, loads.source, backups.backup, backups.restore, metrics.metric),
+    *(loads.accept, loads.redrive, loads.source, backups.backup, backups.restore, metrics.metric, powerbi.powerbi),
 ):
     main.add_command(command)

@@ -78,7 +78,7 @@ class Measures:
         """The definition of a metric in words."""
         metric = self.metrics[name]
         parameters, inputs = metric["type_params"], self._inputs(metric)
-        semantic_model, measure = self._measure(metric)
+        semantic_model, measure = self.measure(metric)
         own = {} if inputs else (measure["config"] or {}).get("meta", {})
         meta = metric["config"]["meta"] | own  # dbt gives a measure's metric the meta of the semantic model
         sources = [self.definition(each)["Source"] for each in inputs[:1]]
@@ -118,7 +118,7 @@ class Measures:
         parts = [parameters["numerator"], parameters["denominator"], *parameters["metrics"]]
         return [part["name"] for part in parts if part]
 
-    def _measure(self, metric: Node) -> tuple[Node, Node]:
+    def measure(self, metric: Node) -> tuple[Node, Node]:
         """The semantic model and the measure of a simple metric, or of the first input."""
         while inputs := self._inputs(metric):
             metric = self.metrics[inputs[0]]

@@ -1,0 +1,42 @@
+"""The command that writes Power BI projects."""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from warehouse import environment
+from warehouse.errors import WarehouseError
+
+
+@click.command()
+@click.argument("publish_sets", metavar="[PUBLISH_SET]...", nargs=-1)
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of the projects, instead of $OUTBOX/powerbi.")
+def powerbi(publish_sets: tuple[str, ...], output: Path | None) -> None:
+    """Write a Power BI project for each publish set.
+
+    A project has a semantic model and a report. A report that exists is kept.
+    """
+    environment.prepare(start=False)
+    known = environment.publish_sets()
+    if unknown := sorted({*publish_sets} - {*known}):
+        raise WarehouseError(f"There is no publish set {', '.join(unknown)}. Publish sets: {', '.join(known)}.")
+    address = urlsplit(environment.warehouse_url())
+    from warehouse.access import read_access
+    from warehouse.dbt_compiler import Compiler
+    from warehouse.powerbi.project import Project
+
+    compiler = Compiler()
+    compiler.parse()
+    manifest, access = compiler.manifest.to_dict(omit_none=False), read_access(known)
+    server, database = f"{address.hostname}:{address.port or 5432}", address.path.removeprefix("/")
+    for publish_set in publish_sets or known:
+        project = Project(publish_set, manifest, access[publish_set], server, database)
+        folder = (output or Path(os.environ["OUTBOX"]) / "powerbi") / publish_set
+        project.write(folder)
+        star = project.star
+        click.echo(
+            f"{folder / project.title}.pbip: {len(star.tables)} tables, {len(star.relationships)} relationships, "
+            f"{len(star.measures)} measures"
+        )

@@ -1,0 +1,1 @@
+"""Writes Power BI projects of publish sets."""

@@ -1,0 +1,149 @@
+"""The star of a publish set: its tables, the relationships between them, and its measures in DAX."""
+
+from functools import cached_property, partial
+from typing import Any
+
+from warehouse.measures import Measures
+from warehouse.powerbi.dax import Expressions, aggregate, of_measures, on_last_day, quoted
+
+Node = dict[str, Any]
+Column = tuple[str, str]  # table, column
+
+DATES, DAY = "dim_dates", "date_day"
+
+
+class Star:
+    """The models, relationships and metrics of a publish set, from a manifest of dbt."""
+
+    def __init__(self, publish_set: str, manifest: Node) -> None:
+        self.publish_set, self.manifest, self.definitions = publish_set, manifest, Measures(manifest)
+        self.tables: dict[str, Node] = {
+            str(node["alias"]): node
+            for node in sorted(manifest["nodes"].values(), key=lambda node: str(node["alias"]))
+            if node["resource_type"] == "model" and node["fqn"][1:3] == ["marts", publish_set]
+        }
+        self.semantic_models: list[Node] = [
+            model for model in manifest["semantic_models"].values() if model["fqn"][1:3] == ["marts", publish_set]
+        ]
+
+    def column_name(self, table: str, column: str) -> str:
+        """The column's name in Power BI, where no measure of the table may have the same name."""
+        return f"{column} of the row" if (table, column.lower()) in self.measure_names else column
+
+    def reference(self, table: str, column: str) -> str:
+        """The column as DAX names it."""
+        return quoted(table, self.column_name(table, column))
+
+    @cached_property
+    def measure_names(self) -> set[Column]:
+        """(table, label in small letters) of the metrics."""
+        metrics = self.definitions.metrics.values()
+        own = [metric for metric in metrics if metric["fqn"][1:3] == ["marts", self.publish_set]]
+        homes = ((self.definitions.measure(metric)[0]["node_relation"]["alias"], metric["label"]) for metric in own)
+        return {(table, label.lower()) for table, label in homes}
+
+    @cached_property
+    def computed_dates(self) -> list[tuple[str, str, str]]:
+        """(table, time dimension, expression) of the time dimensions that are no column of their table."""
+        found = []
+        for model in self.semantic_models:
+            table = model["node_relation"]["alias"]
+            for dimension in model["dimensions"]:
+                is_column = dimension["name"] in self.tables[table]["columns"]
+                if dimension["type"] == "time" and not is_column and dimension["expr"] != "current_date":
+                    found.append((table, dimension["name"], dimension["expr"]))
+        return found
+
+    @cached_property
+    def relationships(self) -> dict[tuple[Column, Column], bool]:
+        """{(column, key that it refers to): whether the relationship is active}, for keys of one column.
+
+        Of the dates of a table, that of its measures is active. Where another path leads to the other table, it is
+        inactive.
+        """
+        tests = (node for node in self.manifest["nodes"].values() if node["resource_type"] == "test")
+        found: list[tuple[Column, Column]] = [
+            ((table, dimension), (DATES, DAY)) for table, dimension, _ in self.computed_dates if DATES in self.tables
+        ]
+        aliases = {node["unique_id"]: table for table, node in self.tables.items()}
+        for test in sorted(tests, key=lambda node: str(node["unique_id"])):
+            kind = test.get("test_metadata") or {"name": ""}
+            table = aliases.get(test.get("attached_node") or "")
+            if kind["name"] != "relationships" or not table:
+                continue
+            others = [
+                aliases[node] for node in test["depends_on"]["nodes"] if node in aliases and aliases[node] != table
+            ]
+            if others and self.key(others[0]) == [kind["kwargs"]["field"].strip('"')]:
+                found.append(((table, test["column_name"].strip('"')), (others[0], self.key(others[0])[0])))
+        chosen = {(model["node_relation"]["alias"], self.time_dimension(model)) for model in self.semantic_models}
+        # the dates of the measures first, then what leads from facts to dimensions
+        found.sort(key=lambda pair: (pair[0] not in chosen, pair[0][0] < "fct_", pair[1][0] > "dim_~"))
+        below: dict[str, set[str]] = {table: {table} for table in self.tables}  # tables that a table filters
+        active = {}
+        for (table, column), (other, key) in found:
+            above = [each for each, filtered in below.items() if other in filtered]
+            active[(table, column), (other, key)] = not any(below[each] & below[table] for each in above)
+            if active[(table, column), (other, key)]:
+                for each in above:
+                    below[each] |= below[table]
+        return active
+
+    def key(self, table: str) -> list[str]:
+        constraints = self.tables[table]["constraints"]
+        keys = [constraint["columns"] for constraint in constraints if constraint["type"] == "primary_key"]
+        return [column.strip('"') for column in keys[0]] if keys else []
+
+    @staticmethod
+    def time_dimension(model: Node, measure: Node | None = None) -> str:
+        own = (measure or {}).get("agg_time_dimension")
+        return own or (model["defaults"] or {}).get("agg_time_dimension") or ""
+
+    @cached_property
+    def measures(self) -> dict[str, tuple[str, str]]:
+        """{metric: (table of its measure, DAX)} of the publish set's metrics."""
+        metrics = self.definitions.metrics
+        own = [each for each in metrics.values() if each["fqn"][1:3] == ["marts", self.publish_set]]
+        labels = {each["name"]: each["label"] for each in own}
+        found = {}
+        for metric in sorted(own, key=lambda each: str(each["label"])):
+            parameters = metric["type_params"]
+            model, measure = self.definitions.measure(metric)
+            table = model["node_relation"]["alias"]
+            if metric["type"] == "ratio":
+                parts = (labels[parameters[part]["name"]] for part in ("numerator", "denominator"))
+                found[metric["name"]] = table, "DIVIDE({})".format(", ".join(f"[{part}]" for part in parts))
+            elif metric["type"] == "derived":
+                found[metric["name"]] = table, of_measures(parameters["expr"], labels)
+            else:
+                calculation = self._aggregate(model, measure)
+                if metric["type"] == "cumulative":
+                    window = parameters["cumulative_type_params"]["window"]
+                    period = f"-{window['count']}, {window['granularity'].upper()}"
+                    last = f"MAX({quoted(DATES, DAY)})"
+                    calculation = f"CALCULATE({calculation}, DATESINPERIOD({quoted(DATES, DAY)}, {last}, {period}))"
+                found[metric["name"]] = table, calculation
+        return found
+
+    def _aggregate(self, model: Node, measure: Node) -> str:
+        """The DAX of a measure of a semantic model, by its own date."""
+        table = model["node_relation"]["alias"]
+        columns = self.tables[table]["columns"].values()
+        required = {c["name"] for c in columns if any(r["type"] == "not_null" for r in c["constraints"])}
+        expression = measure["expr"] or measure["name"]
+        sql = Expressions(partial(self.reference, table), frozenset({*required, *self.key(table)}))
+        calculation = aggregate(measure["agg"], expression, table, sql)
+        dated = (table, self.time_dimension(model, measure))
+        is_active = self.relationships.get((dated, (DATES, DAY)))
+        if is_active is False:
+            return f"CALCULATE({calculation}, USERELATIONSHIP({quoted(*dated)}, {quoted(DATES, DAY)}))"
+        if measure["non_additive_dimension"]:
+            dates = quoted(DATES, DAY) if is_active else quoted(*dated)
+            return on_last_day(calculation, *dated, dates)
+        return calculation
+
+    def main_measures(self) -> list[Column]:
+        """(table, label) of the measures on the first page of the report: ratios first."""
+        labels = self.definitions.metrics
+        order = sorted(self.measures, key=lambda metric: labels[metric]["type"] != "ratio")
+        return [(self.measures[metric][0], labels[metric]["label"]) for metric in order]
