@@ -3,16 +3,34 @@
 import csv
 import io
 import re
+import subprocess
 import sys
 import threading
 import time
 import zipfile
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import psutil
 import psycopg2
 
-from benchmarks.trials import TIMEOUT, Child, Outcome, cursor_on, draw, last_line, print_mark, stop_server
+from benchmarks.trials import (
+    TIMEOUT,
+    Child,
+    FaultResult,
+    Moment,
+    Outcome,
+    await_end,
+    cursor_on,
+    draw,
+    last_line,
+    print_mark,
+    small_disk,
+    stop_server,
+)
 from demo import postgres
 from ingestion.contracts import read_contracts
 from ingestion.pipeline import load_system
@@ -82,6 +100,13 @@ def build_once(publish_set: str) -> None:
     print_mark("done")
 
 
+def build_as_child(publish_set: str) -> None:
+    """The victim of a trial of a killed run: as Dagster does, leave the build to a child, whose marks it passes on."""
+    call = f"builds._end_with_parent(); build_faults.build_once({publish_set!r})"
+    command = [sys.executable, "-c", f"from benchmarks import build_faults; from warehouse import builds; {call}"]
+    sys.exit(subprocess.run(command, check=False).returncode)
+
+
 class Readers:
     """Two readers who query the published sets within the block; `outage`: the server is stopped on purpose."""
 
@@ -120,6 +145,24 @@ class Readers:
                     connection = None
         if connection:
             connection.close()
+
+
+@dataclass
+class Meeting:
+    """What a fault meets: a run of a set at a moment, and readers. `kept` is closed after the next run."""
+
+    publish_set: str
+    moment: Moment
+    reader: str
+    readers: Readers
+    rng: Random
+    kept: ExitStack
+
+    def succeeded(self, message: str) -> str:
+        """The message of a run that nothing should have disturbed."""
+        if message:
+            self.readers.errors.append(f"a run failed: {last_line(message)}")
+        return message
 
 
 class Builds:
@@ -163,10 +206,10 @@ class Builds:
             cursor.execute(query)
             return cursor.fetchall() if cursor.description else []
 
-    def child(self, publish_set: str) -> Child:
+    def child(self, publish_set: str, victim: str = "build_once") -> Child:
         """A run in its own process, in the environment of the console script."""
         command = [sys.executable, "-c", "from commands.main import main; main()", "exec", "--"]
-        return Child(f"build_faults.build_once({publish_set!r})", command, self.env)
+        return Child(f"build_faults.{victim}({publish_set!r})", command, self.env)
 
     def run(self, publish_set: str) -> Child:
         """An undisturbed run."""
@@ -221,11 +264,8 @@ class Builds:
         )
         before = self.sql(published)
         self.change(publish_set, new)
-        with Readers(reader, self.sets) as readers:
-            with self.child(publish_set) as victim:
-                hit, message = victim.go(moment), None
-                if how := BUILD_FAULTS[fault]:
-                    message = self.without_server(how, victim, readers, rng)
+        with Readers(reader, self.sets) as readers, ExitStack() as kept:
+            hit, message = BUILD_FAULTS[fault](self, Meeting(publish_set, moment, reader, readers, rng, kept))
             self.settle()
             outcome = Outcome(fault, seed, f"{publish_set}, {moment}", hit, last_line(message))
             names = {self.answers[publish_set, old]: "old", self.answers[publish_set, new]: "new"}
@@ -239,19 +279,6 @@ class Builds:
         self.judge(outcome, readers, publish_set, old)
         outcome.seconds = time.monotonic() - started
         return outcome
-
-    def without_server(self, how: str, victim: Child, readers: Readers, rng: Random) -> str:
-        """Stop the server; restart it at once, or after the victim has ended. Return the victim's message."""
-        readers.outage.set()
-        stop_server(self.home, how)
-        if rng.random() < 0.5:
-            postgres.start(self.home)
-        message = victim.end()
-        if postgres.start(self.home) != self.url:
-            raise RuntimeError("the server restarted on another port")
-        time.sleep(0.5)  # for readers whose connection is just being refused
-        readers.outage.clear()
-        return message
 
     def settle(self) -> None:
         """Wait until the server has noticed the end of a killed run."""
@@ -285,9 +312,75 @@ class Builds:
         if outcome.mixed_reads:
             outcome.problems.append(f"{outcome.mixed_reads} answers that match no published set")
 
+    # --- faults
 
-BUILD_FAULTS = {
-    "build killed": None,
-    "server killed in a build": "killed",
-    "server stopped at once in a build": "stopped at once",
+    def kill(self, meeting: Meeting) -> FaultResult:
+        with self.child(meeting.publish_set) as victim:
+            return victim.go(meeting.moment), None
+
+    def kill_parent(self, meeting: Meeting) -> FaultResult:
+        """Kill the process that started the build, as when a Dagster run is killed; the build must end with it."""
+        with self.child(meeting.publish_set, "build_as_child") as victim:
+            hit = victim.go(meeting.moment)
+            builders = psutil.Process(victim.process.pid).children(recursive=True) if hit else []
+            victim.process.kill()
+            killed = time.monotonic()
+            await_end(*builders)
+            if time.monotonic() - killed > 1:
+                meeting.readers.errors.append("a build outlived the process that started it")
+        return hit, None
+
+    def server(self, how: str, meeting: Meeting) -> FaultResult:
+        """Stop the server; restart it at once, or after the victim has ended."""
+        with self.child(meeting.publish_set) as victim:
+            hit = victim.go(meeting.moment)
+            meeting.readers.outage.set()
+            stop_server(self.home, how)
+            if meeting.rng.random() < 0.5:
+                postgres.start(self.home)
+            message = victim.end()
+        if postgres.start(self.home) != self.url:
+            raise RuntimeError("the server restarted on another port")
+        time.sleep(0.5)  # for readers whose connection is just being refused
+        meeting.readers.outage.clear()
+        return hit, message
+
+    def idle_reader(self, meeting: Meeting) -> FaultResult:
+        """A reader leaves a transaction open until the next run has ended; neither run waits for it."""
+        connection = psycopg2.connect(meeting.reader)
+        meeting.kept.callback(connection.close)
+        connection.cursor().execute(QUERIES[meeting.publish_set])
+        with self.child(meeting.publish_set) as victim:
+            victim.go()
+            return True, meeting.succeeded(victim.end())
+
+    def second_builder(self, meeting: Meeting) -> FaultResult:
+        """A second run of the same set begins; it waits for the first, and both succeed."""
+        with self.child(meeting.publish_set) as first, self.child(meeting.publish_set) as second:
+            second.await_mark("ready")
+            hit = first.go(meeting.moment)
+            second.go()
+            return hit, "; ".join(filter(None, map(meeting.succeeded, (first.end(), second.end()))))
+
+    def disk_full(self, meeting: Meeting) -> FaultResult:
+        """Fill the disk of the new tables when their publication begins."""
+        with small_disk(self.home, 2**30, "svc_dbt") as disk, self.child(meeting.publish_set) as victim:
+            hit = victim.go(meeting.moment)
+            filling = disk / "filling"
+            with suppress(OSError), filling.open("wb") as file:
+                while True:
+                    file.write(bytes(2**20))
+            message = victim.end()
+            filling.unlink()
+            return hit, message
+
+
+BUILD_FAULTS: dict[str, Callable[[Builds, Meeting], FaultResult]] = {
+    "build killed": Builds.kill,
+    "run killed, its dbt left": Builds.kill_parent,
+    "server killed in a build": lambda builds, meeting: builds.server("killed", meeting),
+    "server stopped at once in a build": lambda builds, meeting: builds.server("stopped at once", meeting),
+    "reader idle in a transaction": Builds.idle_reader,
+    "second builder": Builds.second_builder,
+    "disk full in a build": Builds.disk_full,
 }

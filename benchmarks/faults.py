@@ -25,9 +25,13 @@ KILLED = "load killed"
 LOAD_PLAN = [
     *(KILLED, "server killed in a load", KILLED, "two loads at once", KILLED, "working folder lost in a load"),
     *(KILLED, "server stopped at once in a load", KILLED, "working folder full", KILLED, "database full"),
-    *(KILLED, "working folder lost after a killed load", KILLED, "server killed in a load"),
+    *(KILLED, "working folder lost after a killed load", KILLED, "server killed in a load", "clock a year ahead"),
 ]
-BUILD_PLAN = ["build killed"] * 5 + ["server killed in a build", "build killed", "server stopped at once in a build"]
+BUILD_PLAN = [
+    *("build killed", "run killed, its dbt left", "build killed", "reader idle in a transaction", "build killed"),
+    *("second builder", "build killed", "disk full in a build", "build killed", "server killed in a build"),
+    *("build killed", "server stopped at once in a build"),
+]
 NOTE = (
     "Each trial changes a source, lets a run meet the fault at a moment drawn from its seed, and compares after the "
     "next undisturbed run: raw tables with the source, row by row and version by version; marts with those of "

@@ -10,9 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-import psutil
-import psycopg2
-
 from benchmarks.trials import (
     BUSY,
     TIMEOUT,
@@ -24,6 +21,7 @@ from benchmarks.trials import (
     draw,
     last_line,
     print_mark,
+    small_disk,
     stop_server,
 )
 from demo import postgres
@@ -32,6 +30,7 @@ from ingestion.pipeline import load_system
 from warehouse import environment
 
 SYSTEM = "raw_faults"
+YEAR_AHEAD = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-f", "+365d"]
 LOAD_MARKS = ("extract", "normalize", "load", "commit")
 COLUMNS = {"row_no": "bigint", "name": "text", "amount": "numeric(18,2)", "updated_at": "timestamptz"}
 MODES = {"replaced": "replace", "appended": "append", "merged": "merge", "versioned": "history"}
@@ -335,31 +334,18 @@ class Loads:
 
     def database_full(self, _: Moment) -> FaultResult:
         """Put the loader's new tables on a disk that is too small, until the next load."""
-        disk = self.home / "full"
-        disk.mkdir(exist_ok=True)
         size = self.rows * self.rng.randrange(1, 60)  # about 80 bytes a row
-        owner = psutil.Process(postgres.status(self.home)["pid"]).uids().real
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},uid={owner}", "faults", disk], check=True)
-        try:
-            connection = psycopg2.connect(self.url)
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(f"create tablespace faults location '{disk}'")
-                cursor.execute("grant create on tablespace faults to svc_loader, wh_owner")
-                cursor.execute("alter role svc_loader set default_tablespace = 'faults'")
-                try:
-                    with self.child() as victim:
-                        victim.go()
-                        message = victim.end()
-                finally:
-                    cursor.execute("alter role svc_loader reset default_tablespace")
-                    for kind in ("table", "index"):
-                        cursor.execute(f"alter {kind} all in tablespace faults set tablespace pg_default")
-                    cursor.execute("drop tablespace faults")
-            connection.close()
-        finally:
-            subprocess.run(["umount", disk], check=True)
+        with small_disk(self.home, size, "svc_loader"), self.child() as victim:
+            victim.go()
+            message = victim.end()
         return bool(message), message
+
+    def clock_ahead(self, _: Moment) -> FaultResult:
+        """Let the load's machine be a year ahead; its clock is right again for the next load."""
+        with self.child(YEAR_AHEAD) as victim:
+            victim.go()
+            message = victim.end()
+        return True, message
 
 
 LOAD_FAULTS: dict[str, Callable[[Loads, Moment], FaultResult]] = {
@@ -371,6 +357,7 @@ LOAD_FAULTS: dict[str, Callable[[Loads, Moment], FaultResult]] = {
     "two loads at once": Loads.two_loads,
     "working folder full": Loads.folder_full,
     "database full": Loads.database_full,
+    "clock a year ahead": Loads.clock_ahead,
 }
 
 
@@ -389,4 +376,6 @@ def obstacle(fault: str) -> str:
         return "a small disk for the database needs root"
     if fault == "working folder full" and not own_mounts():
         return "this machine does not allow mounts"
+    if fault == "clock a year ahead" and not shutil.which("faketime"):
+        return "needs faketime: `make test-packages` (Debian, root)"
     return ""

@@ -170,11 +170,48 @@ def cursor_on(url: str) -> Iterator:
 
 def stop_server(home: Path, how: str) -> None:
     """Stop the server by a signal, and wait until its main process has ended."""
-    pid = postgres.status(home)["pid"]
-    os.kill(pid, SERVER_SIGNALS[how])
-    with suppress(psutil.NoSuchProcess):
-        while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-            time.sleep(0.01)
+    server = psutil.Process(postgres.status(home)["pid"])
+    server.send_signal(SERVER_SIGNALS[how])
+    await_end(server)
+
+
+def await_end(*processes: psutil.Process) -> None:
+    """Wait until the processes have ended, at most TIMEOUT seconds. Raises RuntimeError."""
+    deadline = time.monotonic() + TIMEOUT
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            while process.status() != psutil.STATUS_ZOMBIE:
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"process {process.pid} did not end")
+                time.sleep(0.01)
+
+
+@contextmanager
+def small_disk(home: Path, size: int, *logins: str) -> Iterator[Path]:
+    """Within the block, new tables of the logins are on a disk of this size in bytes; afterwards where others are."""
+    disk, url = home / "full", postgres.url(home)
+    disk.mkdir(exist_ok=True)
+    owner = psutil.Process(postgres.status(home)["pid"]).uids().real
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},uid={owner}", "faults", disk], check=True)
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"create tablespace faults location '{disk}'")
+            cursor.execute(f"grant create on tablespace faults to wh_owner, {', '.join(logins)}")
+            for login in logins:
+                cursor.execute(f"alter role {login} set default_tablespace = 'faults'")
+            try:
+                yield disk
+            finally:
+                for login in logins:
+                    cursor.execute(f"alter role {login} reset default_tablespace")
+                for kind in ("table", "index"):
+                    cursor.execute(f"alter {kind} all in tablespace faults set tablespace pg_default")
+                cursor.execute("drop tablespace faults")
+    finally:
+        connection.close()
+        subprocess.run(["umount", disk], check=True)
 
 
 FaultResult = tuple[bool, str | None]  # (whether a run was active, its message if it ended)
