@@ -45,7 +45,7 @@ def test_a_first_run_loads_builds_tests_publishes_and_writes_feeds(built: Path, 
 
 def test_models_pass_their_unit_tests(warehouse: Warehouse) -> None:
     """Unit tests take the types of their inputs from the published tables; Dagster runs leave unit tests out."""
-    printed = warehouse.dbt("test", "--select", "test_type:unit", "--vars", "published: true")
+    printed = warehouse.dbt("test", "--select", "test_type:unit", published=True)
     assert re.search(r"PASS=[1-9]\d* WARN=0 ERROR=0 SKIP=0", printed)
 
 
