@@ -41,7 +41,7 @@ from tests.support import (
 TIERS = ("unit", "database", "county")  # in the order in which they run
 COUNTY = {"built", "warehouse", "county"}  # fixtures that need the built demo county
 SERVER = {"trial", "old", "published", "loads", "mariadb", "folder", "any_folder", "served"}  # server, no county
-SHARED = {"published", "loads", "mariadb", "served", "other", "compiled", "recipes", "definitions", "project"}  # slow
+SHARED = {"published", "loads", "mariadb", "served", "other", "compiled", "recipes", "parsed", "project"}  # slow
 FOLDER = "TEST_FOLDER"  # names the folder of one pytest run, which its workers share
 
 
@@ -136,9 +136,14 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def definitions() -> ModuleType:
+def parsed():
+    """The dbt manifest of the checkout. It takes seconds to read: tests that need no more share a worker."""
+    return manifest()
+
+
+@pytest.fixture(scope="session")
+def definitions(parsed) -> ModuleType:
     """The Dagster definitions, from the manifest that the tests of all workers share."""
-    manifest()
     with environment_of(bare_environment(DBT_TARGET_PATH=str(manifest_folder()))):
         return importlib.import_module("orchestration.definitions")
 
