@@ -303,7 +303,7 @@ class Warehouse:
             ([name for name in environment.publish_sets() if name != "usage"],),
         )
         counts = (
-            f"select '{schema}.{table}', count(*), sum(('x' || left(md5(to_jsonb(t)::text), 8))::bit(32)::bigint) "
+            f"select '{schema}.{table}', count(*), sum(('x' || left(md5(t::text), 8))::bit(32)::bigint) "
             f'from "{schema}"."{table}" as t'
             for schema, table in tables
         )
