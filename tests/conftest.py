@@ -41,7 +41,8 @@ from tests.support import (
 TIERS = ("unit", "database", "county")  # in the order in which they run
 COUNTY = {"built", "warehouse", "county"}  # fixtures that need the built demo county
 SERVER = {"trial", "old", "published", "loads", "mariadb", "folder", "any_folder", "served"}  # server, no county
-SHARED = {"published", "loads", "mariadb", "served", "other", "compiled", "recipes", "parsed", "project"}  # slow
+# slow fixtures: their tests share a worker
+SHARED = {"published", "loads", "mariadb", "served", "other", "compiled", "recipes", "parsed", "project", "made"}
 DBT = {"compiled", "parsed"}  # import dbt, which takes seconds
 FOLDER = "TEST_FOLDER"  # names the folder of one pytest run, which its workers share
 
