@@ -14,6 +14,7 @@ hash = { find $(1) -type f | sort; find $(1) -type f | sort | git hash-object --
 	ls -d $(VENV)/lib/*/site-packages/*.dist-info; env | grep ^DBT_ | sort; } | git hash-object --stdin
 DBT := PYTHONPATH=warehouse/dbt_plugins $(BIN)/dbt --quiet
 export LANDING WAREHOUSE_URL DEMO_PEOPLE
+unexport PYTHONDONTWRITEBYTECODE  # each process would compile the code again
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-unit test-long test-packages check check-python check-sql check-dbt dev docs stop bench audit schema measures requirements

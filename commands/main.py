@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -154,13 +153,13 @@ def docs(demo: bool, port: int, every_node: bool) -> None:
     """Generate and serve the documentation site of the published tables."""
     ensure_port_free(port)
     environment.prepare(demo=demo)
+    from warehouse.dbt_compiler import Compiler
     from warehouse.documentation import write_site
 
     generated, site = home() / "documentation", home() / "site"
-    dbt = str(Path(sys.executable).with_name("dbt"))
-    no_tests = ("--exclude", "resource_type:test", "resource_type:unit_test")  # half of the time to compile
-    options = (*no_tests, "--vars", "published: true", "--target-path", str(generated))
-    subprocess.run([dbt, "--quiet", "docs", "generate", *options], check=True)
+    compiler = Compiler()
+    compiler.parse()
+    compiler.generate_docs(generated)
     write_site(generated, site, every_node)
     click.echo(f"The documentation site is at http://127.0.0.1:{port} (Ctrl+C stops it). Its files are in {site}")
     address = ("--bind", "127.0.0.1", "--directory", str(site))

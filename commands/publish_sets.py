@@ -17,6 +17,7 @@ from warehouse.errors import WarehouseError
 def preview(model: str, rows: int, key: tuple[str, ...], watch: bool) -> None:
     """Preview MODEL of the working tree. Prints its rows and its differences from the published table."""
     environment.prepare(start=False)
+    environment.dbt_connection().close()  # fails early where no server runs
     from warehouse.preview_display import run as run_preview
 
     run_preview(model, rows, key, watch)

@@ -7,6 +7,7 @@ import math
 from collections import Counter, namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from itertools import accumulate
 from random import Random
 from typing import NamedTuple
@@ -105,7 +106,7 @@ class Problem(NamedTuple):
 
 def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
     """Confirm's rows: about 20,000 enquiries and 9,000 defects, more in a county of over 80,000 people."""
-    problems = _problems(county)
+    problems = _problems(county.seed, county.people)
     yield from (("site", site) for site in _sites(county))
     yield from _wards(county, truth)
     yield from (("enquiry_status", status) for status in STATUSES)
@@ -121,7 +122,7 @@ def rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
 
 def requests(county: County, truth: Truth) -> Iterator[tuple[str, dict]]:
     """The requests that the Open311 API serves."""
-    validity = (_enquiry(county, problem) for problem in _logged_by_day(county, _problems(county)))
+    validity = (_enquiry(county, problem) for problem in _logged_by_day(county, _problems(county.seed, county.people)))
     yield from (("requests.json", request) for request in _requests(validity))
 
 
@@ -240,8 +241,10 @@ def _reports(county: County, purpose: str, number: int) -> list[Report]:
     return sorted(reports, key=lambda report: report.moment)
 
 
-def _problems(county: County) -> list[Problem]:
-    """The problems up to the horizon, in the order of their numbers."""
+@lru_cache(maxsize=1)
+def _problems(seed: int, people: int) -> list[Problem]:
+    """The problems up to the horizon, in the order of their numbers. Confirm and the Open311 API have the same."""
+    county = County(seed, people)
     reports = _reports(county, "report", round(26_900 * county.size))
     return [
         Problem(number, report, _history(county.rng(f"history {number}"), report))

@@ -41,7 +41,9 @@ from tests.support import (
 TIERS = ("unit", "database", "county")  # in the order in which they run
 COUNTY = {"built", "warehouse", "county"}  # fixtures that need the built demo county
 SERVER = {"trial", "old", "published", "loads", "mariadb", "folder", "any_folder", "served"}  # server, no county
-SHARED = {"published", "loads", "mariadb", "served", "other", "compiled", "recipes", "definitions", "project"}  # slow
+# slow fixtures: their tests share a worker
+SHARED = {"published", "loads", "mariadb", "served", "other", "compiled", "recipes", "parsed", "project", "made"}
+DBT = {"compiled", "parsed"}  # import dbt, which takes seconds
 FOLDER = "TEST_FOLDER"  # names the folder of one pytest run, which its workers share
 
 
@@ -91,8 +93,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     fixtures = set(item.fixturenames)
     tier = "county" if fixtures & COUNTY else "database" if fixtures & SERVER else "unit"
     item.add_marker(tier)
-    for shared in sorted(fixtures & SHARED):  # a test of the county must not delay the other tests of its group
-        item.add_marker(pytest.mark.xdist_group(f"{shared}-{tier}"))
+    groups = {"dbt" if name in DBT else name for name in fixtures & SHARED}
+    for group in sorted(groups):  # a test of the county must not delay the other tests of its group
+        item.add_marker(pytest.mark.xdist_group(f"{group}-{tier}"))
 
 
 @pytest.hookimpl(trylast=True)
@@ -136,9 +139,14 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def definitions() -> ModuleType:
+def parsed():
+    """The dbt manifest of the checkout. It takes seconds to read: tests that need no more share a worker."""
+    return manifest()
+
+
+@pytest.fixture(scope="session")
+def definitions(parsed) -> ModuleType:
     """The Dagster definitions, from the manifest that the tests of all workers share."""
-    manifest()
     with environment_of(bare_environment(DBT_TARGET_PATH=str(manifest_folder()))):
         return importlib.import_module("orchestration.definitions")
 

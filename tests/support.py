@@ -150,6 +150,21 @@ def manifest():
     return parsed.result
 
 
+def manifest_of(database: str, published: bool):
+    """Return the kept manifest for that database, or a copy with the relations that differ."""
+    from warehouse.dbt_compiler import as_published
+
+    kept = manifest()
+    if database == "warehouse" and not published:
+        return kept
+    copy = kept.deepcopy()
+    for node in (*copy.nodes.values(), *copy.sources.values()):
+        node.database = database
+        if getattr(node, "relation_name", None):
+            node.relation_name = node.relation_name.replace('"warehouse".', f'"{database}".', 1)
+    return as_published(copy) if published else copy
+
+
 class Warehouse:
     """A warehouse in its own folder, driven by its commands as a person would drive it."""
 
@@ -200,17 +215,16 @@ class Warehouse:
             environment.prepare(start=False)
             yield
 
-    def dbt(self, *words: str, expect: int = 0) -> str:
-        """Run dbt in this process and return its output.
+    def dbt(self, *words: str, expect: int = 0, published: bool = False) -> str:
+        """Run dbt in this process with the kept manifest and return its output.
 
-        The kept manifest is used if its relations are right: no `--vars`, and a database with the name `warehouse`.
+        With `published`, dbt finds marts in the schemas of readers.
         """
         from dbt.cli.main import dbtRunner
 
         printed = StringIO()
         with self.entered(), redirect_stdout(printed):
-            fits = "--vars" not in words and os.environ["DBT_DATABASE"] == "warehouse"
-            runner = dbtRunner(manifest=manifest() if fits else None)
+            runner = dbtRunner(manifest=manifest_of(os.environ["DBT_DATABASE"], published))
             quick = [] if "docs" in words else ["--no-write-json", "--log-level-file", "none"]
             with build_lock() if WRITING & {*words} else nullcontext():
                 result = runner.invoke([*words, "--project-dir", str(ROOT), *quick])
@@ -289,7 +303,7 @@ class Warehouse:
             ([name for name in environment.publish_sets() if name != "usage"],),
         )
         counts = (
-            f"select '{schema}.{table}', count(*), sum(('x' || left(md5(to_jsonb(t)::text), 8))::bit(32)::bigint) "
+            f"select '{schema}.{table}', count(*), sum(('x' || left(md5(t::text), 8))::bit(32)::bigint) "
             f'from "{schema}"."{table}" as t'
             for schema, table in tables
         )

@@ -1,6 +1,7 @@
 """`warehouse build --changed`: the models that it builds, tests and publishes, and how it knows the published state."""
 
 import importlib
+import re
 import subprocess
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,8 @@ from warehouse import environment, published
 
 NOTHING = "The project does not differ from the publications."
 BRANCHES = "dbt_project/models/marts/libraries/libraries__dim_branches.sql"
-VAT_NUMBERS = "dbt_project/models/conformed/bridge_organisations_vat_numbers.sql"
+ABSENCES = "dbt_project/models/conformed/int_absence_months_counted.sql"
+UNIT_TEST = "int_absence_months_counted::days_lost_are_working_days_times_fte"
 
 
 @pytest.fixture
@@ -35,30 +37,24 @@ def add(edited: Warehouse, file: str, text: str) -> None:
     path.write_text(path.read_text(encoding="utf-8") + text + "\n", encoding="utf-8")
 
 
-def test_only_changed_models_are_built_and_their_publish_set_is_published(edited: Warehouse) -> None:
-    before = len(publications(edited))
-    assert NOTHING in edited("build", "--changed")
-    add(edited, BRANCHES, "-- changed")
-    printed = edited("build", "--changed")
-    assert "libraries: differs by libraries__dim_branches" in printed
-    assert publications(edited)[before:] == [("libraries", "publish")]
-    assert "table model conformed." not in printed
-
-
-def test_a_failed_set_stays_changed_after_another_set_is_published(edited: Warehouse) -> None:
+def test_only_changed_models_are_built_and_a_failed_set_stays_changed(edited: Warehouse) -> None:
     before = len(publications(edited))
     original = (edited.root / BRANCHES).read_text(encoding="utf-8")
-    add(edited, VAT_NUMBERS, "-- changed")
+    add(edited, ABSENCES, "-- changed")
     add(edited, BRANCHES, "where 1 = 1 / 0")
     printed = edited("build", "--changed", expect=1)
+    assert "workforce: differs by int_absence_months_counted" in printed
     assert "libraries is not published: model libraries__dim_branches failed" in printed
-    assert "START unit_test bridge_organisations_vat_numbers::a_vat_number_passes_either_of_two_check_sums" in printed
-    assert sorted(publications(edited)[before:]) == [("finance", "publish"), ("libraries", "refuse")]
+    assert f"START unit_test {UNIT_TEST}" in printed
+    assert sorted(publications(edited)[before:]) == [("libraries", "refuse"), ("workforce", "publish")]
+    assert set(re.findall(r"OK created sql table model conformed\.(\w+)", printed)) == {"int_absence_months_counted"}
 
     (edited.root / BRANCHES).write_text(original, encoding="utf-8")
     printed = edited("build", "--changed")
     assert "libraries: differs by libraries__dim_branches" in printed, "the failed build may have left tables behind"
-    assert "finance:" not in printed
+    assert "workforce:" not in printed
+    assert "table model conformed." not in printed
+    assert publications(edited)[before + 2 :] == [("libraries", "publish")]
     assert NOTHING in edited("build", "--changed")
 
 
@@ -75,17 +71,15 @@ def test_a_set_published_by_another_command_is_rebuilt_with_all_upstream(edited:
 
 
 def test_an_interrupted_build_stays_changed_after_its_edit_is_reverted(edited: Warehouse) -> None:
-    original = (edited.root / VAT_NUMBERS).read_text(encoding="utf-8")
-    add(edited, VAT_NUMBERS, "-- changed")
+    original = (edited.root / ABSENCES).read_text(encoding="utf-8")
+    add(edited, ABSENCES, "-- changed")
     command = edited.command("build", "--changed")
     killed = {"cwd": edited.root, "env": edited.environment, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **killed) as build:
-        assert any(
-            "OK created sql table model conformed.bridge_organisations_vat_numbers" in line for line in build.stdout
-        )
+        assert any("OK created sql table model conformed.int_absence_months_counted" in line for line in build.stdout)
         build.kill()
-    (edited.root / VAT_NUMBERS).write_text(original, encoding="utf-8")
-    assert "finance: differs by bridge_organisations_vat_numbers" in edited("build", "--changed")
+    (edited.root / ABSENCES).write_text(original, encoding="utf-8")
+    assert "workforce: differs by int_absence_months_counted" in edited("build", "--changed")
 
 
 def test_a_set_is_published_without_the_table_of_a_removed_model(edited: Warehouse) -> None:

@@ -216,7 +216,7 @@ def test_a_failed_run_is_retried_from_the_failed_step(graph: Graph) -> None:
 def instance() -> Iterator[dg.DagsterInstance]:
     import dagster as dg
 
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 
@@ -234,12 +234,12 @@ def _asked(graph: Graph, result: dg.EvaluateAutomationConditionsResult) -> set[d
 
 
 def test_publish_sets_are_rebuilt_when_their_raw_data_changes(graph: Graph, instance: dg.DagsterInstance) -> None:
-    """Evaluate all assets upstream of libraries, and the first mart of each other set: it is slow."""
+    """Evaluate all assets upstream of workforce, and the first mart of each other set: it is slow."""
     import dagster as dg
 
     inputs, nodes = graph.inputs, graph.manifest["nodes"]
     firsts = {graph.set_of(mart): mart["unique_id"] for mart in graph.marts}
-    chosen = {*inputs["libraries"], *firsts.values()} & nodes.keys()
+    chosen = {*inputs["workforce"], *firsts.values()} & nodes.keys()
     selection = dg.AssetSelection.assets(*(graph.key(nodes[unique_id]) for unique_id in chosen))
 
     def evaluate(cursor=None) -> dg.EvaluateAutomationConditionsResult:

@@ -195,15 +195,14 @@ def test_a_failing_cast_in_a_source_shows_no_value(trial: Trial, capfd: pytest.C
     assert VALUE in Warehouse(trial.home, WAREHOUSE_URL=trial.url)("error", reference[1])
 
 
-def test_dbt_shows_and_logs_no_value(trial: Trial) -> None:
-    trial.sql(f"create table conformed.typed as select '{VALUE}' as x; grant select on conformed.typed to svc_dbt")
-    warehouse = Warehouse(trial.home, WAREHOUSE_URL=trial.url)
-    query = "select x::int as x from conformed.typed"
+def test_dbt_shows_and_logs_no_value(warehouse: Warehouse) -> None:
+    ((value,),) = warehouse.sql("select max(branch_name) from conformed.dim_branches")
+    query = "select max(branch_name)::int as x from conformed.dim_branches"
     printed = warehouse.process("exec", "--", "dbt", "show", "--inline", query, expect=2)
     assert "invalid input syntax for type integer [warehouse error" in printed
-    logged = (trial.home / "logs/dbt.log").read_text(encoding="utf-8")
+    logged = (warehouse.home / "logs/dbt.log").read_text(encoding="utf-8")
     assert "invalid input syntax" in logged
-    assert not LEAK.search(printed + logged)
+    assert value not in printed + logged
 
 
 def test_an_unexpected_error_of_a_command_shows_no_value(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:

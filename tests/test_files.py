@@ -572,7 +572,7 @@ def test_one_entry_of_a_log_does_not_lose_the_others(tmp_path: Path, entry: byte
 
 @pytest.mark.parametrize("content", [b"x", b'""', b"\xff", b"\n", b"a,b"])
 def test_a_long_entry_of_a_log_is_cut(tmp_path: Path, content: bytes) -> None:
-    said = content * (6_000_000 // len(content))
+    said = content * (2_200_000 // len(content))  # the CSV reader refuses a row of 2 MB
     found = rows(LOG, write(tmp_path, "log.csv", b't,"l","' + said + b'","more"\nt2,l,last\n'))
     assert [(row["at"], row["login"]) for row in found] == [("t", "l"), ("t2", "l")]
     assert found[0]["said"].endswith("[cut]")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support import ROOT
+from tests.support import ROOT, bare_environment, environment_of
 from warehouse.lineage import LineageError, problems, reached
 
 CLASSES = {"crossing_id": "none", "driver": "identifier", "plate": "identifier", "fee": "personal"}
@@ -68,6 +68,8 @@ YAML = "dbt_project/models/marts/highways/highways__{0}.yml: highways__{0}.{1}: 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The manifest of a project with MODELS only, compiled as by `make check`, without a server."""
+    from dbt.cli.main import dbtRunner
+
     root = tmp_path_factory.mktemp("lineage")
     shutil.copytree(ROOT / "dbt_project/macros", root / "dbt_project/macros")
     for file in ("dbt_project.yml", "profiles.yml"):
@@ -87,10 +89,11 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if file.parent.name == "tolls":
             content["sources"] = [{"name": "raw_tolls", "tables": [table]}]
         file.with_suffix(".yml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    dbt = [Path(sys.executable).with_name("dbt"), "compile", "--no-introspect", "--no-populate-cache"]
-    bare = {name: value for name, value in os.environ.items() if not name.startswith("DBT_")}
-    done = subprocess.run([*dbt, "--profiles-dir", "."], cwd=root, env=bare, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    paths = {"project-dir": root, "profiles-dir": root, "target-path": root / "target", "log-path": root}
+    words = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+    with environment_of(bare_environment()):
+        done = dbtRunner().invoke(["--quiet", "compile", "--no-introspect", "--no-populate-cache", *words])
+    assert done.success, done.exception
     return root / "target/manifest.json"
 
 

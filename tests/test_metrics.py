@@ -1,12 +1,14 @@
 """Measures have whole definitions, and metrics equal the columns of reports that publish them."""
 
+from __future__ import annotations
+
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from copy import deepcopy
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
@@ -16,13 +18,17 @@ from commands.metrics import _shown
 from tests.support import Warehouse, manifest
 from warehouse.errors import WarehouseError
 from warehouse.measures import Measures
-from warehouse.metrics import Metrics, semantic_manifest
+
+if TYPE_CHECKING:  # MetricFlow takes seconds to import
+    from warehouse.metrics import Metrics
 
 Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def metrics(warehouse: Warehouse) -> Iterator[Metrics]:
+    from warehouse.metrics import Metrics, semantic_manifest
+
     with closing(psycopg2.connect(warehouse.url)) as connection:
         yield Metrics(semantic_manifest(manifest()).replace("__next", ""), connection)
 

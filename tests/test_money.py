@@ -69,14 +69,15 @@ def test_a_larger_county_has_proportionally_more_rows_above_80_000() -> None:
 
 
 def test_customers_are_people_of_the_county() -> None:
-    truth, made = Truth(COUNTY, "confirm"), {}
-    for table, row in highways.rows(COUNTY, truth):
+    county = County(people=300)
+    truth, made = Truth(county, "confirm"), {}
+    for table, row in highways.rows(county, truth):
         if table == "enquiry_customer":
             made[str(row.enquiry_number)] = row
     faults, records = truth.read()
     spoilt = {fault["record_key"] for fault in faults if fault["raw_table"] == "raw_confirm.enquiry_customer"}
     people = {
-        str(person.number): (person, household) for household in COUNTY.households() for person in household.people
+        str(person.number): (person, household) for household in county.households() for person in household.people
     }
     assert made.keys() == {record["record_key"] for record in records}
     assert 0.02 < len(spoilt) / len(made) < 0.04

@@ -16,8 +16,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.preview import copy_project
-from tests.support import Warehouse, manifest
-from warehouse.dbt_compiler import unique_keys
+from tests.support import Warehouse
 from warehouse.errors import WarehouseError
 
 PAYMENTS = "dbt_project/models/marts/finance/finance__fct_supplier_payments"
@@ -334,6 +333,7 @@ def test_watch_mode_renews_the_preview_after_each_save(project: Project) -> None
         ("libraries__fct_visit_months", [["branch_key", "month_start_date"]]),
     ],
 )
-def test_a_models_keys_are_its_constraints_and_its_uniqueness_tests(model: str, keys: list[list[str]]) -> None:
-    project = manifest()
-    assert unique_keys(project, project.nodes[f"model.worcestershire.{model}"]) == keys
+def test_a_models_keys_are_its_constraints_and_its_uniqueness_tests(parsed, model: str, keys: list[list[str]]) -> None:
+    from warehouse.dbt_compiler import unique_keys
+
+    assert unique_keys(parsed, parsed.nodes[f"model.worcestershire.{model}"]) == keys

@@ -4,7 +4,9 @@ dbt takes about two seconds to parse the project, so the manifest is kept. While
 compiles the new text with the kept manifest (`dbt compile --inline`, 0.3 s).
 """
 
+import os
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -19,6 +21,8 @@ from ingestion import ROOT
 from warehouse.environment import home
 from warehouse.errors import WarehouseError
 
+BUILT = "__next"  # end of the name of the schema in which dbt builds a publish set
+PARSED = "partial_parse.msgpack"
 INLINE = "inline_query"  # dbt's name for an inline text
 SELF_REFERENCE = re.compile(r"\{[{%][^}]*\b(this|model|is_incremental)\b")  # not available to an inline text
 INLINE_PREFIX = re.compile(r"(in )?\bsql_operation\b.*?\(from remote system\.sql\)\s*", re.IGNORECASE)
@@ -33,19 +37,22 @@ class Compiled:
 
 
 class Compiler:
-    """The parsed project in `root`, with marts in the published schemas (`published: true`)."""
+    """The parsed project in `root`, with marts in the published schemas."""
 
     def __init__(self, root: Path = ROOT) -> None:
         self.root, self.manifest = root, Manifest()
-        folder = home() / "preview"  # not the builds' target folder: other variables would make builds parse again
+        folder = home() / "preview"  # not the target folder of builds, which may run at the same time
         paths = {"project-dir": root, "profiles-dir": root, "target-path": folder, "log-path": folder}
         self.options = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
-        self.options += ["--log-level", "none", "--log-level-file", "none", "--no-write-json"]
-        self.options += ["--vars", "published: true"]
+        self.options += ["--log-level", "none", "--log-level-file", "none"]
+        parsed = Path(os.environ["DBT_TARGET_PATH"], PARSED)
+        if parsed.exists() and not (folder / PARSED).exists():
+            folder.mkdir(exist_ok=True)
+            shutil.copyfile(parsed, folder / PARSED)  # dbt parses only what has changed since the last build
 
     def parse(self) -> None:
         """Parses the project again where files have changed. Raises WarehouseError with dbt's message."""
-        self.manifest = self._dbt(dbtRunner(), ["parse"])
+        self.manifest = as_published(self._dbt(dbtRunner(), ["parse"]))
 
     def model(self, name: str) -> ModelNode:
         """The model of that name. Raises WarehouseError, which suggests names."""
@@ -86,8 +93,13 @@ class Compiler:
             raise WarehouseError(f"{file} refers to itself.")
         return Compiled(node.compiled_code, node.depends_on.nodes)
 
-    def _dbt(self, runner: dbtRunner, command: list[str], **values: str) -> Any:
-        result: Any = runner.invoke([*command, *self.options], **values)
+    def generate_docs(self, folder: Path) -> None:
+        """Writes dbt's manifest, catalogue and page into `folder`. Raises WarehouseError with dbt's message."""
+        no_tests = ["--exclude", "resource_type:test", "resource_type:unit_test"]  # half of the time to compile
+        self._dbt(dbtRunner(self.manifest), ["docs", "generate", *no_tests], target_path=folder, write_json=True)
+
+    def _dbt(self, runner: dbtRunner, command: list[str], **values: Any) -> Any:
+        result: Any = runner.invoke([*command, *self.options], **({"write_json": False} | values))
         if isinstance(result.exception, KeyboardInterrupt):
             raise result.exception
         if result.exception:
@@ -95,6 +107,20 @@ class Compiler:
         if not result.success:
             raise WarehouseError(_without_values("\n".join(str(done.message) for done in result.result.results)))
         return result.result
+
+
+def as_published(manifest: Manifest) -> Manifest:
+    """The same manifest with marts in the schemas in which readers find them, not in those of dbt's builds."""
+    for node in manifest.nodes.values():
+        if node.schema.endswith(BUILT):
+            node.schema = node.schema.removesuffix(BUILT)
+            if isinstance(node, ModelNode) and node.relation_name:
+                node.relation_name = node.relation_name.replace(f'{BUILT}"', '"')
+    for model in manifest.semantic_models.values():
+        if place := model.node_relation:
+            place.schema_name = place.schema_name.removesuffix(BUILT)
+            place.relation_name = (place.relation_name or "").replace(f'{BUILT}"', '"')
+    return manifest
 
 
 def unique_keys(manifest: Manifest, model: ModelNode) -> list[list[str]]:

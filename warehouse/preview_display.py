@@ -14,7 +14,6 @@ from rich.text import Text
 
 from ingestion import ROOT
 from warehouse.dbt_compiler import Compiler
-from warehouse.environment import dbt_connection
 from warehouse.errors import WarehouseError
 from warehouse.preview import Preview, preview
 
@@ -89,7 +88,6 @@ def _text(value: Any) -> Text:
 def run(name: str, limit: int, key: tuple[str, ...], watch: bool) -> None:
     """Prints the preview of a model; with `watch` after each save of a file of the dbt project, until Ctrl-C."""
     console = Console(file=sys.stdout, highlight=False)
-    dbt_connection().close()  # fails early where no server runs
     compiler = Compiler()
     state = _files()
     with console.status("dbt parses the project"):

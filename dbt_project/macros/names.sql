@@ -1,8 +1,8 @@
 {# Schema in which a model is built: the schema of the set's current build for a mart, the schema of the layer for other
-   models. With `--vars 'published: true'` (documentation), the schema in which readers find the mart. #}
+   models. #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
   {%- if node.fqn[1] == 'marts' -%}
-    {{ node.fqn[2] }}{{ '' if var('published', false) else '__next' }}
+    {{ node.fqn[2] }}__next
   {%- else -%}
     {{ custom_schema_name or target.schema }}
   {%- endif -%}
