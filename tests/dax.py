@@ -188,6 +188,8 @@ class Parser:
     def function(self, name: str, given: list[Callable]) -> Callable:
         first = given[0] if given else None
         table = getattr(first, "column", [getattr(first, "table", None)])[0]
+        if name == "MIN" and len(given) == 2:
+            return lambda c, r: min(each(c, r) for each in given)
         if name in AGGREGATES or name == "DISTINCTCOUNTNOBLANK":
             reduce = AGGREGATES.get(name, lambda values: len({*values}))
 

@@ -58,7 +58,7 @@ def test_every_published_column_relationship_and_metric_is_in_a_valid_model(
         }
         assert columns.keys() == {(node.alias, c) for node in marts if node.fqn[2] == name for c in node.columns}
         found = {label for table in model["table"] for label in table.of("measure")}
-        assert found == {label for label, publish_set in metrics.items() if publish_set == name}
+        assert found - {"Data up to"} == {label for label, publish_set in metrics.items() if publish_set == name}
         assert all(columns[key].properties.get("isHidden") for key in columns if key[1].endswith("_key"))
     tests = [node for node in manifest().nodes.values() if node.resource_type == "test"]
     keys = {
@@ -244,6 +244,12 @@ def test_each_measure_has_the_metrics_figure_in_all_and_by_month(
             if not near(found, expected) and not (is_empty and found is None and not expected):
                 differences.append((metric, days and min(days), found, expected))
         compared += len(cells)
+        dates = [
+            max(row["as_at_date"] for row in rows) for rows in context.rows.values() if rows and "as_at_date" in rows[0]
+        ]
+        assert ("Data up to" in context.measures) == bool(dates)
+        if dates:
+            assert context.measure("Data up to") == min(dates)
     assert differences == []
     assert compared > 500
 

@@ -16,7 +16,7 @@ from typing import Any
 from warehouse.access import Access, RowScope
 from warehouse.powerbi.dax import Expressions, parsed, quoted
 from warehouse.powerbi.report import fabric, platform, report_files
-from warehouse.powerbi.star import DATES, DAY, Star
+from warehouse.powerbi.star import DATA_UP_TO, DATES, DAY, Star
 from warehouse.powerbi.tmdl import Object, name
 
 Node = dict[str, Any]
@@ -116,6 +116,8 @@ class Project:
     def _table(self, table: str) -> Object:
         node = self.star.tables[table]
         measures = [self._measure_object(metric) for metric, (home, _) in self.star.measures.items() if home == table]
+        if self.star.data_up_to and self.star.data_up_to[0] == table:
+            measures.insert(0, self._data_up_to(self.star.data_up_to[1]))
         columns = [self._column(table, column) for column in node["columns"].values()]
         columns += [self._computed_date(*each) for each in self.star.computed_dates if each[0] == table]
         rows = (
@@ -134,6 +136,17 @@ class Project:
                 "dataCategory": "Time" if table == DATES else "",
             },
             children=[*measures, *columns, partition],
+        )
+
+    def _data_up_to(self, calculation: str) -> Object:
+        return Object(
+            f"measure {name(DATA_UP_TO)}",
+            "Date up to which every table of the set with such a date has data.",
+            calculation,
+            properties={
+                "formatString": FORMATS["date"],
+                "lineageTag": identity(self.publish_set, "measure", DATA_UP_TO),
+            },
         )
 
     def _column(self, table: str, column: Node) -> Object:

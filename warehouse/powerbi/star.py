@@ -1,6 +1,6 @@
 """The star of a publish set: its tables, the relationships between them, and its measures in DAX."""
 
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from typing import Any
 
 from warehouse.measures import Measures
@@ -10,6 +10,7 @@ Node = dict[str, Any]
 Column = tuple[str, str]  # table, column
 
 DATES, DAY = "dim_dates", "date_day"
+DATA_UP_TO = "Data up to"
 
 
 class Star:
@@ -142,8 +143,18 @@ class Star:
             return on_last_day(calculation, *dated, dates)
         return calculation
 
+    @cached_property
+    def data_up_to(self) -> tuple[str, str] | None:
+        """(table, DAX) of the date up to which every table of the set has data; None without such a date."""
+        dated = [table for table, node in self.tables.items() if "as_at_date" in node["columns"]]
+        if not dated:
+            return None
+        dates = [f"MAX({self.reference(table, 'as_at_date')})" for table in dated]
+        return dated[0], reduce(lambda earlier, each: f"MIN({earlier}, {each})", dates)
+
     def main_measures(self) -> list[Column]:
-        """(table, label) of the measures on the first page of the report: ratios first."""
+        """(table, label) of the measures on the first page of the report: the date of the data, then ratios."""
         labels = self.definitions.metrics
         order = sorted(self.measures, key=lambda metric: labels[metric]["type"] != "ratio")
-        return [(self.measures[metric][0], labels[metric]["label"]) for metric in order]
+        first = [(self.data_up_to[0], DATA_UP_TO)] if self.data_up_to else []
+        return first + [(self.measures[metric][0], labels[metric]["label"]) for metric in order]
