@@ -135,6 +135,8 @@ def moments(text: str) -> list[Any]:
 
 def numbers(text: str, column: dict[str, Any]) -> list[Any]:
     kind, forms = column["data_type"], column.get("number_format", [])
+    if "decimal_comma" in forms:
+        text = text.translate(str.maketrans(",.", ".,"))
     plain = r"-?[0-9]+(?:\.[0-9]+)?"
     amount = (
         r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?" if "thousands" in forms else r"[0-9]+(?:\.[0-9]+)?"

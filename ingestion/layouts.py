@@ -152,7 +152,8 @@ def _figure(footer: list[Row], position: int, forms: Sequence[NumberForm] = ()) 
         return None
     with suppress(InvalidOperation):
         return Decimal(plain_number(cells[0], forms))
-    numbers = re.findall(r"-?\d[\d,]*(?:\.\d+)?", cells[0])
+    swap = str.maketrans(",.", ".,") if "decimal_comma" in forms else {}
+    numbers = re.findall(r"-?\d[\d,]*(?:\.\d+)?", cells[0].translate(swap))
     return Decimal(numbers[0].replace(",", "")) if len(numbers) == 1 else None
 
 

@@ -19,7 +19,9 @@ from ingestion.columns import TODO
 from ingestion.contract_fields import GRAIN
 from ingestion.contract_yaml import ContractError
 from ingestion.contracts import STAGING
-from ingestion.discovery import FoundTable, from_database, from_files, unique
+from ingestion.database_discovery import from_database
+from ingestion.discovery import FoundTable, unique
+from ingestion.file_discovery import from_files
 
 SHOWN_IN_QUERY = {"charset", "driver", "encrypt", "service_name", "sslmode", "sslrootcert", "trustservercertificate"}
 ID_NAME = re.compile(r"(^|_)(id|code|no|num|number|ref|reference|key)$")
@@ -173,6 +175,7 @@ def _table_yaml(table: FoundTable) -> str:
             if value
         ]
         of_column += [f"number_format: {_listed([*column.number_format])}"] * bool(column.number_format)
+        of_column += [f"null_values: {_listed([*column.null_values])}"] * bool(column.null_values)
         lines += [
             f"          - name: {_scalar(column.name)}",
             f"            data_type: {column.data_type}{_comment(column.guess)}",

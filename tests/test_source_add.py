@@ -27,6 +27,7 @@ from sqlfluff.core import dialect_selector
 from ingestion import schema
 from ingestion.contract_yaml import ContractError
 from ingestion.contracts import SourceError, System, read_contracts
+from ingestion.files import read_file
 from ingestion.pipeline import load_system
 from ingestion.scaffold import add_source
 from ingestion.sql_types import contract_type
@@ -85,8 +86,9 @@ def staging(tmp_path: Path) -> Path:
         (["01.5"], "text", None),
         (["1e5", "1"], "text", None),
         (["007%"], "text", None),
-        (["1,00"], "text", None),
-        (["£5", "-"], "text", None),
+        (["1,2", "1,20"], "text", None),
+        (["-", "N/A"], "text", None),
+        (["A", "N/A"], "text", None),
         (["2026-07-01", "1948-02-29"], "date", None),
         (["2026-02-30", "2026-07-01"], "text", None),
         (["31/07/2026", "01/07/2026"], "date", "%d/%m/%Y"),
@@ -120,6 +122,7 @@ def test_a_column_has_the_narrowest_type_that_fits_every_value(
         (["5.00 CR", "7-"], ["credit", "trailing_minus"]),
         (["0%", "12.5%"], ["percent"]),
         (["12,500", "7"], ["thousands"]),
+        (["1.234,50", "-7,25"], ["thousands", "decimal_comma"]),
     ],
 )
 def test_a_column_of_amounts_has_the_number_formats_of_its_values(
@@ -130,6 +133,32 @@ def test_a_column_of_amounts_has_the_number_formats_of_its_values(
     add_source("trial", str(landing), staging=staging)
     column = decided(staging).tables[0].columns[1]
     assert (column.data_type, column.number_format) == ("numeric(18,2)", number_format)
+
+
+def test_words_for_no_value_are_guessed_beside_the_type_of_the_other_values(landing: Path, staging: Path) -> None:
+    rows = "1,#N/A,#N/A,-\n2,2019-04-02,-23.22,-\n3,,NULL,a\n"
+    (landing / "reliefs.csv").write_text(f"No,Exempt from,Relief,Note\n{rows}", encoding="utf-8")
+    add_source("trial", str(landing), staging=staging)
+    table = decided(staging).tables[0]
+    assert [(column.data_type, column.null_values) for column in table.columns] == [
+        ("bigint", []), ("date", ["#N/A"]), ("numeric(18,2)", ["#N/A", "NULL"]), ("text", []),
+    ]  # fmt: skip
+    contract = (staging / "trial" / "_trial__sources.yml").read_text(encoding="utf-8")
+    assert "numeric(18,2)  # guessed: #N/A and NULL mean no value" in contract
+
+
+def test_a_semicolon_in_a_text_beside_a_quotation_mark_is_no_delimiter(landing: Path, staging: Path) -> None:
+    text = 'Title,Count\n"a;"";b",1\nc,2\n'
+    (landing / "contacts.csv").write_text(text, encoding="utf-8")
+    add_source("trial", str(landing), staging=staging)
+    assert types(decided(staging), "contacts") == {"title": "text", "count": "bigint"}
+
+
+def test_a_repeated_heading_has_its_number(landing: Path, staging: Path) -> None:
+    (landing / "a.csv").write_text("Code,Rate,Rate\nx,1,2\n", encoding="utf-8")
+    add_source("trial", str(landing), staging=staging)
+    table = decided(staging).tables[0]
+    assert [row["rate_2"] for batch in read_file(table, landing / "a.csv") for row in batch.to_pylist()] == ["2"]
 
 
 def test_the_last_row_of_a_long_file_affects_the_column_type(landing: Path, staging: Path) -> None:
