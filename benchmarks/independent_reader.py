@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from itertools import takewhile
 from typing import Any
 from zoneinfo import ZoneInfo
 
 REJECTED = "rejected"
+EXACT = Context(prec=100)
 LONDON = ZoneInfo("Europe/London")
 
 
@@ -177,8 +178,10 @@ def fits(value: Decimal, kind: str) -> object:
     if kind == "bigint":
         return int(value) if value == int(value) and -(2**63) <= value < 2**63 else REJECTED
     precision, scale = map(int, re.findall(r"\d+", kind))
-    is_exact = abs(value) < Decimal(10) ** (precision - scale) and value == round(value, scale)
-    return round(value, scale) if is_exact else REJECTED
+    if abs(value) >= Decimal(10) ** (precision - scale):
+        return REJECTED
+    rounded = value.quantize(Decimal(1).scaleb(-scale), context=EXACT)
+    return rounded if rounded == value else REJECTED
 
 
 def snake_case(heading: str) -> str:

@@ -15,9 +15,10 @@ from ingestion.encodings import EncodingError
 from ingestion.files import read_file, read_head
 from ingestion.headings import Row, snake_case
 from ingestion.inference import Values
+from ingestion.json_files import DOCUMENTS, LINES, json_suffix, places_of_rows
 from ingestion.spreadsheets import SUFFIXES, sheet_names
 
-TEXT_FILES = {".csv", ".tsv", ".txt", ".gz", ".zip"}
+TEXT_FILES = {".csv", ".tsv", ".txt", ".gz", ".zip"} | DOCUMENTS | LINES
 ENCODINGS = ("utf-8", "utf-16", "windows-1252")
 DELIMITERS = ",;\t|"
 DIGITS = re.compile(r"\d+(?:[-_. ]?\d+)*")
@@ -44,7 +45,7 @@ def from_files(system: str, variable: str, path: Path, wanted: set[str]) -> list
     folder = path.parent if path.is_file() else path
     paths = [path] if path.is_file() else [file for file in sorted(folder.rglob("*")) if _is_data(file, folder)]
     if not paths:
-        raise ContractError(f"{folder}: no supported file (CSV, .gz, .zip, Parquet, workbook)")
+        raise ContractError(f"{folder}: no supported file (CSV, JSON, .gz, .zip, Parquet, workbook)")
     groups = _groups([sheet for file in paths for sheet in _sheets(system, variable, file)], folder)
     named = dict(zip(unique(_file_table(group[0], pattern, system) for pattern, group in groups), groups, strict=True))
     names = choose({name: name for name in named}, wanted, f"{path}")
@@ -62,6 +63,8 @@ def _sheets(system: str, variable: str, path: Path) -> Iterator[_Sheet]:
     layouts: list[dict[str, Any]] = [{}]
     if path.suffix.lower() in SUFFIXES and len(names := sheet_names(table, path)) > 1:
         layouts = [{"sheet": name} for name in names]
+    elif json_suffix(table, path):
+        layouts = [{"rows_at": place} if place else {} for place in places_of_rows(table, path)]
     found = False
     for layout in layouts:
         rows, layout = _head(table, path, layout)
@@ -82,7 +85,7 @@ def _head(table: Table, path: Path, layout: dict[str, Any]) -> tuple[list[Row], 
 
     A text file gets the first encoding that fits, and the delimiter that splits most rows alike.
     """
-    if path.suffix.lower() in SUFFIXES | {".parquet"}:
+    if path.suffix.lower() in SUFFIXES | {".parquet"} or json_suffix(table, path):
         return read_head(table.model_copy(update=layout), path), layout
     for encoding in ENCODINGS:
         heads, problems = [], []

@@ -95,6 +95,7 @@ def _before_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileC
     totals = {p: Decimal(0) for p, name in checked.items() if name in table.control_totals}
     empty = columns.names.index(table.footer_empty) if table.footer_empty else None
     forms = {column.name: column.number_format for column in table.columns}
+    not_a_number: SourceError | None = None  # which matters only if there is a footer
     held: list[Row] = []  # rows of the footer, unless data follow
     position = count = 0
     for row in rows:
@@ -105,8 +106,12 @@ def _before_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileC
         for data in held:
             position += 1
             data = _padded(table, path, position, data, width)
-            for column in totals:
-                totals[column] += _number(table, path, position, checked[column], data[column], forms[checked[column]])
+            try:
+                for column in totals:
+                    name = checked[column]
+                    totals[column] += _number(table, path, position, name, data[column], forms[name])
+            except SourceError as problem:
+                not_a_number = not_a_number or problem
             count += any(data)
             yield data
         held = []
@@ -119,6 +124,8 @@ def _before_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileC
         raise LoadCheckError(
             f"{location_in(table, path)}: no footer ({looks}). The file is truncated; request it again"
         )
+    if not_a_number:
+        raise not_a_number
     if table.row_count_at and _figure(footer, table.row_count_at - 1) != count:
         raise LoadCheckError(
             f"{location_in(table, path)}: {count} rows, the footer says otherwise. Request the file again"

@@ -24,8 +24,8 @@ from dlt.sources.helpers.rest_client.auth import (
 from dlt.sources.helpers.rest_client.client import RESTClient
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from ingestion.apis import Number, Row, parse_json
 from ingestion.contracts import SourceError
+from ingestion.json_rows import Number, Row, parse_json
 
 MAX_REPEATS = 10  # consecutive responses with the same rows; a few are normal for a small table
 MAX_RESPONSE_BYTES = 1 << 28
