@@ -23,6 +23,10 @@ class Refused(Exception):
     """The file breaks its contract."""
 
 
+class Unsure(Exception):
+    """The documents do not say whether the file is read."""
+
+
 def decode(content: bytes, encoding: str) -> str:
     """The text of a file; raises Refused if it is not in the declared encoding."""
     marks = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -271,13 +275,16 @@ def below_header(
 def check_totals(
     layout: dict[str, Any], names: list[str], data: list[tuple[int, list[str]]], footer: list[list[str]]
 ) -> None:
-    """Raise Refused if a total of the footer is not the sum of its column."""
+    """Raise Refused if a total of the footer is not the sum of its column; Unsure if a number has several readings."""
     for column in layout["columns"]:
         if column["name"] in layout.get("control_totals", []) and column["name"] in names:
             place, loose = names.index(column["name"]), column | {"data_type": "numeric(38,10)", "required": False}
 
             def number(row: list[str], place: int = place, loose: dict[str, Any] = loose) -> Any:
-                return readings(loose, row[place] if place < len(row) else "", layout["null_values"])[0]
+                possible = readings(loose, row[place] if place < len(row) else "", layout["null_values"])
+                if len(possible) > 1:
+                    raise Unsure
+                return possible[0]
 
             values = [number(row) or 0 for _, row in data]
             totals = [number(row) for row in footer if place < len(row) and row[place]]

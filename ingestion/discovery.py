@@ -30,11 +30,15 @@ class FoundColumn:
 
 @dataclass
 class FoundTable:
-    """A table as its source describes it; `meta` is the rest of its contract, `left_out` {column: reason}."""
+    """A table as its source describes it.
+
+    `meta` is the rest of its contract, `meta_guesses` says why a part of it is guessed, `left_out` is {column: reason}.
+    """
 
     name: str
     columns: list[FoundColumn]
-    meta: dict[str, str] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
+    meta_guesses: dict[str, str] = field(default_factory=dict)
     description: str | None = None
     key: list[str] = field(default_factory=list)
     key_guess: str | None = None

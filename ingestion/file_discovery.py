@@ -4,9 +4,12 @@ import glob
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingestion.contract_yaml import ContractError
 from ingestion.contracts import SourceError, Table
@@ -16,12 +19,16 @@ from ingestion.files import read_file, read_head
 from ingestion.headings import Row, snake_case
 from ingestion.inference import Values
 from ingestion.json_files import DOCUMENTS, LINES, json_suffix, places_of_rows
+from ingestion.layouts import WidthError
 from ingestion.spreadsheets import SUFFIXES, sheet_names
 
 TEXT_FILES = {".csv", ".tsv", ".txt", ".gz", ".zip"} | DOCUMENTS | LINES
 ENCODINGS = ("utf-8", "utf-16", "windows-1252")
 DELIMITERS = ",;\t|"
 DIGITS = re.compile(r"\d+(?:[-_. ]?\d+)*")
+SUBTOTAL = re.compile(r"(?i)^\s*sub[- ]?totals?\b")
+TOTAL = re.compile(r"(?i)^\s*(?:grand )?totals?\b")
+MIN_ROWS = 2  # of a file whose only row without a first value is a total
 NUMBER_OR_DATE = re.compile(r"[-+£$€]?[\d.,/:%-]*\d[\d.,/:% -]*")  # a heading of words is neither
 
 
@@ -190,20 +197,94 @@ def _numbered(headings: list[str]) -> Iterator[str]:
 def _infer_types(
     system: str, variable: str, table: FoundTable, layout: dict[str, Any], group: list[_Sheet]
 ) -> tuple[dict[str, Any], dict[str, Values]]:
-    """The files' layout, and what all values of each column have in common; raises SourceError."""
-    started = ENCODINGS.index(layout.get("encoding", ENCODINGS[0]))
-    for encoding in ENCODINGS[started:]:
-        layout = layout | {"encoding": encoding} if "encoding" in layout else layout
-        declared = {"name": table.name, "files": "*", "left_out": [*table.left_out]} | layout
-        shapes = [{"name": c.name} | ({"header": c.header} if c.header else {}) for c in table.columns]
-        draft = draft_contract(system, {"kind": "files", "location": variable}, declared, shapes).tables[0]
-        values = {column.name: Values() for column in table.columns}
+    """The files' layout, and what all values of each column have in common; raises SourceError.
+
+    The files are read again with what their rows show: another encoding, ragged rows, subtotals, a footer.
+    """
+    encodings = iter(ENCODINGS[ENCODINGS.index(layout.get("encoding", ENCODINGS[0])) + 1 :])
+    has_totals = group[0].path.suffix.lower() != ".parquet" and "rows_at" not in layout
+    while True:
         try:
-            for sheet in group:
-                for batch in read_file(draft, sheet.path):
-                    for name, seen in values.items():
-                        seen.add(batch[name])
+            found = _read_values(system, variable, table, layout, group)
         except EncodingError:
-            continue
-        return layout, values
-    raise _no_encoding(group[0].path)
+            if "encoding" not in layout or not (encoding := next(encodings, None)):
+                raise _no_encoding(group[0].path) from None
+            layout = layout | {"encoding": encoding}
+        except WidthError:
+            if "ragged" in layout:
+                raise
+            layout = layout | {"ragged": "pad"}
+            table.meta_guesses["ragged"] = "rows lack cells; check that they are the last ones"
+        else:
+            more = {name: value for name, (value, _) in found.totals.items()} if has_totals else {}
+            if not more or {*more} <= {*layout}:
+                return layout, found.values
+            layout = layout | more
+            table.meta_guesses |= {name: why for name, (_, why) in found.totals.items()}
+
+
+@dataclass
+class _Contents:
+    """What all rows of a group of files show: the values of each column, and rows that are no data.
+
+    `subtotals` and `repeated` are texts of the first column. Of each file, `footers` has the text with which the last
+    row begins, if that is a total's, and `unlabelled` whether it is the only row without a value in the first column.
+    """
+
+    values: dict[str, Values]
+    subtotals: set[str] = field(default_factory=set)
+    repeated: set[str] = field(default_factory=set)
+    is_below_blank: bool = False  # a repeated header has a blank row above it
+    footers: list[str | None] = field(default_factory=list)
+    unlabelled: list[bool] = field(default_factory=list)
+
+    @property
+    def totals(self) -> dict[str, tuple[Any, str]]:
+        """{field of the contract: its value, why it is guessed}."""
+        if self.is_below_blank:
+            return {"ends_at_blank_row": (True, "the header comes again below a blank row: another table begins there")}
+        found: dict[str, tuple[Any, str]] = {}
+        if skipped := sorted(self.subtotals | self.repeated):
+            found["subtotals"] = skipped, "a row that begins so is no row of data"
+        are_footers = self.unlabelled if any(self.unlabelled) else self.footers
+        if texts := sorted({*filter(None, self.footers)}):
+            found["footer"] = texts, "the last row begins so"
+        elif any(self.unlabelled):
+            found["footer_empty"] = next(iter(self.values)), "only the last row has no value here"
+        if any(are_footers) and not all(are_footers):
+            found["footer_optional"] = True, "some files have no footer"
+        return found
+
+
+def _read_values(
+    system: str, variable: str, table: FoundTable, layout: dict[str, Any], group: list[_Sheet]
+) -> _Contents:
+    declared = {"name": table.name, "files": "*", "left_out": [*table.left_out]} | layout
+    shapes = [{"name": c.name} | ({"header": c.header} if c.header else {}) for c in table.columns]
+    draft = draft_contract(system, {"kind": "files", "location": variable}, declared, shapes).tables[0]
+    found = _Contents({column.name: Values() for column in table.columns})
+    for sheet in group:
+        _add_file(found, draft, sheet)
+    return found
+
+
+def _add_file(found: _Contents, draft: Table, sheet: _Sheet) -> None:
+    first_name, heading = next(iter(found.values)), sheet.headings[0]
+    count = empty = 0
+    last: dict[str, Any] = {}
+    for batch in read_file(draft, sheet.path):
+        for name, seen in found.values.items():
+            seen.add(batch[name])
+        first, numbers = batch[first_name], batch["_source_row"]
+        last = batch.slice(len(batch) - 1).to_pylist()[0]
+        count, empty = count + len(batch), empty + first.null_count
+        if pa.types.is_string(first.type):
+            marked = first.filter(pc.match_substring_regex(first, SUBTOTAL.pattern)).drop_null().to_pylist()
+            found.subtotals |= {text[0].strip() for text in map(SUBTOTAL.match, marked) if text}
+            for place in pc.indices_nonzero(pc.equal(first, heading)).to_pylist():
+                found.repeated.add(heading)
+                found.is_below_blank |= numbers[place].as_py() > count - len(batch) + place + 1
+    text = next((value for value in last.values() if value), None)
+    total = TOTAL.match(text) if isinstance(text, str) else None
+    found.footers.append(total[0].strip() if total else None)
+    found.unlabelled.append(count > MIN_ROWS and empty == 1 and last[first_name] is None)

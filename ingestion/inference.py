@@ -7,7 +7,7 @@ as N/A, is one in a column whose other values are of a type.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 
 import pyarrow as pa
@@ -38,7 +38,7 @@ class Inferred:
 class _Form:
     """The form of a type's values; `parse` raises ValueError for a value that only looks right (31 February).
 
-    A value that has a text of the pattern `but` is of another form.
+    A value that has a text of the pattern `but` is of another form. `hint` tells a person which other type to consider.
     """
 
     data_type: str
@@ -46,6 +46,7 @@ class _Form:
     format: str | None = None
     parse: Callable[[str], object] | None = None
     but: str = ""
+    hint: str | None = None
 
     def fits(self, values: Any) -> bool:
         if not pc.all(pc.match_substring_regex(values, f"^(?:{self.pattern})$")).as_py():
@@ -69,6 +70,10 @@ def _formatted(data_type: str, form: str) -> _Form:
     return _Form(data_type, pattern, form, lambda value: datetime.strptime(value, form))
 
 
+def _time_of_day(text: str) -> time:
+    return time.fromisoformat(f"0{text}" if text[1] == ":" else text)
+
+
 DAY_FIRST, MONTH_FIRST = "%d/%m/%Y", "%m/%d/%Y"
 DATES = (DAY_FIRST, MONTH_FIRST, "%d-%m-%Y", "%d.%m.%Y", "%Y/%m/%d", "%d %b %Y", "%d-%b-%Y", "%d %B %Y")
 TIMES = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
@@ -89,10 +94,15 @@ FORMS = (
     AMOUNT,
     DECIMAL_COMMA,
     _Form("boolean", "(?i:true|false)"),
+    _Form("time", r"\d\d?:\d\d(?::\d\d)?", parse=_time_of_day),
     _Form("date", r"\d{4}-\d\d-\d\d", parse=date.fromisoformat),
     *(_formatted("date", form) for form in DATES),
     _Form("timestamptz", ISO_TIME, parse=datetime.fromisoformat),
     *(_formatted("timestamptz", f"{day} {time}") for day in DATES for time in TIMES),
+    _formatted("timestamptz", "%Y-%m-%d %H:%M:%S UTC"),
+    _Form(TEXT, r"\d\d?/\d\d?/\d\d", hint="dates with years of two digits? Then declare a date with %d/%m/%y"),
+    _Form(TEXT, r"\d\d?-[A-Za-z]{3}-\d\d", hint="dates with years of two digits? Then declare a date with %d-%b-%y"),
+    _Form(TEXT, "(?i:y|n|yes|no)", hint="true and false? Then declare a boolean with true_values and false_values"),
 )
 
 
@@ -150,7 +160,7 @@ class Values:
     def _other(self, form: _Form) -> Inferred:
         either = [left for left in self.forms if left.format and left.format.startswith((DAY_FIRST, MONTH_FIRST))]
         guess = "guessed: the day comes before the month" if len(either) > 1 else None
-        return Inferred(form.data_type, form.format, guess)
+        return Inferred(form.data_type, form.format, guess or form.hint)
 
     def _number(self, form: _Form) -> Inferred:
         scale = max(self.scale, USUAL_SCALE)

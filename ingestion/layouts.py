@@ -20,6 +20,10 @@ from ingestion.headings import FileColumns, Row, location_in
 BATCH_CELLS = 500_000
 
 
+class WidthError(SourceError):
+    """A row with more or fewer values than headings."""
+
+
 def batches(rows: Iterable[Row], names: list[str]) -> Iterator[pa.Table]:
     """Rows of text as Arrow tables of bounded size."""
     rows = iter(rows)
@@ -77,10 +81,10 @@ def _padded(table: Table, path: Path, position: int, row: Row, width: int) -> Ro
     return row[:width] + [None] * (width - len(row))
 
 
-def wrong_width(table: Table, path: Path, position: int, found: int, width: int) -> SourceError:
+def wrong_width(table: Table, path: Path, position: int, found: int, width: int) -> WidthError:
     where = location_in(table, path, f", row {position}")
     hint = "" if table.ragged == "pad" else "; if the cells at the end of a row may be missing, declare `ragged: pad`"
-    return SourceError(f"{where}: {found} values, {width} headings. The file is damaged, request it again{hint}")
+    return WidthError(f"{where}: {found} values, {width} headings. The file is damaged, request it again{hint}")
 
 
 def _starts_with(row: Row, texts: list[str]) -> bool:
