@@ -27,7 +27,7 @@ ENCODINGS = ("utf-8", "utf-16", "windows-1252")
 DELIMITERS = ",;\t|"
 DIGITS = re.compile(r"\d+(?:[-_. ]?\d+)*")
 SUBTOTAL = re.compile(r"(?i)^\s*sub[- ]?totals?\b")
-TOTAL = re.compile(r"(?i)^\s*(?:grand )?totals?\b")
+TOTAL = re.compile(r"(?i)\s*((?:grand |overall )?totals?)\s*(?:[:(].*)?")  # Total Gas & Power is a supplier
 MIN_ROWS = 2  # of a file whose only row without a first value is a total
 NUMBER_OR_DATE = re.compile(r"[-+£$€]?[\d.,/:%-]*\d[\d.,/:% -]*")  # a heading of words is neither
 
@@ -285,6 +285,8 @@ def _add_file(found: _Contents, draft: Table, sheet: _Sheet) -> None:
                 found.repeated.add(heading)
                 found.is_below_blank |= numbers[place].as_py() > count - len(batch) + place + 1
     text = next((value for value in last.values() if value), None)
-    total = TOTAL.match(text) if isinstance(text, str) else None
-    found.footers.append(total[0].strip() if total else None)
-    found.unlabelled.append(count > MIN_ROWS and empty == 1 and last[first_name] is None)
+    total = TOTAL.fullmatch(text) if isinstance(text, str) else None
+    found.footers.append(total[1] if total else None)
+    filled = sum(last.get(name) is not None for name in found.values)
+    is_total = count > MIN_ROWS and empty == 1 and last[first_name] is None and filled * 2 <= len(found.values)
+    found.unlabelled.append(is_total)

@@ -151,10 +151,12 @@ def test_a_repeated_heading_has_its_number(landing: Path, staging: Path) -> None
         ("Code,Net\nA,1\n,\nBand B,\nCode,Net\nC,2\n", {"ends_at_blank_row": True}, "A"),
         ("Code,Net,Note\nA,1\nB,2,b\n", {"ragged": "pad"}, "AB"),
         ("Code,Net\nA,1\n,2\n,3\n", {}, "A  "),
+        ("Code,Net,Note\nA,1,a\nB,2,b\n,3,c\n", {}, "AB "),
+        ("Code,Net\nA,1\nB,2\nTotal Gas & Power,3\n", {}, ["A", "B", "Total Gas & Power"]),
     ],
 )  # fmt: skip
 def test_rows_that_are_no_data_are_described_in_the_contract(
-    landing: Path, staging: Path, content: str, layout: dict[str, Any], read: str
+    landing: Path, staging: Path, content: str, layout: dict[str, Any], read: str | list[str]
 ) -> None:
     (landing / "a.csv").write_text(content, encoding="utf-8")
     add_source("trial", str(landing), staging=staging)
