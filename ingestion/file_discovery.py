@@ -202,7 +202,8 @@ def _infer_types(
     The files are read again with what their rows show: another encoding, ragged rows, subtotals, a footer.
     """
     encodings = iter(ENCODINGS[ENCODINGS.index(layout.get("encoding", ENCODINGS[0])) + 1 :])
-    has_totals = group[0].path.suffix.lower() != ".parquet" and "rows_at" not in layout
+    suffixes = {suffix.lower() for suffix in group[0].path.suffixes}
+    may_have_totals = not suffixes & {".parquet", *DOCUMENTS, *LINES}
     while True:
         try:
             found = _read_values(system, variable, table, layout, group)
@@ -216,7 +217,7 @@ def _infer_types(
             layout = layout | {"ragged": "pad"}
             table.meta_guesses["ragged"] = "rows lack cells; check that they are the last ones"
         else:
-            more = {name: value for name, (value, _) in found.totals.items()} if has_totals else {}
+            more = {name: value for name, (value, _) in found.totals.items()} if may_have_totals else {}
             if not more or {*more} <= {*layout}:
                 return layout, found.values
             layout = layout | more
@@ -269,7 +270,7 @@ def _read_values(
 
 
 def _add_file(found: _Contents, draft: Table, sheet: _Sheet) -> None:
-    first_name, heading = next(iter(found.values)), sheet.headings[0]
+    first_name, heading = next(iter(found.values)), next(filter(None, sheet.headings))
     count = empty = 0
     last: dict[str, Any] = {}
     for batch in read_file(draft, sheet.path):

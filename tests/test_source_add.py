@@ -151,6 +151,7 @@ def test_a_repeated_heading_has_its_number(landing: Path, staging: Path) -> None
         ("Code,Net\nA,1\n,\nBand B,\nCode,Net\nC,2\n", {"ends_at_blank_row": True}, "A"),
         ("Code,Net,Note\nA,1\nB,2,b\n", {"ragged": "pad"}, "AB"),
         ("Code,Net\nA,1\n,2\n,3\n", {}, "A  "),
+        (",Code,Net\n,A,1\n,B,2\n,Total,3\n", {"footer": ["Total"]}, "AB"),
         ("Code,Net,Note\nA,1,a\nB,2,b\n,3,c\n", {}, "AB "),
         ("Code,Net\nA,1\nB,2\nTotal Gas & Power,3\n", {}, ["A", "B", "Total Gas & Power"]),
     ],
@@ -192,6 +193,12 @@ def test_a_json_file_is_described_with_the_place_of_its_rows(landing: Path, stag
     assert table.rows_at == "result.records"
     assert types(decided(staging), "parks") == {"id": "bigint", "place_ward": "text", "place_at": "text"}
     assert sum(len(batch) for batch in read_file(table, landing / "parks.json")) == 2
+
+
+def test_the_last_row_of_a_json_file_is_no_footer(landing: Path, staging: Path) -> None:
+    (landing / "parks.json").write_text('[{"name": "a", "n": 1}, {"name": "Total", "n": 1}]', encoding="utf-8")
+    add_source("trial", str(landing), staging=staging)
+    assert sum(len(batch) for batch in read_file(decided(staging).tables[0], landing / "parks.json")) == 2
 
 
 def test_the_last_row_of_a_long_file_affects_the_column_type(landing: Path, staging: Path) -> None:
