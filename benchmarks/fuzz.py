@@ -1,4 +1,4 @@
-"""Random content for the readers of logs, CSVs, workbooks and API rows: each is read, or refused with a SourceError.
+"""Random logs, CSVs, JSON, workbooks and API rows: each is read, or refused with a SourceError.
 
 `python -m benchmarks.fuzz --help`. A failure ends with the smallest content that causes it, which hypothesis keeps in
 .hypothesis/ and tries first the next time.
@@ -7,6 +7,7 @@
 import argparse
 import csv
 import io
+import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,9 +20,9 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingestion.apis import rows_to_arrow
 from ingestion.contracts import SourceError, System, Table
 from ingestion.files import read_file
+from ingestion.json_rows import rows_to_arrow
 from ingestion.logs import UNREADABLE, LogEntries
 from ingestion.tables import conform
 
@@ -103,6 +104,29 @@ def csv_file(lines: list[bytes], with_header: bool) -> None:
     read(declared(), "rows.csv", b"\n".join([*header, *lines]))
 
 
+JSON_VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@EXAMPLES
+@given(
+    st.lists(st.dictionaries(st.sampled_from([*COLUMNS, "at.x", "x"]), JSON_VALUES, max_size=5), max_size=4),
+    st.lists(st.tuples(st.integers(0, 2**10), st.binary(max_size=2)), max_size=2),
+)
+def json_file(rows: list[dict[str, Any]], changes: list[tuple[int, bytes]]) -> None:
+    """JSON and JSON lines, also with damaged bytes, are read or refused."""
+    content = json.dumps(rows).encode()
+    for place, other in changes:
+        place %= len(content)
+        content = content[:place] + other + content[place + 1 :]
+    read(declared(), "rows.json", content)
+    read(declared(rows_at="x"), "rows.json", content)
+    read(declared(), "rows.jsonl", content.strip(b"[]").replace(b"}, {", b"}\n{"))
+
+
 @EXAMPLES
 @given(st.data())
 def workbook(data: st.DataObject) -> None:
@@ -144,7 +168,7 @@ def api_rows(page: list[dict[str, Any]]) -> None:
     require(len(kept) + len(rejects) == len(rows), "a row is neither kept nor rejected")
 
 
-READERS: tuple[Callable[[], None], ...] = (log, csv_file, workbook, api_rows)
+READERS: tuple[Callable[[], None], ...] = (log, csv_file, json_file, workbook, api_rows)
 
 
 def main() -> None:

@@ -9,17 +9,22 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from itertools import takewhile
 from typing import Any
 from zoneinfo import ZoneInfo
 
 REJECTED = "rejected"
+EXACT = Context(prec=100)
 LONDON = ZoneInfo("Europe/London")
 
 
 class Refused(Exception):
     """The file breaks its contract."""
+
+
+class Unsure(Exception):
+    """The documents do not say whether the file is read."""
 
 
 def decode(content: bytes, encoding: str) -> str:
@@ -135,6 +140,8 @@ def moments(text: str) -> list[Any]:
 
 def numbers(text: str, column: dict[str, Any]) -> list[Any]:
     kind, forms = column["data_type"], column.get("number_format", [])
+    if "decimal_comma" in forms:
+        text = text.translate(str.maketrans(",.", ".,"))
     plain = r"-?[0-9]+(?:\.[0-9]+)?"
     amount = (
         r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?" if "thousands" in forms else r"[0-9]+(?:\.[0-9]+)?"
@@ -175,8 +182,10 @@ def fits(value: Decimal, kind: str) -> object:
     if kind == "bigint":
         return int(value) if value == int(value) and -(2**63) <= value < 2**63 else REJECTED
     precision, scale = map(int, re.findall(r"\d+", kind))
-    is_exact = abs(value) < Decimal(10) ** (precision - scale) and value == round(value, scale)
-    return round(value, scale) if is_exact else REJECTED
+    if abs(value) >= Decimal(10) ** (precision - scale):
+        return REJECTED
+    rounded = value.quantize(Decimal(1).scaleb(-scale), context=EXACT)
+    return rounded if rounded == value else REJECTED
 
 
 def snake_case(heading: str) -> str:
@@ -266,13 +275,16 @@ def below_header(
 def check_totals(
     layout: dict[str, Any], names: list[str], data: list[tuple[int, list[str]]], footer: list[list[str]]
 ) -> None:
-    """Raise Refused if a total of the footer is not the sum of its column."""
+    """Raise Refused if a total of the footer is not the sum of its column; Unsure if a number has several readings."""
     for column in layout["columns"]:
         if column["name"] in layout.get("control_totals", []) and column["name"] in names:
             place, loose = names.index(column["name"]), column | {"data_type": "numeric(38,10)", "required": False}
 
             def number(row: list[str], place: int = place, loose: dict[str, Any] = loose) -> Any:
-                return readings(loose, row[place] if place < len(row) else "", layout["null_values"])[0]
+                possible = readings(loose, row[place] if place < len(row) else "", layout["null_values"])
+                if len(possible) > 1:
+                    raise Unsure
+                return possible[0]
 
             values = [number(row) or 0 for _, row in data]
             totals = [number(row) for row in footer if place < len(row) and row[place]]

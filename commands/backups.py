@@ -42,6 +42,7 @@ def restore(folder: Path, ledger: Path | None) -> None:
     """
     from ingestion.contracts import read_contracts
     from warehouse import backup
+    from warehouse.disposals import Retention
     from warehouse.subjects import SubjectRequests
 
     began = time.monotonic()
@@ -58,8 +59,9 @@ def restore(folder: Path, ledger: Path | None) -> None:
     with closing(environment.connect(url)) as connection:
         backup.read_ledger(connection, ledger)
     with closing(environment.connect(os.environ["LOADER_URL"])) as connection:
-        requests = SubjectRequests(connection, read_contracts().values())
-        erased, expired = requests.erase_again(), requests.dispose_of_expired()
+        systems = read_contracts().values()
+        erased = SubjectRequests(connection, systems).erase_again()
+        expired = Retention(connection, systems).dispose_of_expired()
     deleted = sum(erased.values()) + sum(rows for rows, _ in expired.values())
     click.echo(f"Deleted {deleted:,} rows of erased people and past their retention period. Run `warehouse build`.")
     if differences := query_as_dbt("select difference from governance.access_differences()", []):

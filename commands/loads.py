@@ -76,7 +76,8 @@ def add(system: str, location: str | None, tables: tuple[str, ...], schema: str 
     click.echo(f"1. Replace each TODO in {added.contract} ({added.todos} lines), and check what is marked `guessed`.")
     click.echo(f"2. Add this line to .env{password}:\n   {added.variable}={added.value}")
     click.echo(f"   Add {added.variable} to .env.example with a harmless value.")
-    click.echo("3. Run `make check`, then `make run`.")
+    click.echo(f"3. Run `warehouse source try {system}` until no row is rejected: it loads nothing.")
+    click.echo("4. Run `make check`, then `make run`.")
 
 
 @source.command("try")

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.columns import NUMERIC, Column
-from ingestion.formats import EXCEL_SERIAL, NEGATIVE, NO_DIGITS, date_shape, number_shape
+from ingestion.formats import EXCEL_SERIAL, NEGATIVE, NumberForm, date_shape, no_digits, number_shape
 from ingestion.internals import start_arrow_without_pandas
 from ingestion.json_values import check_json
 
@@ -134,10 +134,7 @@ def _from_text(values: pa.ChunkedArray, column: Column, target: pa.DataType, tim
     if pa.types.is_timestamp(target):
         return _parse_timestamps(values, target, time_zone)
     if column.number_format:
-        shape = pc.match_substring_regex(values, f"^(?:{number_shape(tuple(column.number_format))})$")
-        sign = pc.if_else(pc.match_substring_regex(values, NEGATIVE), "-", "")
-        digits = pc.replace_substring_regex(values, NO_DIGITS, "")
-        values = pc.if_else(shape, pc.binary_join_element_wise(sign, digits, ""), values)
+        values = _plain_numbers(values, column.number_format)
     if (
         pa.types.is_integer(target)
         and _has_byte(values, b"xX")
@@ -150,6 +147,16 @@ def _from_text(values: pa.ChunkedArray, column: Column, target: pa.DataType, tim
         if pc.any(pc.and_not(pc.is_inf(converted), written)).as_py():
             raise pa.ArrowInvalid("a number too large for a double")
     return converted
+
+
+def _plain_numbers(values: pa.ChunkedArray, forms: list[NumberForm]) -> pa.ChunkedArray:
+    """The numbers as a program writes them, as `plain_number`; a text of another shape as it is."""
+    shape = pc.match_substring_regex(values, f"^(?:{number_shape(tuple(forms))})$")
+    if "decimal_comma" in forms and not pc.all(shape).as_py():
+        raise pa.ArrowInvalid("a number of another form")
+    sign = pc.if_else(pc.match_substring_regex(values, NEGATIVE), "-", "")
+    digits = pc.replace_substring(pc.replace_substring_regex(values, no_digits(forms), ""), ",", ".")
+    return pc.if_else(shape, pc.binary_join_element_wise(sign, digits, ""), values)
 
 
 def _as_booleans(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:

@@ -103,7 +103,8 @@ class Column(Part):
     """Latest date that is accepted; a row with a later one is rejected."""
     number_format: list[NumberForm] = []
     """Forms of numbers that are accepted besides 1234.50: thousands (1,234.50), pound (£5), brackets ((5.00) is -5.00),
-    credit (5.00 CR is -5.00, 5.00 DR is 5.00), trailing_minus (5.00-), percent (12.5% is 12.5)."""
+    credit (5.00 CR is -5.00, 5.00 DR is 5.00), trailing_minus (5.00-), percent (12.5% is 12.5). With decimal_comma
+    every number has a comma before its decimals and, with thousands, points between thousands (1.234,50)."""
     true_values: list[Text] = []
     """Texts that mean true in a boolean, such as Y and Yes, instead of true and 1."""
     false_values: list[Text] = []

@@ -16,7 +16,7 @@ Separator = Annotated[str, StringConstraints(pattern=r"^[\t !#-/:-@\[-^`{-~]$")]
 Quote = Annotated[str, StringConstraints(pattern=r"^(\"|'|`|none)$")]
 FILE_KEYS = {
     "other_encodings", "member", "quote", "escape", "sheet_column", "cells", "ends_at_blank_row", "ragged",
-    "footer_empty", "footer_optional", "subtotals",
+    "footer_empty", "footer_optional", "subtotals", "rows_at",
 }  # fmt: skip
 
 
@@ -97,6 +97,8 @@ class LayoutFields(LoadFields):
     """Character of a CSV, usually a backslash, that takes the meaning from a following delimiter, quotation mark, line
     end or escape character. A file with it before another character is refused, unless the value is a text of
     `null_values` such as \\N."""
+    rows_at: Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$")] | None = None
+    """Place of the list of rows in a JSON file that is not a list itself, such as features or result.records."""
     sheet: Text | None = None
     """Sheet of a workbook that has several; `*` is any text."""
     sheet_column: Name | None = None

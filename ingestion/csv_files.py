@@ -1,14 +1,9 @@
 """Read CSV files, plain, .gz, or one in a .zip, as Arrow tables of text."""
 
 import csv
-import gzip
 import io
-import zipfile
-import zlib
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from fnmatch import fnmatchcase
 from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
@@ -18,15 +13,13 @@ import pyarrow as pa
 import pyarrow.csv
 
 from ingestion.contracts import SourceError, Table
-from ingestion.encodings import Bytes, EncodingError, Utf8
+from ingestion.encodings import Utf8
 from ingestion.headings import HEAD_ROWS, FileColumns, Row, find_header, location_in, name_columns
 from ingestion.layouts import batches, table_rows, wrong_width
-from ingestion.logs import LogEntries
 from ingestion.quoting import Checker, EscapeChecker, QuoteChecker
+from ingestion.text_files import BLOCK_BYTES, open_text
 
-BLOCK_BYTES = 2 << 20  # longest row that can be read; larger blocks are not faster and take more memory
 HEAD_BYTES = 1 << 20
-MAX_RATIO, FREE_BYTES = 200, 1 << 30  # of a compressed CSV: usually 5 to 30 times; a small file may exceed it
 
 
 def read_csv(table: Table, path: Path) -> tuple[FileColumns, Iterator[pa.Table]]:
@@ -41,7 +34,7 @@ def read_csv(table: Table, path: Path) -> tuple[FileColumns, Iterator[pa.Table]]
 
 def csv_head(table: Table, path: Path) -> tuple[list[Row], list[int]]:
     """The first rows, and the offset of each in bytes of UTF-8, ending with the offset of the row after them."""
-    with _open(table, path) as file:
+    with open_text(table, path, _checks(table, path)) as file:
         content = file.take(HEAD_BYTES)
     lines = io.StringIO(content.decode(errors="ignore"), newline="").readlines()  # the limit may cut a character in two
     sizes = [0, *accumulate(len(line.encode()) for line in lines)]
@@ -88,7 +81,7 @@ def _read_plain(table: Table, path: Path, columns: FileColumns, start: int) -> I
     last, number = None, 1
     mark = table.quote_character
     tail = "\n" + table.delimiter.join([(mark or "") * 2] * len(names)) + "\n"
-    with _open(table, path, tail) as file:
+    with open_text(table, path, _checks(table, path), tail) as file:
         file.take(start)
         # An empty line first, because pyarrow drops a byte order mark with which the first value begins
         file.pending = b"\n" + file.pending
@@ -122,7 +115,7 @@ def _with_blank_rows(rows: pa.Table, blank: deque[int], first: int) -> pa.Table:
 
 def _read_by_row(table: Table, path: Path, columns: FileColumns, start: int) -> Iterator[pa.Table]:
     """The rows from byte `start`, read by Python: a footer or a ragged row may have fewer values than the header."""
-    with _open(table, path) as file:
+    with open_text(table, path, _checks(table, path)) as file:
         above = file.take(start).count(b"\n")
         reader = csv.reader(_short_lines(table, path, file), strict=True, **_grammar(table))
         rows = ([cell or None for cell in row] for row in reader if row or table.ends_at_blank_row)
@@ -163,22 +156,10 @@ def _too_long(table: Table, path: Path) -> SourceError:
     return SourceError(f"{location_in(table, path)}: a row is longer than 2 MB. Is a quotation mark not closed?")
 
 
-@contextmanager
-def _open(table: Table, path: Path, tail: str = "") -> Iterator[Utf8]:
-    """The CSV as UTF-8, decompressed and decoded while it is read, followed by `tail`."""
-    encoding = _encoding(table, path) if table.other_encodings else table.encoding
-    try:
-        with _unpacked(table, path) as file:
-            checks = [] if table.growing else _checks(table, path)  # each entry of a growing file is checked by itself
-            yield Utf8(file, encoding, location_in(table, path), tail.encode(), checks)
-    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError):
-        raise SourceError(
-            f"{location_in(table, path)}: not a complete {path.suffix[1:]} file; request it again"
-        ) from None
-
-
 def _checks(table: Table, path: Path) -> list[Checker]:
-    """The checks of a CSV's grammar, escape characters first."""
+    """The checks of a CSV's grammar, escape characters first; each entry of a growing file is checked by itself."""
+    if table.growing:
+        return []
     locate, quote = partial(location_in, table, path), table.quote_character
     checks: list[Checker] = []
     if table.escape:
@@ -187,57 +168,3 @@ def _checks(table: Table, path: Path) -> list[Checker]:
     if quote:
         checks.append(QuoteChecker(locate, table.delimiter, quote, table.escape))
     return checks
-
-
-def _encoding(table: Table, path: Path) -> str:
-    """The first declared encoding that the whole file fits; the first of all if none fits."""
-    for encoding in (table.encoding, *table.other_encodings):
-        with suppress(EncodingError), _unpacked(table, path) as file:
-            text = Utf8(file, encoding, "")
-            while text.take(BLOCK_BYTES):
-                pass
-            return encoding
-    return table.encoding
-
-
-@contextmanager
-def _unpacked(table: Table, path: Path) -> Iterator[Bytes]:
-    if path.suffix.lower() == ".gz":
-        with gzip.open(path) as file:
-            yield _Unpacked(table, path, file, path.stat().st_size)
-    elif path.suffix.lower() == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            pattern = (table.member or "*.csv").lower()
-            names = [n for n in archive.namelist() if fnmatchcase(n.lower(), pattern) and not n.startswith("__MACOSX/")]
-            if len(names) != 1:
-                which = f"files that match {table.member}" if table.member else "CSV files"
-                hint = "" if table.member else "; name one as `member`"
-                raise SourceError(f"{location_in(table, path)}: contains {len(names)} {which} instead of one{hint}")
-            try:
-                member = archive.open(names[0])
-            except RuntimeError:  # including NotImplementedError
-                problem = "has a password or an unsupported compression"
-                raise SourceError(f"{location_in(table, path)}: {problem}") from None
-            with member as file:
-                yield _Unpacked(table, path, file, archive.getinfo(names[0]).compress_size)
-    elif table.growing:
-        with path.open("rb") as log:
-            yield LogEntries(log, len(table.headings), table.delimiter, location_in(table, path))
-    else:
-        with path.open("rb", buffering=0) as file:
-            yield file
-
-
-class _Unpacked:
-    """The bytes of a compressed file; raises SourceError for a file that is made to fill the disk."""
-
-    def __init__(self, table: Table, path: Path, file: Bytes, packed: int):
-        self.table, self.path, self.file = table, path, file
-        self.left = max(FREE_BYTES, packed * MAX_RATIO)
-
-    def read(self, size: int) -> bytes:
-        block = self.file.read(size)
-        self.left -= len(block)
-        if self.left < 0:
-            raise SourceError(f"{location_in(self.table, self.path)}: unpacks to more than {MAX_RATIO} times its size")
-        return block

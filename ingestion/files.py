@@ -1,4 +1,4 @@
-"""Read files of a landing folder as Arrow tables: CSV (plain, .gz, or one in a .zip), Parquet, workbooks."""
+"""Read files of a landing folder as Arrow tables: CSV and JSON (plain, .gz, or one in a .zip), Parquet, workbooks."""
 
 import hashlib
 import re
@@ -12,6 +12,7 @@ import pyarrow.parquet
 from ingestion.contracts import SourceError, System, Table
 from ingestion.csv_files import csv_head, read_csv
 from ingestion.headings import FileColumns, Row, find_header, location_in, name_columns
+from ingestion.json_files import json_headings, json_suffix, read_json
 from ingestion.layouts import add_origin
 from ingestion.spreadsheets import SUFFIXES, open_sheets, read_sheets, sheet_head
 
@@ -85,7 +86,10 @@ def read_file(
     if (suffix := path.suffix.lower()) in SUFFIXES:
         yield from read_sheets(table, path, name, skipped)
     else:
-        columns, source = _read_parquet(table, path) if suffix == ".parquet" else read_csv(table, path)
+        if suffix == ".parquet":
+            columns, source = _read_parquet(table, path)
+        else:
+            columns, source = (read_json if json_suffix(table, path) else read_csv)(table, path)
         yield from add_origin(table, path, columns, source, name, skipped)
 
 
@@ -93,6 +97,8 @@ def read_head(table: Table, path: Path) -> list[Row]:
     """The file's first rows as text, one of which is the header; raises SourceError."""
     if (suffix := path.suffix.lower()) == ".parquet":
         return [_open_parquet(table, path).schema_arrow.names]
+    if json_suffix(table, path):
+        return [[*json_headings(table, path)]]
     return sheet_head(table, next(open_sheets(table, path))) if suffix in SUFFIXES else csv_head(table, path)[0]
 
 

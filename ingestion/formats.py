@@ -18,7 +18,7 @@ Identifier = Literal[
     "nhs_number", "nino", "upn", "utr", "employee_number", "person_number",
     "name", "date_of_birth", "address", "postcode", "uprn", "email", "telephone",
 ]  # fmt: skip
-NumberForm = Literal["thousands", "pound", "brackets", "credit", "trailing_minus", "percent"]
+NumberForm = Literal["thousands", "pound", "brackets", "credit", "trailing_minus", "percent", "decimal_comma"]
 POUND, CREDIT, DEBIT = "£", "CR", "DR"
 
 
@@ -61,12 +61,18 @@ def prints_back(moment: datetime, form: str) -> bool:
         return False
 
 
+def decimal_point(forms: Sequence[str]) -> str:
+    """The character before the decimals."""
+    return "," if "decimal_comma" in forms else "."
+
+
 @cache
 def number_shape(forms: Sequence[str]) -> str:
     """The regular expression of the numbers that a column with these number formats may hold."""
-    whole = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)" if "thousands" in forms else "[0-9]+"
+    point, group = map(re.escape, (decimal_point(forms), "." if "decimal_comma" in forms else ","))
+    whole = rf"(?:[0-9]{{1,3}}(?:{group}[0-9]{{3}})+|[0-9]+)" if "thousands" in forms else "[0-9]+"
     pound = f"(?:{POUND} ?)?" if "pound" in forms else ""
-    amount = rf"{pound}(?:{whole}(?:\.[0-9]*)?|\.[0-9]+)"
+    amount = rf"{pound}(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)"
     shapes = [f"[+-]? ?{amount}"]
     if pound:
         shapes.append(rf"{POUND} ?[+-]{amount.removeprefix(pound)}")
@@ -82,12 +88,20 @@ def number_shape(forms: Sequence[str]) -> str:
 
 
 NEGATIVE = f"[(-]|(?i:{CREDIT})$"  # in a text of a number's shape
-NO_DIGITS = r"[^0-9.]"
+
+
+def no_digits(forms: Sequence[str]) -> str:
+    """The regular expression of what a number has besides digits and its decimal point."""
+    return f"[^0-9{decimal_point(forms)}]"
 
 
 def plain_number(text: str, forms: Sequence[str]) -> str:
-    """The number as a program writes it (1234.50, -50.00); a text of another shape as it is."""
+    """The number as a program writes it (1234.50, -50.00); a text of another shape as it is.
+
+    With a decimal comma, a text of another shape is no number: 1.234 would be read as another one.
+    """
     stripped = text.strip()
     if not forms or not re.fullmatch(number_shape(tuple(forms)), stripped):
-        return stripped
-    return "-" * bool(re.search(NEGATIVE, stripped)) + re.sub(NO_DIGITS, "", stripped)
+        return "" if "decimal_comma" in forms else stripped
+    digits = re.sub(no_digits(forms), "", stripped).replace(",", ".")
+    return "-" * bool(re.search(NEGATIVE, stripped)) + digits

@@ -1,39 +1,44 @@
 """Infer the types of a file's columns from all their values: the narrowest type that the loader casts each value to.
 
-A column stays text if a value could lose by another type: leading zeros, two-digit years, words for "none".
+A column stays text if a value could lose by another type: leading zeros, two-digit years. A word for no value, such
+as N/A, is one in a column whose other values are of a type.
 """
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.formats import CREDIT, DEBIT, NO_DIGITS, POUND, NumberForm, number_shape
+from ingestion.formats import CREDIT, DEBIT, POUND, NumberForm, no_digits, number_shape
 
 TEXT = "text"
 LONGEST_NUMBER = 38  # digits of an Arrow decimal
 USUAL_PRECISION, USUAL_SCALE = 18, 2
+NULL_WORDS = ("#N/A", "N/A", "n/a", "NA", "NULL", "null", "-", "--", "..", "None")
 
 
 @dataclass(frozen=True)
 class Inferred:
-    """A column's type, the format of its dates unless ISO 8601, a comment on what is guessed, and number formats."""
+    """A column's type, the format of its dates unless ISO 8601, a comment on what is guessed, number formats, and the
+    words that mean no value.
+    """
 
     data_type: str
     format: str | None = None
     guess: str | None = None
     number_format: tuple[NumberForm, ...] = ()
+    null_values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Form:
     """The form of a type's values; `parse` raises ValueError for a value that only looks right (31 February).
 
-    A value that has a text of the pattern `but` is of another form.
+    A value that has a text of the pattern `but` is of another form. `hint` tells a person which other type to consider.
     """
 
     data_type: str
@@ -41,6 +46,7 @@ class _Form:
     format: str | None = None
     parse: Callable[[str], object] | None = None
     but: str = ""
+    hint: str | None = None
 
     def fits(self, values: Any) -> bool:
         if not pc.all(pc.match_substring_regex(values, f"^(?:{self.pattern})$")).as_py():
@@ -64,6 +70,10 @@ def _formatted(data_type: str, form: str) -> _Form:
     return _Form(data_type, pattern, form, lambda value: datetime.strptime(value, form))
 
 
+def _time_of_day(text: str) -> time:
+    return time.fromisoformat(f"0{text}" if text[1] == ":" else text)
+
+
 DAY_FIRST, MONTH_FIRST = "%d/%m/%Y", "%m/%d/%Y"
 DATES = (DAY_FIRST, MONTH_FIRST, "%d-%m-%Y", "%d.%m.%Y", "%Y/%m/%d", "%d %b %Y", "%d-%b-%Y", "%d %B %Y")
 TIMES = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
@@ -74,15 +84,25 @@ NUMBER_SIGNS: dict[NumberForm, str] = {  # what a number of this format has
     "percent": "%",
 }  # fmt: skip
 AMOUNT = _Form("numeric", number_shape(tuple(NUMBER_SIGNS)), but="^[^0-9]*0[0-9,]")
+NOT_TWO_DECIMALS = "^[^,]*$|,[0-9]?(?:[^0-9]|$)|,[0-9]{3}"  # 1,2 may be a list
+DECIMAL_COMMA = _Form(
+    "numeric", number_shape((*NUMBER_SIGNS, "decimal_comma")), but=f"^[^0-9]*0[0-9.]|{NOT_TWO_DECIMALS}"
+)
 FORMS = (
     _Form("bigint", r"0|-?[1-9]\d{0,17}"),
     NUMERIC,
     AMOUNT,
+    DECIMAL_COMMA,
     _Form("boolean", "(?i:true|false)"),
+    _Form("time", r"\d\d?:\d\d(?::\d\d)?", parse=_time_of_day),
     _Form("date", r"\d{4}-\d\d-\d\d", parse=date.fromisoformat),
     *(_formatted("date", form) for form in DATES),
     _Form("timestamptz", ISO_TIME, parse=datetime.fromisoformat),
     *(_formatted("timestamptz", f"{day} {time}") for day in DATES for time in TIMES),
+    _formatted("timestamptz", "%Y-%m-%d %H:%M:%S UTC"),
+    _Form(TEXT, r"\d\d?/\d\d?/\d\d", hint="dates with years of two digits? Then declare a date with %d/%m/%y"),
+    _Form(TEXT, r"\d\d?-[A-Za-z]{3}-\d\d", hint="dates with years of two digits? Then declare a date with %d-%b-%y"),
+    _Form(TEXT, "(?i:y|n|yes|no)", hint="true and false? Then declare a boolean with true_values and false_values"),
 )
 
 
@@ -95,6 +115,7 @@ class Values:
     digits: int = 0
     scale: int = 0
     signs: set[NumberForm] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
     own: str | None = None
 
     def add(self, values: Any) -> None:
@@ -103,17 +124,22 @@ class Values:
             self.own = arrow_type(values.type)
             return
         values = pc.unique(pc.utf8_trim_whitespace(values)).drop_null()
+        is_word = pc.is_in(values, pa.array(NULL_WORDS))
+        self.words |= {*values.filter(is_word).to_pylist()}
+        values = values.filter(pc.invert(is_word))
         if not len(values) or not self.forms:
             return
         self.is_filled = True
         self.forms = [form for form in self.forms if form.fits(values)]
-        if AMOUNT in self.forms:
-            digits = pc.replace_substring_regex(values, NO_DIGITS, "")
+        if form := next((form for form in (AMOUNT, DECIMAL_COMMA) if form in self.forms), None):
+            comma: tuple[NumberForm, ...] = ("decimal_comma",) if form is DECIMAL_COMMA else ()
+            digits = pc.replace_substring(pc.replace_substring_regex(values, no_digits(comma), ""), ",", ".")
             integers, decimals = (
                 pc.replace_substring_regex(digits, pattern, "") for pattern in (r"^0?|\..*$", r"^[^.]*\.?")
             )
+            signs = NUMBER_SIGNS | ({"thousands": r"\."} if comma else {})
             self.signs |= {
-                form for form, sign in NUMBER_SIGNS.items() if pc.any(pc.match_substring_regex(values, sign)).as_py()
+                name for name, sign in signs.items() if pc.any(pc.match_substring_regex(values, sign)).as_py()
             }
             self.digits = max(self.digits, pc.max(pc.utf8_length(integers)).as_py())
             self.scale = max(self.scale, pc.max(pc.utf8_length(decimals)).as_py())
@@ -124,18 +150,26 @@ class Values:
         if self.own or not self.is_filled or not self.forms:
             return Inferred(self.own or TEXT)
         form = self.forms[0]
-        if form in (NUMERIC, AMOUNT):
-            return self._number(form)
+        found = self._number(form) if form in (NUMERIC, AMOUNT, DECIMAL_COMMA) else self._other(form)
+        if not self.words or found.data_type == TEXT:
+            return found
+        words = sorted(self.words)
+        guess = f"{f'{found.guess}, and' if found.guess else 'guessed:'} {' and '.join(words)} mean no value"
+        return replace(found, guess=guess, null_values=tuple(words))
+
+    def _other(self, form: _Form) -> Inferred:
         either = [left for left in self.forms if left.format and left.format.startswith((DAY_FIRST, MONTH_FIRST))]
         guess = "guessed: the day comes before the month" if len(either) > 1 else None
-        return Inferred(form.data_type, form.format, guess)
+        return Inferred(form.data_type, form.format, guess or form.hint)
 
     def _number(self, form: _Form) -> Inferred:
         scale = max(self.scale, USUAL_SCALE)
         if self.digits + scale > LONGEST_NUMBER or (form is NUMERIC and not self.scale):
             return Inferred(TEXT)  # a whole number beyond bigint is an identifier
-        number_format = tuple(each for each in NUMBER_SIGNS if each in self.signs) if form is AMOUNT else ()
+        number_format = tuple(each for each in NUMBER_SIGNS if each in self.signs) if form is not NUMERIC else ()
         guess = "guessed: the comma separates thousands" if "thousands" in number_format and not self.scale else None
+        if form is DECIMAL_COMMA:
+            number_format, guess = (*number_format, "decimal_comma"), "guessed: the comma is before the decimals"
         data_type = f"numeric({max(self.digits + scale, USUAL_PRECISION)},{scale})"
         return Inferred(data_type, guess=guess, number_format=number_format)
 

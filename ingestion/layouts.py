@@ -20,6 +20,10 @@ from ingestion.headings import FileColumns, Row, location_in
 BATCH_CELLS = 500_000
 
 
+class WidthError(SourceError):
+    """A row with more or fewer values than headings."""
+
+
 def batches(rows: Iterable[Row], names: list[str]) -> Iterator[pa.Table]:
     """Rows of text as Arrow tables of bounded size."""
     rows = iter(rows)
@@ -77,10 +81,10 @@ def _padded(table: Table, path: Path, position: int, row: Row, width: int) -> Ro
     return row[:width] + [None] * (width - len(row))
 
 
-def wrong_width(table: Table, path: Path, position: int, found: int, width: int) -> SourceError:
+def wrong_width(table: Table, path: Path, position: int, found: int, width: int) -> WidthError:
     where = location_in(table, path, f", row {position}")
     hint = "" if table.ragged == "pad" else "; if the cells at the end of a row may be missing, declare `ragged: pad`"
-    return SourceError(f"{where}: {found} values, {width} headings. The file is damaged, request it again{hint}")
+    return WidthError(f"{where}: {found} values, {width} headings. The file is damaged, request it again{hint}")
 
 
 def _starts_with(row: Row, texts: list[str]) -> bool:
@@ -95,6 +99,7 @@ def _before_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileC
     totals = {p: Decimal(0) for p, name in checked.items() if name in table.control_totals}
     empty = columns.names.index(table.footer_empty) if table.footer_empty else None
     forms = {column.name: column.number_format for column in table.columns}
+    not_a_number: SourceError | None = None  # which matters only if there is a footer
     held: list[Row] = []  # rows of the footer, unless data follow
     position = count = 0
     for row in rows:
@@ -105,8 +110,12 @@ def _before_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileC
         for data in held:
             position += 1
             data = _padded(table, path, position, data, width)
-            for column in totals:
-                totals[column] += _number(table, path, position, checked[column], data[column], forms[checked[column]])
+            try:
+                for column in totals:
+                    name = checked[column]
+                    totals[column] += _number(table, path, position, name, data[column], forms[name])
+            except SourceError as problem:
+                not_a_number = not_a_number or problem
             count += any(data)
             yield data
         held = []
@@ -119,6 +128,8 @@ def _before_footer(table: Table, path: Path, rows: Iterable[Row], columns: FileC
         raise LoadCheckError(
             f"{location_in(table, path)}: no footer ({looks}). The file is truncated; request it again"
         )
+    if not_a_number:
+        raise not_a_number
     if table.row_count_at and _figure(footer, table.row_count_at - 1) != count:
         raise LoadCheckError(
             f"{location_in(table, path)}: {count} rows, the footer says otherwise. Request the file again"
@@ -152,7 +163,8 @@ def _figure(footer: list[Row], position: int, forms: Sequence[NumberForm] = ()) 
         return None
     with suppress(InvalidOperation):
         return Decimal(plain_number(cells[0], forms))
-    numbers = re.findall(r"-?\d[\d,]*(?:\.\d+)?", cells[0])
+    swap = str.maketrans(",.", ".,") if "decimal_comma" in forms else {}
+    numbers = re.findall(r"-?\d[\d,]*(?:\.\d+)?", cells[0].translate(swap))
     return Decimal(numbers[0].replace(",", "")) if len(numbers) == 1 else None
 
 

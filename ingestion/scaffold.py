@@ -19,7 +19,9 @@ from ingestion.columns import TODO
 from ingestion.contract_fields import GRAIN
 from ingestion.contract_yaml import ContractError
 from ingestion.contracts import STAGING
-from ingestion.discovery import FoundTable, from_database, from_files, unique
+from ingestion.database_discovery import from_database
+from ingestion.discovery import FoundTable, unique
+from ingestion.file_discovery import from_files
 
 SHOWN_IN_QUERY = {"charset", "driver", "encrypt", "service_name", "sslmode", "sslrootcert", "trustservercertificate"}
 ID_NAME = re.compile(r"(^|_)(id|code|no|num|number|ref|reference|key)$")
@@ -110,6 +112,10 @@ def _listed(texts: list[str]) -> str:
     return f"[{', '.join(_scalar(text, flow=True) for text in texts)}]"
 
 
+def _value(value: str | bool | list[str]) -> str:
+    return _listed(value) if isinstance(value, list) else str(value).lower() if value is True else _scalar(str(value))
+
+
 def _comment(text: str | None) -> str:
     return f"  # {text}" if text else ""
 
@@ -154,8 +160,10 @@ def _table_yaml(table: FoundTable) -> str:
         meta.append(f"key: {_listed(table.key)}{_comment(table.key_guess)}")
     if table.cursor:
         meta.append(f"cursor: {_scalar(table.cursor)}  # guessed: every change of a row must set it")
-    dated = _comment("guessed: the digits vary" if "[0-9]*" in table.meta.get("files", "") else None)
-    meta += [f"{name}: {_scalar(value)}{dated if name == 'files' else ''}" for name, value in table.meta.items()]
+    guesses = {name: f"guessed: {why}" for name, why in table.meta_guesses.items()}
+    if "[0-9]*" in table.meta.get("files", ""):
+        guesses["files"] = "guessed: the digits vary"
+    meta += [f"{name}: {_value(value)}{_comment(guesses.get(name))}" for name, value in table.meta.items()]
     if table.left_out:
         meta.append("left_out:")
         meta += [f"  - {_scalar(name)}{_comment(why)}" for name, why in table.left_out.items()]
@@ -173,6 +181,7 @@ def _table_yaml(table: FoundTable) -> str:
             if value
         ]
         of_column += [f"number_format: {_listed([*column.number_format])}"] * bool(column.number_format)
+        of_column += [f"null_values: {_listed([*column.null_values])}"] * bool(column.null_values)
         lines += [
             f"          - name: {_scalar(column.name)}",
             f"            data_type: {column.data_type}{_comment(column.guess)}",

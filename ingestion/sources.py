@@ -12,11 +12,12 @@ import pyarrow as pa
 from dlt.extract import DltResource
 from psycopg2 import extensions as pg
 
-from ingestion.apis import child_rows, column_names, rows_to_arrow
+from ingestion.apis import child_rows, column_names
 from ingestion.casting import CAST_ERRORS, cast
 from ingestion.contracts import DriftError, LoadCheckError, Table
 from ingestion.databases import CursorValue, Database
 from ingestion.files import fingerprint, matching_files, read_file
+from ingestion.json_rows import rows_to_arrow
 from ingestion.load_results import LoadResult
 from ingestion.readers import Reader
 from ingestion.tables import conform

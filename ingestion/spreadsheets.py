@@ -59,10 +59,11 @@ def read_sheets(table: Table, path: Path, name: str, skipped: Counter[str] | Non
 def _read_sheet(table: Table, path: Path, sheet: Sheet) -> tuple[FileColumns, Iterator[pa.Table]]:
     headings, end = find_header(table, path, sheet_head(table, sheet))
     columns = name_columns(table, path, headings)
-    formats = {column.name: tuple(column.format) for column in table.columns}
-    forms = [formats.get(name, ()) for name in columns.names]
+    declared = {column.name: column for column in table.columns}
+    forms = [tuple(declared[name].format) if name in declared else () for name in columns.names]
+    commas = [name in declared and "decimal_comma" in declared[name].number_format for name in columns.names]
     cells = _one_table(table, path, islice(_rows(table, sheet), end, None), columns)
-    rows = ([as_text(*cell) for cell in zip(row, forms, strict=True)] for row in cells)
+    rows = ([as_text(*cell) for cell in zip(row, forms, commas, strict=True)] for row in cells)
     return columns, batches(table_rows(table, path, rows, columns), columns.names)
 
 
@@ -87,12 +88,12 @@ def _one_table(table: Table, path: Path, rows: Iterable[list[Any]], columns: Fil
         yield row
 
 
-def as_text(cell: Any, date_formats: tuple[str, ...] = ()) -> str | None:
+def as_text(cell: Any, date_formats: tuple[str, ...] = (), has_decimal_comma: bool = False) -> str | None:
     """A cell as text, to be cast like a CSV's value.
 
     A whole number has all its digits, or an exponent where a double does not hold them; a fraction has the 15 digits
-    that Excel shows; a date has the column's format if that keeps the whole
-    date, else ISO 8601, with a time only if it has one. Empty cells and errors (#N/A) are null.
+    that Excel shows, with the column's decimal comma; a date has the column's format if that keeps the whole date, else
+    ISO 8601, with a time only if it has one. Empty cells and errors (#N/A) are null.
     """
     match cell:
         case str():
@@ -104,7 +105,7 @@ def as_text(cell: Any, date_formats: tuple[str, ...] = ()) -> str | None:
         case float() if cell.is_integer() and float(f"{cell:.15g}") != cell:
             return str(int(cell)) if abs(cell) <= MAX_EXACT else repr(cell)
         case float():
-            return format(Decimal(f"{cell:.15g}"), "f")
+            return format(Decimal(f"{cell:.15g}"), "f").replace(".", "," if has_decimal_comma else ".")
         case date() | time() if form := _lossless(cell, date_formats):
             return cell.strftime(form)
         case datetime():

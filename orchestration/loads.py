@@ -15,6 +15,7 @@ from ingestion.load_results import LoadResult
 from ingestion.pipeline import load_system, source_state
 from orchestration.failures import plain_failures
 from orchestration.models import dependent_sets, downstream_impact
+from warehouse.disposals import Retention
 from warehouse.subjects import SubjectRequests
 
 RETRY_FROM_FAILURE = {"dagster/retry_strategy": "FROM_ASSET_FAILURE"}
@@ -153,14 +154,14 @@ def build_disposals(systems: list[System]) -> dg.AssetsDefinition:
     @plain_failures
     def disposals(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with closing(psycopg2.connect(os.environ["LOADER_URL"])) as connection:
-            requests = SubjectRequests(connection, systems)
-            erased, expired = requests.erase_again(), requests.dispose_of_expired()
+            erased, retention = SubjectRequests(connection, systems).erase_again(), Retention(connection, systems)
+            expired = retention.dispose_of_expired()
         deleted = {table: rows for table, (rows, _) in expired.items() if rows}
         for table in erased.keys() | deleted.keys():  # so that its downstream is rebuilt
             version = {"dagster/data_version": f"disposal {context.run_id}"}
             context.log_event(dg.AssetMaterialization(table.split("."), tags=version))
-        if requests.refused:
-            raise dg.Failure(description="\n".join(requests.refused), allow_retries=False)
+        if retention.refused:
+            raise dg.Failure(description="\n".join(retention.refused), allow_retries=False)
         return dg.MaterializeResult(
             metadata={
                 "rows_past_retention_deleted": sum(deleted.values()),

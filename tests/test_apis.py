@@ -19,9 +19,10 @@ from click.testing import CliRunner
 
 from commands.main import main
 from demo import api_server, highways
-from ingestion.apis import _http, child_rows, open311, parse_json, rows_to_arrow
+from ingestion.apis import _auth, _http, child_rows, open311
 from ingestion.contract_yaml import ContractError
 from ingestion.contracts import DriftError, SourceError, System, Table, read_contracts
+from ingestion.json_rows import parse_json, rows_to_arrow
 from ingestion.tables import conform
 
 PERSONAL, SECRET, TOKEN, PASSWORD = "Mrs Marigold", "s3cret-of-client", "t0ken", "passw0rd"
@@ -151,7 +152,7 @@ TRUNCATED = answers(200, f'{{"requests": [{{"description": "{PERSONAL}'.encode()
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    for form in _http.AUTH.values():
+    for form in _auth.AUTH.values():
         for name in form:
             monkeypatch.delenv(f"OPEN311_{name}", raising=False)
     for name, value in {"MAX_ATTEMPTS": "3", "BACKOFF_FACTOR": "0.01", "TIMEOUT": "0.3"}.items():

@@ -122,6 +122,37 @@ def test_numbers_land_in_the_forms_that_the_contract_allows(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_a_decimal_comma_is_no_separator_of_thousands(tmp_path: Path) -> None:
+    column = {"data_type": "numeric(18,2)", "number_format": ["thousands", "brackets", "decimal_comma"]}
+    amounts = {"1.234,50": "1234.50", "1234,5": "1234.50", "(7,25)": "-7.25", "1.234": "1234.00", "-12": "-12.00"}
+    assert landed(tmp_path, [*amounts], **column) == [Decimal(amount) for amount in amounts.values()]
+    assert landed(tmp_path, ["1.5", "1,234.50", "1.23", "NaN"], **column) == ["v: not numeric(18,2)"] * 4
+    column["number_format"] = ["decimal_comma"]
+    assert landed(tmp_path, ["12,50", "1.234", "1e3"], **column) == [Decimal("12.50"), *["v: not numeric(18,2)"] * 2]
+
+
+def test_control_totals_have_the_decimal_comma_of_their_column(tmp_path: Path) -> None:
+    columns = {
+        "id": {"data_type": "text"},
+        "v": {"data_type": "numeric(9,2)", "number_format": ["thousands", "decimal_comma"]},
+    }
+    table = declare(columns, delimiter=";", footer=["Total"], control_totals=["v"])
+    rows = "id;v\na;1.000,50\nb;2,00\nTotal;"
+    for total in ("1.002,50", "EUR 1.002,50"):
+        batches = read_file(table, write(tmp_path, "a.csv", rows + total))
+        assert [row["v"] for batch in batches for row in batch.to_pylist()] == ["1.000,50", "2,00"]
+    for wrong in ("1002.50", "1.002,05"):
+        with pytest.raises(SourceError, match="the footer's total is not the sum of the rows"):
+            list(read_file(table, write(tmp_path, "a.csv", rows + wrong)))
+
+
+def test_a_number_of_a_workbook_keeps_its_value_in_a_column_of_decimal_commas(tmp_path: Path) -> None:
+    columns = {"v": {"data_type": "numeric(9,3)", "number_format": ["thousands", "decimal_comma"]}}
+    path = workbook(tmp_path / "a.xlsx", [["v"], [1.234], ["1.234"], [1234]])
+    fit = [conform(table, batch, "a")[0] for table in [declare(columns)] for batch in read_file(table, path)]
+    assert [str(value) for rows in fit for value in rows["v"].to_pylist()] == ["1.234", "1234.000", "1234.000"]
+
+
 def test_declared_words_mean_no_value(tmp_path: Path) -> None:
     column = {"data_type": "numeric(18,2)", "null_values": ["NA", "NULL", "-"]}
     assert landed(tmp_path, ["327310", "NA", " NULL ", "-", "N/A"], **column) == [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion import csv_files
+from ingestion import text_files
 from ingestion.contracts import SourceError
 from ingestion.files import read_file
 from tests.files import declare, refusal, workbook, write
@@ -72,7 +72,7 @@ def test_a_workbook_may_only_send_cells(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_compressed_csv_made_to_fill_the_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_files, "FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(text_files, "FREE_BYTES", 1 << 20)
     bomb = b"a\n" + b"x\n" * 2_000_000
     for name, content in (("b.csv.gz", gzip.compress(bomb)), ("b.zip", zipped(bomb))):
         assert "unpacks to more than 200 times its size" in refusal(declare(TEXT), write(tmp_path, name, content))

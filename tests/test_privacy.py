@@ -16,7 +16,7 @@ from ingestion.formats import Identifier
 from ingestion.privacy import NORMALISERS, PSEUDONYM_PATTERN, Keys
 from tests.support import Trial, files_holding, trial_system
 from warehouse import environment, vault
-from warehouse.subjects import SubjectRequests
+from warehouse.disposals import Retention
 
 BASIS = {"lawful_basis": "UK GDPR article 6(1)(e) public task: trying"}
 COLUMNS = {
@@ -155,7 +155,7 @@ def test_the_vault_changes_with_the_rows(trial: Trial) -> None:
     )
     trial.load(people, **BASIS)
     with closing(psycopg2.connect(os.environ["LOADER_URL"])) as connection:
-        SubjectRequests(connection, [trial_system(people, **BASIS)]).dispose_of_expired()
+        Retention(connection, [trial_system(people, **BASIS)]).dispose_of_expired()
     names = {row["person_no"]: row["surname"] for row in decrypted(trial, people)}
     assert (len(names), names["142"], "100" in names) == (100, "Married", False)
     assert trial.sql("select count(*) from vault.identities") == trial.sql("select count(*) from vault.data_keys")

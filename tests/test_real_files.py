@@ -35,6 +35,14 @@ def test_a_total_without_a_word_is_a_footer_and_is_compared_where_it_is(tmp_path
     assert "no footer (a row without body)" in refusal(strict, write(tmp_path, "11.csv", OCTOBER))
 
 
+def test_a_value_that_is_no_number_refuses_the_file_only_if_a_total_is_compared(tmp_path: Path) -> None:
+    table = declare(SPEND, footer_empty="body", footer_optional=True, control_totals=["net_amount"])
+    read_rows = read_file(table, write(tmp_path, "11.csv", HEADER + "A,1.00,x\nB,two,y\n"))
+    assert [row["net_amount"] for batch in read_rows for row in batch.to_pylist()] == ["1.00", "two"]
+    refused = refusal(table, write(tmp_path, "10.csv", HEADER + "A,1.00,x\nB,two,y\n,3.00,\n"))
+    assert "row 2: raw_tolls.crossings.net_amount: not a number" in refused
+
+
 def test_subtotals_are_skipped(tmp_path: Path) -> None:
     text = HEADER + "A,1.00,x\nSub-total,1.00,\nB,2.00,y\nSub-total,2.00,\nTotal,3.00,\n"
     table = declare(SPEND, subtotals=["Sub-total"], footer=["Total"], control_totals=["net_amount"])

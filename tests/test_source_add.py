@@ -19,38 +19,17 @@ import pyarrow.parquet
 import pymysql
 import pytest
 import sqlalchemy as sa
-import yaml
-from jsonschema import Draft202012Validator
 from sqlalchemy.dialects import mssql, oracle
 from sqlfluff.core import dialect_selector
 
-from ingestion import schema
 from ingestion.contract_yaml import ContractError
 from ingestion.contracts import SourceError, System, read_contracts
+from ingestion.files import read_file
 from ingestion.pipeline import load_system
 from ingestion.scaffold import add_source
 from ingestion.sql_types import contract_type
+from tests.files import decided
 from tests.support import ROOT, Trial, Warehouse, change, needs_mariadb
-
-DECISIONS = {
-    "privacy: TODO": "privacy: none",
-    "schedule: TODO": 'schedule: "0 6 * * *"',
-    "retention: TODO": "retention: P7Y",
-    "lawful_basis: TODO": "lawful_basis: UK GDPR article 6(1)(e)",
-    "TODO": "Decided by somebody who knows",
-}
-
-
-def decided(staging: Path, system: str = "trial") -> System:
-    """Return the contract of the system after a person has replaced each TODO."""
-    contract = staging / system / f"_{system}__sources.yml"
-    text = contract.read_text(encoding="utf-8")
-    for todo, decision in DECISIONS.items():
-        text = text.replace(todo, decision)
-    contract.write_text(text, encoding="utf-8")
-    found = Draft202012Validator(schema.schema()).iter_errors(yaml.safe_load(text))
-    assert [(error.json_path, error.message) for error in found] == []
-    return read_contracts(staging)[system]
 
 
 def types(system: System, table: str) -> dict[str, str]:
@@ -85,8 +64,9 @@ def staging(tmp_path: Path) -> Path:
         (["01.5"], "text", None),
         (["1e5", "1"], "text", None),
         (["007%"], "text", None),
-        (["1,00"], "text", None),
-        (["£5", "-"], "text", None),
+        (["1,2", "1,20"], "text", None),
+        (["-", "N/A"], "text", None),
+        (["A", "N/A"], "text", None),
         (["2026-07-01", "1948-02-29"], "date", None),
         (["2026-02-30", "2026-07-01"], "text", None),
         (["31/07/2026", "01/07/2026"], "date", "%d/%m/%Y"),
@@ -98,6 +78,9 @@ def staging(tmp_path: Path) -> Path:
         (["2026-07-01T12:00:00Z", "2026-07-01T12:00:00.123+01:00"], "timestamptz", None),
         (["31/07/2026 12:30"], "timestamptz", "%d/%m/%Y %H:%M"),
         (["true", "FALSE"], "boolean", None),
+        (["19:30", "4:15"], "time", None),
+        (["19:30", "24:15"], "text", None),
+        (["2026-07-01 12:00:00 UTC"], "timestamptz", "%Y-%m-%d %H:%M:%S UTC"),
         (["Y", "N"], "text", None),
         (["2026-07-01", "not known"], "text", None),
         (["", ""], "text", None),
@@ -120,6 +103,7 @@ def test_a_column_has_the_narrowest_type_that_fits_every_value(
         (["5.00 CR", "7-"], ["credit", "trailing_minus"]),
         (["0%", "12.5%"], ["percent"]),
         (["12,500", "7"], ["thousands"]),
+        (["1.234,50", "-7,25"], ["thousands", "decimal_comma"]),
     ],
 )
 def test_a_column_of_amounts_has_the_number_formats_of_its_values(
@@ -130,6 +114,91 @@ def test_a_column_of_amounts_has_the_number_formats_of_its_values(
     add_source("trial", str(landing), staging=staging)
     column = decided(staging).tables[0].columns[1]
     assert (column.data_type, column.number_format) == ("numeric(18,2)", number_format)
+
+
+def test_words_for_no_value_are_guessed_beside_the_type_of_the_other_values(landing: Path, staging: Path) -> None:
+    rows = "1,#N/A,#N/A,-\n2,2019-04-02,-23.22,-\n3,,NULL,a\n"
+    (landing / "reliefs.csv").write_text(f"No,Exempt from,Relief,Note\n{rows}", encoding="utf-8")
+    add_source("trial", str(landing), staging=staging)
+    table = decided(staging).tables[0]
+    assert [(column.data_type, column.null_values) for column in table.columns] == [
+        ("bigint", []), ("date", ["#N/A"]), ("numeric(18,2)", ["#N/A", "NULL"]), ("text", []),
+    ]  # fmt: skip
+    contract = (staging / "trial" / "_trial__sources.yml").read_text(encoding="utf-8")
+    assert "numeric(18,2)  # guessed: #N/A and NULL mean no value" in contract
+
+
+def test_a_semicolon_in_a_text_beside_a_quotation_mark_is_no_delimiter(landing: Path, staging: Path) -> None:
+    text = 'Title,Count\n"a;"";b",1\nc,2\n'
+    (landing / "contacts.csv").write_text(text, encoding="utf-8")
+    add_source("trial", str(landing), staging=staging)
+    assert types(decided(staging), "contacts") == {"title": "text", "count": "bigint"}
+
+
+def test_a_repeated_heading_has_its_number(landing: Path, staging: Path) -> None:
+    (landing / "a.csv").write_text("Code,Rate,Rate\nx,1,2\n", encoding="utf-8")
+    add_source("trial", str(landing), staging=staging)
+    table = decided(staging).tables[0]
+    assert [row["rate_2"] for batch in read_file(table, landing / "a.csv") for row in batch.to_pylist()] == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "layout", "read"),
+    [
+        ("Code,Net\nA,1\nSub-total,1\nB,2\nTotal,3\n", {"subtotals": ["Sub-total"], "footer": ["Total"]}, "AB"),
+        ("Code,Net\nA,1\nB,2\n,3\n", {"footer_empty": "code"}, "AB"),
+        ("Code,Net\nA,1\nCode,Net\nB,2\n", {"subtotals": ["Code"]}, "AB"),
+        ("Code,Net\nA,1\n,\nBand B,\nCode,Net\nC,2\n", {"ends_at_blank_row": True}, "A"),
+        ("Code,Net,Note\nA,1\nB,2,b\n", {"ragged": "pad"}, "AB"),
+        ("Code,Net\nA,1\n,2\n,3\n", {}, "A  "),
+        (",Code,Net\n,A,1\n,B,2\n,Total,3\n", {"footer": ["Total"]}, "AB"),
+        ("Code,Net,Note\nA,1,a\nB,2,b\n,3,c\n", {}, "AB "),
+        ("Code,Net\nA,1\nB,2\nTotal Gas & Power,3\n", {}, ["A", "B", "Total Gas & Power"]),
+    ],
+)  # fmt: skip
+def test_rows_that_are_no_data_are_described_in_the_contract(
+    landing: Path, staging: Path, content: str, layout: dict[str, Any], read: str | list[str]
+) -> None:
+    (landing / "a.csv").write_text(content, encoding="utf-8")
+    add_source("trial", str(landing), staging=staging)
+    table = decided(staging).tables[0]
+    names = ("subtotals", "footer", "footer_empty", "ends_at_blank_row", "ragged")
+    assert {name: getattr(table, name) for name in names if name in table.model_fields_set} == layout
+    assert [row["code"] or " " for batch in read_file(table, landing / "a.csv") for row in batch.to_pylist()] == [*read]
+    assert types(decided(staging), "a")["net"] == "bigint"
+
+
+def test_a_file_of_a_month_without_a_total_makes_the_footer_optional(landing: Path, staging: Path) -> None:
+    (landing / "2026-01.csv").write_text("Code,Net\nA,1\nTotal,1\n", encoding="utf-8")
+    (landing / "2026-02.csv").write_text("Code,Net\nB,1\n", encoding="utf-8")
+    add_source("trial", str(landing), staging=staging)
+    table = decided(staging).tables[0]
+    assert (table.footer, table.footer_optional) == (["Total"], True)
+
+
+def test_a_text_that_may_be_of_another_type_has_a_hint(landing: Path, staging: Path) -> None:
+    (landing / "a.csv").write_text("Paid,Open\n01-Apr-11,Y\n30-Apr-11,N\n", encoding="utf-8")
+    add_source("trial", str(landing), staging=staging)
+    contract = (staging / "trial" / "_trial__sources.yml").read_text(encoding="utf-8")
+    assert "text  # dates with years of two digits? Then declare a date with %d-%b-%y" in contract
+    assert "text  # true and false? Then declare a boolean with true_values and false_values" in contract
+
+
+def test_a_json_file_is_described_with_the_place_of_its_rows(landing: Path, staging: Path) -> None:
+    records = '[{"id": 1, "place": {"ward": "E05", "at": [1.0]}}, {"id": 2, "place": null}]'
+    document = f'{{"total": 1, "result": {{"records": {records}}}}}'
+    (landing / "parks.json").write_text(document, encoding="utf-8")
+    add_source("trial", str(landing), staging=staging)
+    table = decided(staging).tables[0]
+    assert table.rows_at == "result.records"
+    assert types(decided(staging), "parks") == {"id": "bigint", "place_ward": "text", "place_at": "text"}
+    assert sum(len(batch) for batch in read_file(table, landing / "parks.json")) == 2
+
+
+def test_the_last_row_of_a_json_file_is_no_footer(landing: Path, staging: Path) -> None:
+    (landing / "parks.json").write_text('[{"name": "a", "n": 1}, {"name": "Total", "n": 1}]', encoding="utf-8")
+    add_source("trial", str(landing), staging=staging)
+    assert sum(len(batch) for batch in read_file(decided(staging).tables[0], landing / "parks.json")) == 2
 
 
 def test_the_last_row_of_a_long_file_affects_the_column_type(landing: Path, staging: Path) -> None:

@@ -17,6 +17,7 @@ from demo import postgres
 from tests.people import BASIS, PEOPLE, VISITS
 from tests.support import Trial, Warehouse, files_holding, rows, trial_system
 from warehouse import vault
+from warehouse.disposals import Retention
 from warehouse.errors import VaultError
 from warehouse.subjects import SubjectRequests
 
@@ -119,9 +120,9 @@ def test_a_legal_hold_prevents_erasure_and_disposal(trial: Trial, person: set[st
         with pytest.raises(VaultError, match="under a legal hold"):
             people.erase(person, "IG-1", "somebody")
         assert counts(trial) == (51, 300, 100, 100, 1)
-        assert people.dispose_of_expired()["raw_twin.visits"][1] == 1
+        assert Retention(people.connection, people.systems).dispose_of_expired()["raw_twin.visits"][1] == 1
         assert people.release(person) == 2
-        assert people.dispose_of_expired()["raw_twin.visits"] == (1, 0)
+        assert Retention(people.connection, people.systems).dispose_of_expired()["raw_twin.visits"] == (1, 0)
         assert people.erase(person, "IG-1", "somebody") == {"raw_trial.people": 2, "raw_twin.visits": 5}
 
 
@@ -148,8 +149,8 @@ def test_rows_are_deleted_after_their_retention_period(trial: Trial, person: set
     due = trial.sql(overdue)[0][0]
     assert due > 70
     with subject_requests(trial, os.environ["LOADER_URL"]) as people:
-        assert people.dispose_of_expired() == {"raw_twin.visits": (due, 0)}
-        assert people.dispose_of_expired() == {}
+        assert Retention(people.connection, people.systems).dispose_of_expired() == {"raw_twin.visits": (due, 0)}
+        assert Retention(people.connection, people.systems).dispose_of_expired() == {}
     assert counts(trial)[:2] == (51, 300 - due)
     assert trial.sql("select cause, rows, rows_on_hold from governance.disposals") == [("retention", due, 0)]
     trial.source("insert into visits values (1000, '9000000001', now(), 'new')")
@@ -347,20 +348,20 @@ def test_more_rows_past_their_retention_period_than_allowed_are_kept_until_accep
     trial: Trial, person: set[str]
 ) -> None:
     with closing(psycopg2.connect(os.environ["LOADER_URL"])) as connection:
-        people = SubjectRequests(connection, [trial_system(VISITS | {"disposal": 0.1}, name="raw_twin", **BASIS)])
-        assert people.dispose_of_expired() == {}
-        (refusal,) = people.refused
+        retention = Retention(connection, [trial_system(VISITS | {"disposal": 0.1}, name="raw_twin", **BASIS)])
+        assert retention.dispose_of_expired() == {}
+        (refusal,) = retention.refused
         assert re.search(
             r"raw_twin.visits: \d+ of 300 rows are past their retention period .*none was deleted", refusal
         )
         accept = "insert into governance.overrides (system, table_name, reason, granted_by, is_of_disposal) "
         accept += "values ('raw_twin', 'visits', 'a clear-out', 'somebody', %s)"
         trial.sql(accept, (False,))
-        assert people.dispose_of_expired() == {}, "an override of the load checks is for loads"
+        assert retention.dispose_of_expired() == {}, "an override of the load checks is for loads"
         trial.sql(accept, (True,))
-        ((deleted, _),) = people.dispose_of_expired().values()
+        ((deleted, _),) = retention.dispose_of_expired().values()
         assert deleted > 70
-        assert people.refused == []
+        assert retention.refused == []
     assert trial.sql("select is_of_disposal, used_by_load from governance.overrides order by 1") == [
         (False, None),
         (True, "retention"),

