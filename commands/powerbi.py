@@ -1,6 +1,5 @@
 """The command that writes Power BI projects."""
 
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,7 +11,7 @@ from warehouse.errors import WarehouseError
 
 @click.command()
 @click.argument("publish_sets", metavar="[PUBLISH_SET]...", nargs=-1)
-@click.option("--output", type=click.Path(path_type=Path), help="Folder of the projects, instead of $OUTBOX/powerbi.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder, instead of $OUTBOX/<set>/powerbi.")
 def powerbi(publish_sets: tuple[str, ...], output: Path | None) -> None:
     """Write a Power BI project for each publish set.
 
@@ -25,6 +24,7 @@ def powerbi(publish_sets: tuple[str, ...], output: Path | None) -> None:
     address = urlsplit(environment.warehouse_url())
     from warehouse.access import read_access
     from warehouse.dbt_compiler import Compiler
+    from warehouse.outgoing import outbox_folder
     from warehouse.powerbi.project import Project
 
     compiler = Compiler()
@@ -33,7 +33,7 @@ def powerbi(publish_sets: tuple[str, ...], output: Path | None) -> None:
     server, database = f"{address.hostname}:{address.port or 5432}", address.path.removeprefix("/")
     for publish_set in publish_sets or known:
         project = Project(publish_set, manifest, access[publish_set], server, database)
-        folder = (output or Path(os.environ["OUTBOX"]) / "powerbi") / publish_set
+        folder = output / publish_set if output else outbox_folder(publish_set) / "powerbi"
         project.write(folder)
         star = project.star
         click.echo(

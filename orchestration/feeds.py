@@ -17,7 +17,7 @@ from orchestration.failures import plain_failures
 from orchestration.models import PUBLICATION, node_key, publish_set_of
 from warehouse.environment import dbt_connection
 from warehouse.errors import OutgoingError
-from warehouse.outgoing import Scan
+from warehouse.outgoing import Scan, outbox_folder
 
 FORMATS = ("csv", "xlsx")
 TEXT_TYPES = {19, 25, 1042, 1043}  # name, text, char, varchar
@@ -83,16 +83,6 @@ def _build_feed(manifest: dict[str, Any], exposure: dict[str, Any]) -> dg.Assets
         return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(file), "rows": rows})
 
     return write
-
-
-def outbox_folder(publish_set: str) -> Path:
-    """The folder of a set's files in the outbox, which its group may read. Creates both where they are missing."""
-    outbox = Path(os.environ["OUTBOX"])
-    for folder, mode in ((outbox, 0o755), (outbox / publish_set, 0o2750)):  # 2: files inherit the folder's group
-        if not folder.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(mode)
-    return outbox / publish_set
 
 
 def write_report(

@@ -81,7 +81,8 @@ def test_suppressed_figures_are_marked_in_a_file(trial: Trial, tmp_path: Path, f
 def test_a_feed_is_for_the_group_of_its_sets_folder(
     report: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from orchestration.feeds import outbox_folder, write_report
+    from orchestration.feeds import write_report
+    from warehouse.outgoing import outbox_folder
 
     monkeypatch.setenv("OUTBOX", str(tmp_path / "outbox"))
     file = outbox_folder("finance") / "report.csv"

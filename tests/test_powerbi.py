@@ -262,5 +262,6 @@ def test_the_command_writes_a_project_with_the_warehouses_address(warehouse: War
     assert f"@{address['server']}/{address['database']}" in warehouse.url
     parameters = {each.name: each.expression for each in read_model(model_folder(tmp_path, "citizen"))["expression"]}
     assert parameters["Server"].startswith(f'"{address["server"]}" meta')
+    assert {oct(path.stat().st_mode)[-4:] for path in (tmp_path / "citizen").rglob("*")} == {"2750", "0640"}
     said = warehouse("powerbi", "citizens", expect=1)
     assert said.startswith("Error: There is no publish set citizens. Publish sets: adult_care, children, ")

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -42,6 +43,16 @@ NAME_WORDS = 4  # longest full name that is looked for
 
 Place = tuple[int, str]  # row from 1 (without the header), and column
 Names = dict[tuple[str, str], set[Place]]  # {two names of one record, or one full name twice: places}
+
+
+def outbox_folder(publish_set: str) -> Path:
+    """The folder of a set's files in the outbox, which its group may read. Creates both where they are missing."""
+    outbox = Path(os.environ["OUTBOX"])
+    for folder, mode in ((outbox, 0o755), (outbox / publish_set, 0o2750)):  # 2: files inherit the folder's group
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(mode)
+    return outbox / publish_set
 
 
 def is_uk_telephone(text: str) -> bool:

@@ -30,7 +30,10 @@ class Project:
         self.star = Star(publish_set, manifest)
 
     def write(self, folder: Path) -> None:
-        """Write the project into a folder. An earlier semantic model is replaced; a report that exists is kept."""
+        """Write the project into a folder, for the folder's group to read.
+
+        An earlier semantic model is replaced; a report that exists is kept.
+        """
         files = self.files()
         report = f"{self.title}.Report/"
         if (folder / report).exists():
@@ -39,6 +42,8 @@ class Project:
         for place, text in files.items():
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
             (folder / place).write_text(text, encoding="utf-8", newline="\n")
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o2750 if path.is_dir() else 0o640)
 
     def files(self) -> dict[str, str]:
         """{path: text} of the project."""
