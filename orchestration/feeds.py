@@ -13,6 +13,7 @@ from psycopg2 import extensions as pg
 from psycopg2 import sql
 
 from ingestion.postgres import names_in
+from orchestration.automation import since_handled
 from orchestration.failures import plain_failures
 from orchestration.models import PUBLICATION, node_key, publish_set_of
 from warehouse.environment import dbt_connection
@@ -66,7 +67,7 @@ def _build_feed(manifest: dict[str, Any], exposure: dict[str, Any]) -> dg.Assets
         description=exposure["description"],
         metadata=feed,
         kinds={feed["format"]},
-        automation_condition=is_published.since_last_handled() & ~dg.AutomationCondition.in_progress(),
+        automation_condition=since_handled(is_published) & ~dg.AutomationCondition.in_progress(),
     )
     @plain_failures
     def write() -> dg.MaterializeResult[None]:

@@ -8,14 +8,16 @@ import dagster as dg
 import psycopg2
 
 from ingestion.contracts import System
+from orchestration.automation import since_handled
 from orchestration.failures import plain_failures
 from warehouse.matching import match
 
 CONDITION = dg.AutomationCondition
 MATCHED = dg.AssetKey(["matching", "person_records"])
 # Matching compares everybody with everybody (decision 79): at most once an hour, however often a system is polled
+HAS_NEW_RECORDS: CONDITION[Any] = CONDITION.any_deps_match(CONDITION.data_version_changed()) | CONDITION.newly_missing()
 FOLLOWS_LOADS: CONDITION[Any] = (
-    (CONDITION.any_deps_match(CONDITION.data_version_changed()) | CONDITION.newly_missing()).since_last_handled()
+    since_handled(HAS_NEW_RECORDS, by_update=False)  # a load during a match may not be in its result
     & ~CONDITION.any_deps_missing()
     & ~CONDITION.any_deps_in_progress()
     & ~CONDITION.in_progress()

@@ -19,6 +19,7 @@ from dagster_dbt import DagsterDbtCliRuntimeError, DagsterDbtTranslator, DbtCliR
 from packaging import version
 
 from ingestion import ROOT
+from orchestration.automation import since_handled
 from orchestration.data_tests import DataTests
 from orchestration.failures import plain_failures
 from warehouse import published
@@ -193,7 +194,7 @@ def _changed(raw: tuple[dg.AssetKey, ...]) -> dg.AutomationCondition[Any]:
         _any_matches(raw, condition.data_version_changed()) | condition.newly_missing()
     )
     return (
-        is_due.since_last_handled()
+        since_handled(is_due)
         & ~_any_matches(raw, condition.missing())
         & ~_any_matches(raw, condition.in_progress())
         & ~_any_matches(raw, condition.will_be_requested())  # matching, which follows the same loads

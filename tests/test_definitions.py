@@ -266,6 +266,41 @@ def test_publish_sets_are_rebuilt_when_their_raw_data_changes(graph: Graph, inst
     assert dg.AssetKey(["highways", "fct_enquiries"]) not in _asked(graph, changed)
 
 
+@pytest.mark.long
+def test_a_load_of_each_system_rebuilds_every_set_that_it_reaches(graph: Graph, instance: dg.DagsterInstance) -> None:
+    import dagster as dg
+
+    firsts = {graph.set_of(mart): graph.key(mart) for mart in graph.marts}
+    selection, clock = dg.AssetSelection.assets(*firsts.values()), datetime(2026, 11, 30, 4, 10, tzinfo=UTC)
+    cursor = None
+
+    def asked() -> set[dg.AssetKey]:
+        nonlocal clock, cursor
+        clock += timedelta(seconds=30)
+        result = dg.evaluate_automation_conditions(
+            graph.defs, instance, asset_selection=selection, evaluation_time=clock, cursor=cursor
+        )
+        cursor = result.cursor
+        for key in _asked(graph, result):
+            instance.report_runless_asset_event(dg.AssetMaterialization(key))
+        return _asked(graph, result)
+
+    assert asked() == set(), "nothing has loaded"
+    _land(instance, "1", *read_contracts())
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(dg.AssetKey(MATCHED), tags={"dagster/data_version": "1"})
+    )
+    assert asked() == {*firsts.values()}
+    reached = {}
+    for system, contract in read_contracts().items():
+        raw = {f"source.worcestershire.{contract.name}.{table.name}" for table in contract.tables}
+        reached[system] = {firsts[name] for name in firsts if raw & graph.inputs[name]}
+        _land(instance, "2", system)
+        assert asked() == reached[system], system
+        assert asked() == set(), f"{system}: once"
+    assert all(reached.values())
+
+
 def test_matching_follows_loads_once_an_hour_and_builds_wait_for_it(graph: Graph, instance: dg.DagsterInstance) -> None:
     import dagster as dg
 
@@ -297,8 +332,11 @@ def test_matching_follows_loads_once_an_hour_and_builds_wait_for_it(graph: Graph
     _land(instance, "2", "mosaic")
     assert asked() == {mart}, "the same hour: the set has its new rows without waiting"
     instance.report_runless_asset_event(dg.AssetMaterialization(mart))
-    assert asked() == set()
     _land(instance, "3", "mosaic")
+    assert asked() == {mart}, "a load that has waited for the build"
+    instance.report_runless_asset_event(dg.AssetMaterialization(mart))
+    assert asked() == set()
+    _land(instance, "4", "mosaic")
     assert asked(60) == {matched}
     match("2")
     assert asked() == {mart}
