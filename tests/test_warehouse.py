@@ -2,6 +2,8 @@
 
 import csv
 import re
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 
@@ -201,8 +203,12 @@ def test_readers_see_no_error_mixture_or_forbidden_row_during_publications(count
     assert min(rows for rows, _ in seen.scoped) > 0
 
 
-def test_a_failing_source_leaves_other_sources_and_the_marts_unchanged(county: Warehouse) -> None:
+def test_a_failing_source_leaves_other_sources_and_the_marts_unchanged(
+    county: Warehouse, definitions: ModuleType
+) -> None:
     """Each load fails alone with one clear message without a password; a set is built from the previous load."""
+    from orchestration.run import run_jobs
+
     before = county.figures()
     wrong = county.source("confirm").replace("postgresql://", "postgresql+psycopg2://")
     wrong = re.sub(r"//[^@]+@", "//confirm_reader:wrong@", wrong)
@@ -220,8 +226,9 @@ def test_a_failing_source_leaves_other_sources_and_the_marts_unchanged(county: W
     }
     variables = {name: value for given, _ in failing.values() for name, value in given.items()}
     jobs = [*(f"load_{name}" for name in failing), "load_reference"]
-    run = f"import orchestration.run as r; print(r.run_jobs({jobs}))"
-    printed = county("exec", "--", "python", "-c", run, **variables)
+    with county.entered(**county.places | variables), redirect_stdout(StringIO()) as output, redirect_stderr(output):
+        problems, rows, _ = run_jobs(jobs)
+    printed = f"{output.getvalue()} {problems} {rows}"
     for _, problem in failing.values():
         assert problem in printed
     assert "password authentication failed" in printed
