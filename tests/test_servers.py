@@ -399,8 +399,8 @@ class Site:
         box = self.driver.find_element(By.ID, "search")
         box.click()
         self.clicks += 1
-        box.clear()
-        box.send_keys(words)
+        typed = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
+        self.driver.execute_script(typed, box, words)  # the page would search again after each letter
         script = "return [...document.querySelectorAll('.search-result h4 > span')].map(name => name.textContent)"
         return self.driver.execute_script(script)
 
