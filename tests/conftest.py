@@ -148,6 +148,8 @@ def parsed():
 def definitions(parsed) -> ModuleType:
     """The Dagster definitions, from the manifest that the tests of all workers share."""
     with environment_of(bare_environment(DBT_TARGET_PATH=str(manifest_folder()))):
+        models = importlib.import_module("orchestration.models")
+        models.TARGET = manifest_folder()  # a test may have imported the module with another folder
         return importlib.import_module("orchestration.definitions")
 
 

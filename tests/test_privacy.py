@@ -189,6 +189,14 @@ def test_undeclared_columns_of_people_are_reported_and_not_loaded(trial: Trial) 
     assert trial.sql("select count(nickname), count(*) from raw_trial_store.people") == [(0, 101)]
 
 
+def test_a_column_that_is_declared_later_is_filled_for_every_row(trial: Trial) -> None:
+    trial.source(HUNDRED + "; update people set need = 'A need'")
+    columns = {name: kind for name, kind in COLUMNS.items() if name != "need"}
+    assert trial.load(PEOPLE | {"columns": columns}, **BASIS)[0].new_columns == ["need"]
+    assert trial.load(PEOPLE, **BASIS)[0].rows == 101
+    assert trial.sql("select count(need), count(*) from raw_trial.people") == [(101, 101)]
+
+
 def test_nothing_loads_without_the_vault_key_or_with_another(trial: Trial, keys: Keys) -> None:
     trial.source(HUNDRED)
     file, put_away = Keys.file(), Keys.file().with_suffix(".away")

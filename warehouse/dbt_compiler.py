@@ -95,8 +95,9 @@ class Compiler:
 
     def generate_docs(self, folder: Path) -> None:
         """Writes dbt's manifest, catalogue and page into `folder`. Raises WarehouseError with dbt's message."""
+        # without `write_json` dbt writes the manifest once, not twice
         no_tests = ["--exclude", "resource_type:test", "resource_type:unit_test"]  # half of the time to compile
-        self._dbt(dbtRunner(self.manifest), ["docs", "generate", *no_tests], target_path=folder, write_json=True)
+        self._dbt(dbtRunner(self.manifest), ["docs", "generate", *no_tests], target_path=folder)
 
     def _dbt(self, runner: dbtRunner, command: list[str], **values: Any) -> Any:
         result: Any = runner.invoke([*command, *self.options], **({"write_json": False} | values))
