@@ -35,7 +35,7 @@ test: check ## run the checks, then every test
 	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-unit: $(VENV)/installed ## run the tests that need no server
-	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m unit
+	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "unit and not long"
 
 test-long: $(VENV)/installed ## run the long forms of some tests: whole runs, a person searched in every file, a killed build
 	@$(BIN)/pytest -m long
