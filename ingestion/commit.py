@@ -57,12 +57,12 @@ def _load(raw: RawTable, parent: RawTable | None) -> LoadResult:
     """Load the landing table into the store by the contract's load mode, and record the result."""
     extract, table = raw.extract, raw.table
     existed = raw.value("select to_regclass(%s)", [raw.names["store"].as_string(raw.cursor)]) is not None
-    if existed and table.load != "history":
+    if existed and raw.has_new_contract and table.load != "history":
         keep_versions(raw)
     if table.key:
         deduplicate(raw)
     replaces_store = not existed or (extract.full_refresh and (table.load == "replace" or parent is not None))
-    if existed and not replaces_store and not extract.last.version.startswith(extract.contract_digest):
+    if existed and not replaces_store and raw.has_new_contract:
         replaces_store = has_clear_identifiers(raw)
     if not replaces_store:
         raw.alter_store()

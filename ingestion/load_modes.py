@@ -67,7 +67,8 @@ def merge(raw: RawTable, before: int) -> tuple[int, int]:
 
 def load_history(raw: RawTable, before: int) -> tuple[int, int]:
     """Every version of a key, valid from the source's time if there is one; a late version finds its place."""
-    _date_rows_of_another_mode(raw)
+    if raw.has_new_contract:
+        _date_rows_of_another_mode(raw)
     raw.index_store()
     current = (
         "select count(*) from {store} as s where valid_to is null and exists "

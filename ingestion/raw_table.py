@@ -50,6 +50,11 @@ class RawTable:
         row = self.cursor.fetchone()
         return row and row[0]
 
+    @property
+    def has_new_contract(self) -> bool:
+        """Whether the contract has changed since the last load."""
+        return not self.extract.last.version.startswith(self.extract.contract_digest)
+
     def allowed_rejects(self) -> int:
         """The declared share of the rows read; undeclared, at least ten rows, but never half of a whole table."""
         extract, table = self.extract, self.table
