@@ -30,6 +30,15 @@ def quoted(table: str, column: str = "") -> str:
     return f"{name}[{column.replace(']', ']]')}]" if column else name
 
 
+def literal(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def measure(label: str) -> str:
+    """A measure, as DAX names it."""
+    return f"[{label.replace(']', ']]')}]"
+
+
 class Expressions:
     """Translates SQL expressions whose columns `reference` names. `required` columns are never null.
 
@@ -45,7 +54,7 @@ class Expressions:
             case exp.Column():
                 return self.reference(node.name)
             case exp.Literal():
-                return '"' + node.name.replace('"', '""') + '"' if node.is_string else node.name
+                return literal(node.name) if node.is_string else node.name
             case exp.Boolean():
                 return "TRUE()" if node.this else "FALSE()"
             case exp.Null():
@@ -144,7 +153,7 @@ def aggregate(kind: str, expression: str, table: str, sql: Expressions) -> str:
 
 def of_measures(expression: str, labels: Mapping[str, str]) -> str:
     """The DAX of an expression over other measures, given as {name: label}. A blank operand gives a blank."""
-    return Expressions(lambda name: f"[{labels[name].replace(']', ']]')}]").value(parsed(expression))
+    return Expressions(lambda name: measure(labels[name])).value(parsed(expression))
 
 
 def on_last_day(calculation: str, table: str, column: str, dates: str) -> str:

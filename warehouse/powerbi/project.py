@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from warehouse.access import Access, RowScope
-from warehouse.powerbi.dax import quoted
+from warehouse.powerbi.dax import literal, quoted
 from warehouse.powerbi.report import fabric, platform, report_files
 from warehouse.powerbi.star import Star
 from warehouse.powerbi.tables import identity, labelled, table_object
@@ -24,7 +24,7 @@ class Project:
     """The Power BI project of a publish set, from a manifest of dbt with the published schemas."""
 
     def __init__(self, publish_set: str, manifest: Node, access: Access, server: str, database: str) -> None:
-        self.publish_set, self.manifest, self.access = publish_set, manifest, access
+        self.publish_set, self.access = publish_set, access
         self.server, self.database = server, database
         self.title = f"Worcestershire {labelled(publish_set)}"
         self.star = Star(publish_set, manifest)
@@ -101,7 +101,7 @@ class Project:
         permissions = []
         for table, node in self.star.tables.items():
             if scope.column in node["columns"]:
-                listed = ", ".join('"' + value.replace('"', '""') + '"' for value in scope.values)
+                listed = ", ".join(map(literal, scope.values))
                 condition = f"{quoted(table, scope.column)} IN {{{listed}}}"
             elif table not in scope.whole_tables:
                 condition = "FALSE()"

@@ -4,7 +4,7 @@ from functools import cached_property, partial, reduce
 from typing import Any
 
 from warehouse.measures import Measures
-from warehouse.powerbi.dax import Expressions, aggregate, of_measures, on_last_day, quoted
+from warehouse.powerbi.dax import Expressions, aggregate, measure, of_measures, on_last_day, quoted
 
 Node = dict[str, Any]
 Column = tuple[str, str]  # table, column
@@ -36,12 +36,18 @@ class Star:
         return quoted(table, self.column_name(table, column))
 
     @cached_property
+    def metrics(self) -> dict[str, Node]:
+        """The metrics of the publish set, sorted by label."""
+        found = (each for each in self.definitions.metrics.values() if each["fqn"][1:3] == ["marts", self.publish_set])
+        return {each["name"]: each for each in sorted(found, key=lambda each: str(each["label"]))}
+
+    @cached_property
     def measure_names(self) -> set[Column]:
         """(table, label in small letters) of the metrics."""
-        metrics = self.definitions.metrics.values()
-        own = [metric for metric in metrics if metric["fqn"][1:3] == ["marts", self.publish_set]]
-        homes = ((self.definitions.measure(metric)[0]["node_relation"]["alias"], metric["label"]) for metric in own)
-        return {(table, label.lower()) for table, label in homes}
+        return {
+            (self.definitions.measure(metric)[0]["node_relation"]["alias"], metric["label"].lower())
+            for metric in self.metrics.values()
+        }
 
     @cached_property
     def computed_dates(self) -> list[tuple[str, str, str]]:
@@ -103,42 +109,40 @@ class Star:
     @cached_property
     def measures(self) -> dict[str, tuple[str, str]]:
         """{metric: (table of its measure, DAX)} of the publish set's metrics."""
-        metrics = self.definitions.metrics
-        own = [each for each in metrics.values() if each["fqn"][1:3] == ["marts", self.publish_set]]
-        labels = {each["name"]: each["label"] for each in own}
+        labels = {metric: each["label"] for metric, each in self.metrics.items()}
         found = {}
-        for metric in sorted(own, key=lambda each: str(each["label"])):
+        for name, metric in self.metrics.items():
             parameters = metric["type_params"]
-            model, measure = self.definitions.measure(metric)
+            model, source = self.definitions.measure(metric)
             table = model["node_relation"]["alias"]
             if metric["type"] == "ratio":
-                parts = (labels[parameters[part]["name"]] for part in ("numerator", "denominator"))
-                found[metric["name"]] = table, "DIVIDE({})".format(", ".join(f"[{part}]" for part in parts))
+                parts = (measure(labels[parameters[part]["name"]]) for part in ("numerator", "denominator"))
+                found[name] = table, f"DIVIDE({', '.join(parts)})"
             elif metric["type"] == "derived":
-                found[metric["name"]] = table, of_measures(parameters["expr"], labels)
+                found[name] = table, of_measures(parameters["expr"], labels)
             else:
-                calculation = self._aggregate(model, measure)
+                calculation = self._aggregate(model, source)
                 if metric["type"] == "cumulative":
                     window = parameters["cumulative_type_params"]["window"]
                     period = f"-{window['count']}, {window['granularity'].upper()}"
                     last = f"MAX({quoted(DATES, DAY)})"
                     calculation = f"CALCULATE({calculation}, DATESINPERIOD({quoted(DATES, DAY)}, {last}, {period}))"
-                found[metric["name"]] = table, calculation
+                found[name] = table, calculation
         return found
 
-    def _aggregate(self, model: Node, measure: Node) -> str:
+    def _aggregate(self, model: Node, source: Node) -> str:
         """The DAX of a measure of a semantic model, by its own date."""
         table = model["node_relation"]["alias"]
         columns = self.tables[table]["columns"].values()
         required = {c["name"] for c in columns if any(r["type"] == "not_null" for r in c["constraints"])}
-        expression = measure["expr"] or measure["name"]
+        expression = source["expr"] or source["name"]
         sql = Expressions(partial(self.reference, table), frozenset({*required, *self.key(table)}))
-        calculation = aggregate(measure["agg"], expression, table, sql)
-        dated = (table, self.time_dimension(model, measure))
+        calculation = aggregate(source["agg"], expression, table, sql)
+        dated = (table, self.time_dimension(model, source))
         is_active = self.relationships.get((dated, (DATES, DAY)))
         if is_active is False:
             return f"CALCULATE({calculation}, USERELATIONSHIP({quoted(*dated)}, {quoted(DATES, DAY)}))"
-        if measure["non_additive_dimension"]:
+        if source["non_additive_dimension"]:
             dates = quoted(DATES, DAY) if is_active else quoted(*dated)
             return on_last_day(calculation, *dated, dates)
         return calculation
@@ -154,7 +158,6 @@ class Star:
 
     def main_measures(self) -> list[Column]:
         """(table, label) of the measures on the first page of the report: the date of the data, then ratios."""
-        labels = self.definitions.metrics
-        order = sorted(self.measures, key=lambda metric: labels[metric]["type"] != "ratio")
+        order = sorted(self.metrics, key=lambda name: self.metrics[name]["type"] != "ratio")
         first = [(self.data_up_to[0], DATA_UP_TO)] if self.data_up_to else []
-        return first + [(self.measures[metric][0], labels[metric]["label"]) for metric in order]
+        return first + [(self.measures[name][0], self.metrics[name]["label"]) for name in order]

@@ -114,7 +114,7 @@ def _computed_date(star: Star, table: str, dimension: str, expression: str) -> O
 
 
 def _measure(star: Star, metric: str) -> Object:
-    node, (_, calculation) = star.definitions.metrics[metric], star.measures[metric]
+    node, (_, calculation) = star.metrics[metric], star.measures[metric]
     definition = star.definitions.definition(metric)
     model, measure = star.definitions.measure(node)
     shown = DECIMAL
