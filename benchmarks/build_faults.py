@@ -102,7 +102,7 @@ def build_once(publish_set: str) -> None:
 
 def build_as_child(publish_set: str) -> None:
     """The victim of a trial of a killed run: as Dagster does, leave the build to a child, whose marks it passes on."""
-    call = f"builds._end_with_parent(); build_faults.build_once({publish_set!r})"
+    call = f"builds.end_with_parent(); build_faults.build_once({publish_set!r})"
     command = [sys.executable, "-c", f"from benchmarks import build_faults; from warehouse import builds; {call}"]
     sys.exit(subprocess.run(command, check=False).returncode)
 

@@ -55,14 +55,14 @@ def run_dbt(arguments: Sequence[str]) -> None:
         cli(list(arguments), prog_name="dbt")
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """The kernel kills this process when its parent ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    _end_with_parent()
+    end_with_parent()
     try:
         run_dbt(sys.argv[1:])
     except WarehouseError as error:
