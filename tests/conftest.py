@@ -9,11 +9,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import psutil
+import psycopg2
 import pymysql
 import pytest
 import sqlalchemy as sa
@@ -37,6 +39,9 @@ from tests.support import (
     manifest,
     manifest_folder,
 )
+
+if TYPE_CHECKING:  # MetricFlow takes seconds to import
+    from warehouse.metrics import Metrics
 
 TIERS = ("unit", "database", "county")  # in the order in which they run
 COUNTY = {"built", "warehouse", "county"}  # fixtures that need the built demo county
@@ -171,6 +176,15 @@ def warehouse(built: Path, home: Path) -> Iterator[Warehouse]:
     shared = copy_county(built, home / "shared", SharedWarehouse)
     yield shared
     shared.remove()
+
+
+@pytest.fixture(scope="module")
+def metrics(warehouse: Warehouse) -> Iterator["Metrics"]:
+    """The metrics over the published tables of the shared county."""
+    from warehouse.metrics import Metrics, semantic_manifest
+
+    with closing(psycopg2.connect(warehouse.url)) as connection:
+        yield Metrics(semantic_manifest(manifest()).replace("__next", ""), connection)
 
 
 @pytest.fixture

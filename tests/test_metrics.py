@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import closing
 from copy import deepcopy
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
 import pytest
 
 from benchmarks import recount
@@ -23,14 +21,6 @@ if TYPE_CHECKING:  # MetricFlow takes seconds to import
     from warehouse.metrics import Metrics
 
 Row = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def metrics(warehouse: Warehouse) -> Iterator[Metrics]:
-    from warehouse.metrics import Metrics, semantic_manifest
-
-    with closing(psycopg2.connect(warehouse.url)) as connection:
-        yield Metrics(semantic_manifest(manifest()).replace("__next", ""), connection)
 
 
 def test_each_metric_equals_the_report_columns_that_publish_it(warehouse: Warehouse, metrics: Metrics) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 NAME = r"(?:[A-Za-z_][A-Za-z0-9_]*|'(?:[^']|'')+')"
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-WORDS = {"true", "false"}
 PROPERTIES = {  # {kind: {property: pattern of its value; None is a flag; "" is an expression}}
     "database": {"compatibilityLevel": r"1[5-7]\d\d"},
     "model": {
