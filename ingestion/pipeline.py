@@ -22,7 +22,7 @@ from ingestion.files import fingerprint, matching_files
 from ingestion.identities import known_identities
 from ingestion.landing import TableColumns, create_landing_tables, postgres_copy
 from ingestion.load_results import LoadResult, last_load_results, record_load_result
-from ingestion.postgres import take_lock, value_of
+from ingestion.postgres import end_transaction, take_lock, value_of
 from ingestion.privacy import Keys
 from ingestion.readers import Reader
 from ingestion.sources import FromApi, FromDatabase, FromFiles, FromQuarantine
@@ -187,6 +187,7 @@ def _exclusive_connection(system: System) -> Iterator[pg.connection]:
             holder, connection = (
                 stack.enter_context(closing(psycopg2.connect(os.environ["LOADER_URL"]))) for _ in range(2)
             )
+            stack.callback(end_transaction, holder)
         except psycopg2.OperationalError as error:
             raise SourceError(f"{system.name}: cannot reach the warehouse: {describe(error)}") from None
         with holder.cursor() as cursor:  # the lock lasts as long as the transaction

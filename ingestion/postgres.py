@@ -1,7 +1,9 @@
 """Helpers for Postgres queries."""
 
+from contextlib import suppress
 from typing import Any
 
+import psycopg2
 from psycopg2 import extensions as pg
 
 
@@ -16,6 +18,12 @@ def take_lock(cursor: pg.cursor, name: str, is_exclusive: bool) -> None:
     Raises psycopg2's LockNotAvailable, whose message names the session that holds the lock.
     """
     cursor.execute("select governance.take_lock(%s, %s)", [name, is_exclusive])
+
+
+def end_transaction(connection: pg.connection) -> None:
+    """Ends the transaction and its locks. After a mere `close`, the server keeps them until it notices the end."""
+    with suppress(psycopg2.Error):  # the server has ended the transaction, if it closed the connection
+        connection.rollback()
 
 
 def names_in(cursor: pg.cursor) -> list[str]:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -87,6 +88,22 @@ def test_a_system_has_one_load_at_a_time(trial: Trial) -> None:
         holder.cursor().execute("select governance.take_load_lock('raw_trial')")
         with pytest.raises(SourceError, match="raw_trial is being loaded by another run"):
             trial.load({"name": "cases", "columns": {"id": "bigint"}, "load": "replace"})
+
+
+def test_a_load_ends_its_lock_before_it_closes_the_connection(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may notice a closed connection late, and refuses the next load until then."""
+    open_at_close = []
+
+    class Observed(psycopg2.extensions.connection):
+        def close(self) -> None:
+            open_at_close.append(self.info.transaction_status != psycopg2.extensions.TRANSACTION_STATUS_IDLE)
+            super().close()
+
+    monkeypatch.setattr(psycopg2, "connect", partial(psycopg2.connect, connection_factory=Observed))
+    trial.source("create table cases (id bigint)")
+    trial.load({"name": "cases", "columns": {"id": "bigint"}, "load": "replace"})
+    assert open_at_close
+    assert not any(open_at_close)
 
 
 def test_an_empty_source_does_not_empty_its_table(county: Warehouse) -> None:

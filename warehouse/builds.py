@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, nullcontext
 import click
 import psycopg2
 
-from ingestion.postgres import take_lock
+from ingestion.postgres import end_transaction, take_lock
 from warehouse.environment import dbt_connection
 from warehouse.errors import WarehouseError
 
@@ -45,6 +45,7 @@ def build_lock() -> Iterator[None]:
             yield
         finally:
             del os.environ[BUILDER]
+            end_transaction(connection)
 
 
 def run_dbt(arguments: Sequence[str]) -> None:
