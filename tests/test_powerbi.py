@@ -244,7 +244,7 @@ def test_each_measure_has_the_metrics_figure_in_all_and_by_month(
 
 def test_the_command_writes_a_project_with_the_warehouses_address(warehouse: Warehouse, tmp_path: Path) -> None:
     printed = warehouse("powerbi", "citizen", "--output", str(tmp_path))
-    assert printed == f"{tmp_path}/citizen/Worcestershire Citizen.pbip: 3 tables, 1 relationships, 0 measures\n"
+    assert printed == f"{tmp_path}/citizen/Worcestershire Citizen.pbip: 4 tables, 2 relationships, 4 measures\n"
     (source,) = tmp_path.rglob("*.pbids")
     address = json.loads(source.read_text())["connections"][0]["details"]["address"]
     assert f"@{address['server']}/{address['database']}" in warehouse.url
