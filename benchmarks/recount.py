@@ -458,6 +458,26 @@ def age_groups(sources: Sources) -> Figures:
     return dict(found)
 
 
+def age_groups_at_month_ends(sources: Sources) -> Figures:
+    """{age group: services of long-term support at month ends}: completed years on the last day of the month."""
+    people = {row["person_id"]: row for row in sources.table("mosaic", "dm_persons")}
+    tables = ("dm_persons", "dm_requests", "dm_assessments", "dm_services", "dm_reviews")
+    as_at = max(row["last_updated_on"] for name in tables for row in sources.table("mosaic", name)).date()
+    found: Counter[str] = Counter()
+    for row in sources.table("mosaic", "dm_services"):
+        person = people[row["person_id"]]
+        at, died = person["date_of_birth"], person["date_of_death"]
+        ends = [day for day in (row["end_date"], died) if day]
+        last = max(row["start_date"], min(ends)) if ends else as_at
+        day = month_end(row["start_date"])
+        while row["service_type"].startswith("Long Term Support") and day <= min(last, as_at):
+            age = day.year - at.year - ((day.month, day.day) < (at.month, at.day))
+            is_known = at.year > 1900 and month(at) != month(person["created_on"])
+            found["Not known" if not is_known else "18 to 64" if age < 65 else "65 and over"] += 1
+            day = month_end(day + timedelta(1))
+    return dict(found)
+
+
 # {measure: (count from the sources, query of the published figures: key and values)}
 MEASURES: dict[str, tuple[Callable[[Sources], Figures], str]] = {
     "ages of children on the day": (
@@ -466,6 +486,10 @@ MEASURES: dict[str, tuple[Callable[[Sources], Figures], str]] = {
         "children.fct_referral_journeys union all select 'plan', age_years from children.fct_protection_plans "
         "union all select 'episode', age_years from children.fct_care_episodes) as events "
         "where age_years is not null group by 1",
+    ),
+    "age groups of adults at month ends": (
+        age_groups_at_month_ends,
+        "select age_group, count(*) from adult_care.fct_long_term_support_months group by 1",
     ),
     "age groups of adults on the day": (
         age_groups,

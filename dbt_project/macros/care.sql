@@ -2,8 +2,8 @@
 {% macro age_group(birth_month, day) -%}
     case
         when {{ birth_month }} is null or {{ day }} is null then 'Not known'
-        when age({{ day }}, {{ birth_month }}) < interval '18 years' then 'Under 18'
-        when age({{ day }}, {{ birth_month }}) < interval '65 years' then '18 to 64'
+        when extract(year from age({{ day }}, {{ birth_month }})) < 18 then 'Under 18'
+        when extract(year from age({{ day }}, {{ birth_month }})) < 65 then '18 to 64'
         else '65 and over'
     end
 {%- endmacro %}
