@@ -159,8 +159,8 @@ def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
             if (life := _life(county, person)) and any(journey.care for journey in life.journeys):
                 for name, line in _returned(county, household, person, life, year_end):
                     lines[name].append(line)
-                if line := _left_care(county, person, life, year_end):
-                    lines["oc3"].append(line)
+            if line := _left_care(county, person, year_end):
+                lines["oc3"].append(line)
     for name, found in lines.items():
         sent = (_with_fault(truth, name, f"{name}.csv:{n}", line) for n, line in enumerate(found, 1))
         yield f"children/{name}.csv", as_csv(",".join(RETURN[name].split()), (_as_texts(line) for line in sent))
@@ -428,12 +428,11 @@ def _returned(
         yield "oc2", Line["oc2"](child, person.born, score, reason, *checks)
 
 
-def _left_care(county: County, person: Person, life: Life, year_end: date) -> tuple | None:
-    """The return's line about a care leaver aged 17 to 21 at `year_end`, who left care after the age of 16."""
-    ends = [span.end for journey in life.journeys for span in journey.care if span.end and span.end <= year_end]
-    if not ends or person.age(max(ends)) < 16 or not 17 <= person.age(year_end) <= 21:
-        return None
+def _left_care(county: County, person: Person, year_end: date) -> tuple | None:
+    """The return's line about a care leaver: one in a hundred people aged 17 to 21, most from before the first day."""
     rng = county.rng(f"ssda903 left care {person.number}")
+    if not 17 <= person.age(year_end) <= 21 or rng.random() >= max(0.01, 60 / county.people):
+        return None
     if person.died and person.died <= year_end:
         return Line["oc3"](500_000 + person.number, person.born, "DIED", "", "")
     contact = weighted_choice(rng, {"YES": 88, "NO": 5, "REFU": 3, "NREQ": 2, "RHOM": 2})
