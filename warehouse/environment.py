@@ -168,6 +168,7 @@ def connect(url: str) -> pg.connection:
 def _set_up(admin_url: str, systems: Iterable[str], apply_access: bool, is_demo: bool) -> None:
     """Brings the warehouse's database up to date with the contracts and access.yml, and creates Dagster's database."""
     from ingestion.contracts import read_contracts
+    from warehouse import as_at
     from warehouse.access import read_administrators, read_declassification, read_limits, read_reidentification
     from warehouse.database import define, update_database
 
@@ -185,6 +186,7 @@ def _set_up(admin_url: str, systems: Iterable[str], apply_access: bool, is_demo:
         "warehouse.publish_sets": ",".join(publish_sets()),
         "warehouse.login_limits": json.dumps(read_limits().rows(sorted(people), SERVICES)),
         "warehouse.administrators": ",".join(read_administrators()),
+        "warehouse.as_at_columns": json.dumps([{"name": n, "description": d} for n, (_, d) in as_at.COLUMNS.items()]),
     }
     with closing(connect(admin_url)) as connection:
         for login, password in _passwords([*SERVICES, *people]).items():

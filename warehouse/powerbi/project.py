@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from warehouse import as_at
 from warehouse.access import Access, RowScope
 from warehouse.powerbi.dax import literal, quoted
 from warehouse.powerbi.report import fabric, platform, report_files
@@ -103,7 +104,7 @@ class Project:
             if scope.column in node["columns"]:
                 listed = ", ".join(map(literal, scope.values))
                 condition = f"{quoted(table, scope.column)} IN {{{listed}}}"
-            elif table not in scope.whole_tables:
+            elif table not in (*scope.whole_tables, as_at.NAME):
                 condition = "FALSE()"
             else:
                 continue
