@@ -189,10 +189,10 @@ def _set_up(admin_url: str, systems: Iterable[str], apply_access: bool, is_demo:
         "warehouse.as_at_columns": json.dumps([{"name": n, "description": d} for n, (_, d) in as_at.COLUMNS.items()]),
     }
     with closing(connect(admin_url)) as connection:
-        for login, password in _passwords([*SERVICES, *people]).items():
-            # A verifier, so that a log of the server's statements has no password
-            verifier = pg.encrypt_password(password, login, connection, "scram-sha-256")
-            settings[f"warehouse.password_{login}"] = str(verifier)
+        settings |= _verifiers(connection, SERVICES)
+        with connection.cursor() as cursor:  # JDBC refuses fewer iterations, which a server may have for speed
+            cursor.execute("select set_config(name, '4096', false) from pg_settings where name = 'scram_iterations'")
+        settings |= _verifiers(connection, people)
         update_database(connection, settings)
         dagster = database_of(dagster_url(admin_url))
         connection.autocommit = True
@@ -203,6 +203,13 @@ def _set_up(admin_url: str, systems: Iterable[str], apply_access: bool, is_demo:
                 cursor.execute(f'revoke all on database "{dagster}" from public')
     with closing(connect(dagster_url(admin_url))) as connection, connection, connection.cursor() as cursor:
         define(cursor, "large_objects")
+
+
+def _verifiers(connection: pg.connection, logins: Iterable[str]) -> dict[str, str]:
+    """The settings with the verifier of each login's password: a log of the server's statements has no password."""
+    passwords = _passwords(logins).items()
+    found = {login: pg.encrypt_password(password, login, connection, "scram-sha-256") for login, password in passwords}
+    return {f"warehouse.password_{login}": str(verifier) for login, verifier in found.items()}
 
 
 def service_environment() -> dict[str, str]:
