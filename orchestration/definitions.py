@@ -6,6 +6,7 @@ import dagster as dg
 
 from ingestion.contracts import read_contracts
 from orchestration.alerts import build_alerts
+from orchestration.exports import build_exports
 from orchestration.feeds import build_feeds
 from orchestration.housekeeping import build_housekeeping
 from orchestration.loads import RETRY_FROM_FAILURE, build_disposals, build_loads, build_polling_sensor
@@ -30,6 +31,7 @@ polls = [
 ]
 access = build_access_checks([spec.key for spec in publications])
 feeds = build_feeds(manifest)
+exports = build_exports(manifest)
 disposals = build_disposals(systems)
 housekeeping = build_housekeeping()
 dispose = dg.define_asset_job(
@@ -69,7 +71,16 @@ daily = partial(
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 defs = dg.Definitions(
-    assets=[*(assets for assets, _ in loads), matching, models, *publications, *feeds, disposals, housekeeping],
+    assets=[
+        *(assets for assets, _ in loads),
+        matching,
+        models,
+        *publications,
+        *feeds,
+        *exports,
+        disposals,
+        housekeeping,
+    ],
     asset_checks=[access],
     # Every set is built once a day, even without new data, because ages and overdue dates depend on the day
     schedules=[
@@ -86,7 +97,7 @@ defs = dg.Definitions(
         build_alerts(manifest),
         dg.AutomationConditionSensorDefinition(
             "rebuild_changed_sets",
-            description="Rebuilds each publish set whose raw tables changed, and writes the feeds of published sets.",
+            description="Rebuilds each publish set whose raw tables changed, and writes the files of published sets.",
             target=dg.AssetSelection.all(),
             default_status=dg.DefaultSensorStatus.RUNNING,
             minimum_interval_seconds=30,

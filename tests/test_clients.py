@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 import adbc_driver_postgresql.dbapi as adbc
 import connectorx
@@ -22,6 +23,7 @@ import pytest
 from tests.builds import Builds, locked
 from tests.support import Trial, Warehouse, text_of
 from warehouse import environment
+from warehouse.powerbi.excel import connection_file
 
 READER = "pbi_highways"
 PAGE = text_of("docs/how-to/connect-a-report.md")
@@ -173,6 +175,19 @@ def test_odbc_shows_values_keys_and_the_tables_of_a_schema(builds: Builds) -> No
         publish(builds, ", 1 as added")
         line.go_on()
         assert line() == "8", "a prepared `select *` after a publication with another column"
+
+
+@has_python
+def test_a_connection_for_excel_opens_its_table(builds: Builds) -> None:
+    parts = urlsplit(environment.reader_url(READER))
+    place = f"{parts.hostname}:{parts.port}", parts.path[1:], "highways", "fct_one"
+    file = ElementTree.fromstring(connection_file(*place, "A <table>", COLUMNS.split(", ")))  # noqa: S314  ours
+    text = {each.tag.rpartition("}")[2]: each.text for each in file.iter()}
+    login = f";Uid={parts.username};Pwd={parts.password}"
+    program = "import pyodbc, sys; print(pyodbc.connect(sys.argv[1]).execute(sys.argv[2]).fetchall())"
+    command = [PYTHON, "-c", program, text["ConnectionString"] + login, text["CommandText"]]
+    row = (TIME, DAY, True, Decimal("1234.50"), EXPECTED[-1])
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == f"[{row}]"
 
 
 @has_python

@@ -8,11 +8,12 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from tests import dax
-from tests.support import Warehouse, manifest
+from tests.support import Warehouse, manifest, text_of
 from tests.tmdl import TmdlError, read_model
 from warehouse import as_at
 from warehouse.access import read_access
@@ -20,6 +21,7 @@ from warehouse.environment import publish_sets
 from warehouse.powerbi.project import Project
 
 DAYS = ("dim_dates", "date_day")
+PAGE = text_of("docs/how-to/connect-a-report.md")
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +246,31 @@ def test_each_measure_has_the_metrics_figure_in_all_and_by_month(
         assert context.measure("State of the data") in ("Up to date", "Incomplete", "Out of date")
     assert differences == []
     assert compared > 500
+
+
+def test_a_new_project_leaves_files_that_are_the_same(projects: dict[str, Project], tmp_path: Path) -> None:
+    projects["citizen"].write(tmp_path)
+    before = {path: path.stat().st_ino for path in tmp_path.rglob("*") if path.is_file()}
+    (leftover := tmp_path / "Excel/citizen.dim_removed.odc").touch()
+    changed = next(path for path in before if path.name == "dim_persons.tmdl")
+    changed.write_text("changed")
+    projects["citizen"].write(tmp_path)
+    after = {path: path.stat().st_ino for path in tmp_path.rglob("*") if path.is_file()}
+    assert [path for path in before if after[path] != before[path]] == [changed]
+    assert not leftover.exists()
+
+
+def test_each_table_has_a_connection_for_excel(projects: dict[str, Project], written: Path) -> None:
+    for name, project in projects.items():
+        folder = written / name / "Excel"
+        files = {file.name: ElementTree.fromstring(file.read_text()) for file in folder.iterdir()}  # noqa: S314  ours
+        assert files.keys() == {f"{name}.{table}.odc" for table in project.star.tables}
+        for file, content in files.items():
+            text = {each.tag.rpartition("}")[2]: each.text for each in content.iter()}
+            assert text["ConnectionString"].startswith("Driver={PostgreSQL Unicode};Server=db.example;Port=5432;")
+            assert text["ConnectionString"].partition("Database=warehouse;")[2] in PAGE
+            assert text["CommandText"].endswith(f'from "{name}"."{file.split(".")[1]}"')
+            assert "_key" not in text["CommandText"]
 
 
 def test_the_command_writes_a_project_with_the_warehouses_address(warehouse: Warehouse, tmp_path: Path) -> None:

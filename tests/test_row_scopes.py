@@ -159,6 +159,8 @@ def test_a_changed_scope_applies_to_the_publication_and_to_a_roll_back(
         environment.prepare(systems=TRIALS)
         cursor.execute(count)
         assert cursor.fetchone() == (90,)
+        cursor.execute("select count(*) from highways_redditch.as_at")
+        assert cursor.fetchone() == (1,)
     assert trial.sql("select to_regclass('highways_wyre_valleys.fct_defects')") == [(None,)], "the scope was removed"
     assert trial.sql("select difference from governance.scope_differences()") == []
     published.sql("select governance.roll_back('highways')")

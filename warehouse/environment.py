@@ -270,6 +270,11 @@ def reader_url(login: str) -> str:
 
 def dbt_connection() -> pg.connection:
     """A connection with dbt's login, which reads marts and governance. Raises WarehouseError."""
+    return connect(dbt_url())
+
+
+def dbt_url() -> str:
+    """The warehouse's URL with dbt's login and its password. Raises WarehouseError."""
     try:
         user, password, host, port, database = (
             quote(os.environ[name], safe="")
@@ -281,7 +286,7 @@ def dbt_connection() -> pg.connection:
         ) from None
     transport = {name: os.environ.get(f"DBT_{name.upper()}") for name in ("sslmode", "sslrootcert")}
     query = urlencode({name: value for name, value in transport.items() if value})
-    return connect(f"postgresql://{user}:{password}@{host}:{port}/{database}?{query}")
+    return f"postgresql://{user}:{password}@{host}:{port}/{database}?{query}"
 
 
 def servers() -> dict[str, dict[str, Any]]:

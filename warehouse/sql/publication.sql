@@ -335,7 +335,6 @@ begin
     return query select c.change, c.problem from governance.check_build(set_name, build, approved) as c;
     if not found then
         select b.* into made from governance.builds as b where b.schema_name = set_name || '__next' and b.dropped_at is null;
-        perform governance.make_as_at(made.build_id);
         perform governance.apply_access(made.build_id);
         perform governance.swap(set_name, made.build_id, 'publish', made.tested, approved);
         perform governance.create_build_schema(set_name);

@@ -73,9 +73,10 @@ begin
         if not governance.is_plain_table(to_regclass(source)) then
             raise exception '% is not a plain table. Build the publish set again.', source;
         end if;
-        execute format('create table %s (like %s including comments)', target, source);
+        execute format('create table %s (like %s including comments including indexes)', target, source);
         execute format('comment on table %s is %L', target, obj_description(to_regclass(source), 'pg_class'));
         execute format('insert into %s select * from %s where %s', target, source, coalesce(found.condition, 'true'));
+        execute format('analyze %s', target);
         execute format('grant select on %s to svc_dbt', target);
     end loop;
 end $$;
