@@ -12,6 +12,7 @@ from tests.builds import Builds
 from tests.support import Trial, Warehouse
 from warehouse import parquet
 from warehouse.errors import WarehouseError
+from warehouse.outgoing import outbox_folder
 from warehouse.parquet import write_parquet
 
 ROWS = """
@@ -74,7 +75,16 @@ def test_files_of_publications_that_are_not_kept_are_deleted(trial: Trial, tmp_p
     assert str(read(tmp_path)["build"]) == numbers[2]
     trial.sql("select governance.forget_old_builds('highways')")
     write_parquet("highways", tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {numbers[2], "manifest.json"}, "after an erasure"
+    assert {path.name for path in tmp_path.iterdir()} == {numbers[2], "manifest.json"}
+
+
+def test_an_erasure_deletes_the_files(trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTBOX", str(tmp_path))
+    Builds(trial).run()
+    parquet.write_parquet("highways", outbox_folder("highways") / "parquet")
+    (feed := tmp_path / "highways/feed.csv").touch()
+    parquet.delete_files()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [feed]
 
 
 def test_files_are_those_of_one_publication(trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -68,6 +69,12 @@ def write_parquet(schema: str, folder: Path) -> dict[str, Any]:
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
     raise WarehouseError(f"{schema} was published again while its Parquet files were written. Write them again.")
+
+
+def delete_files() -> None:
+    """Delete the Parquet files of every set, after an erasure. The next publication writes them again."""
+    for folder in Path(os.environ["OUTBOX"]).glob("*/parquet"):
+        shutil.rmtree(folder)
 
 
 def _build(cursor: pg.cursor, schema: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@
     {% set date = (semantic_model.defaults or {}).agg_time_dimension %}
     {% if date in model.columns %}{{ return(date) }}{% endif %}
   {% endfor %}
+  {{ return(none) }}
 {% endmacro %}
 
 {# Rows of a model with a contract, as dbt inserts them: of a fact, in the order of its date. #}
