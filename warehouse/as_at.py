@@ -13,8 +13,8 @@ COLUMNS = {  # {column: (type, description)}; the type as_at.facts has the same 
         "date",
         "Date up to which the published tables have data. Of a source: the latest change that the source recorded or, "
         "without a time of change, the day on which the source was read or its file written. Of all sources: the "
-        "earliest as-at date of the tables that have one, or else the earliest date of a source. Empty for a source "
-        "that was loaded first after the publication.",
+        "earliest as-at date of the tables that have one, or else the earliest date of a source. Empty where the "
+        "source gives no date, or was first loaded after the publication.",
     ),
     "last_loaded_at": (
         "timestamp",
