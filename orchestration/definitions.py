@@ -6,6 +6,7 @@ import dagster as dg
 
 from ingestion.contracts import read_contracts
 from orchestration.alerts import build_alerts
+from orchestration.exports import build_exports
 from orchestration.feeds import DELIVER, build_deliveries, build_feeds
 from orchestration.housekeeping import build_housekeeping
 from orchestration.loads import RETRY_FROM_FAILURE, build_disposals, build_loads, build_polling_sensor
@@ -30,6 +31,7 @@ polls = [
 ]
 access = build_access_checks([spec.key for spec in publications])
 feeds = build_feeds(manifest)
+exports = build_exports(manifest)
 deliveries, calendar = build_deliveries(manifest)
 disposals = build_disposals(systems)
 housekeeping = build_housekeeping()
@@ -82,6 +84,7 @@ defs = dg.Definitions(
         models,
         *publications,
         *feeds,
+        *exports,
         *deliveries,
         disposals,
         housekeeping,
@@ -103,7 +106,7 @@ defs = dg.Definitions(
         build_alerts(manifest),
         dg.AutomationConditionSensorDefinition(
             "rebuild_changed_sets",
-            description="Rebuilds each set whose raw tables changed; writes and delivers the feeds of published sets.",
+            description="Rebuilds each set whose raw tables changed; writes and delivers the files of published sets.",
             target=dg.AssetSelection.all(),
             default_status=dg.DefaultSensorStatus.RUNNING,
             minimum_interval_seconds=30,

@@ -25,7 +25,8 @@ def may_read(login: str, schema: str, table: str, columns: list[str]) -> bool:
             return login in access.readers
         for scope in access.row_scopes:
             if schema == f"{name}_{scope.name}":
-                return login in scope.readers and (scope.column in columns or table in scope.whole_tables)
+                is_scoped = scope.column in columns or table in (*scope.whole_tables, "as_at")
+                return login in scope.readers and is_scoped
     return False
 
 

@@ -195,6 +195,18 @@ def test_every_system_has_a_schedule_and_every_raw_table_a_freshness_policy(grap
             assert graph.assets.get(dg.AssetKey([system.name, table.name])).freshness_policy
 
 
+def test_power_bi_projects_and_parquet_files_follow_the_publication_of_their_set(
+    graph: Graph, instance: dg.DagsterInstance
+) -> None:
+    import dagster as dg
+
+    exports = dg.AssetSelection.key_prefixes(["powerbi"], ["parquet"])
+    first = dg.evaluate_automation_conditions(graph.defs, instance, asset_selection=exports)
+    instance.report_runless_asset_event(dg.AssetMaterialization(["publication", "highways"]))
+    then = dg.evaluate_automation_conditions(graph.defs, instance, asset_selection=exports, cursor=first.cursor)
+    assert _asked(graph, then) == {dg.AssetKey(["powerbi", "highways"]), dg.AssetKey(["parquet", "highways"])}
+
+
 def test_the_page_on_jobs_and_sensors_names_them_as_they_are(graph: Graph) -> None:
     text = (ROOT / "docs/reference/jobs-and-sensors.md").read_text(encoding="utf-8")
     named = {re.sub("<system>", "confirm", name) for name in re.findall("(?:job|sensor) `([^`]+)`", text)}

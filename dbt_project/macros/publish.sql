@@ -42,12 +42,12 @@
     {% set refusals = [] %}
     {% for publish_set in publish_set_models(chosen) %}
       {% set reached = with_upstream(publish_set_models(graph.nodes.values())[publish_set]) %}
-      {% set schemas = [] %}
+      {% set raw_tables = [] %}
       {% for unique_id in reached if unique_id in graph.sources %}
-        {% do schemas.append(graph.sources[unique_id].schema) %}
+        {% do raw_tables.append(graph.sources[unique_id].schema ~ '.' ~ graph.sources[unique_id].name) %}
       {% endfor %}
       {% set refusal = run_query(
-          "select governance.begin_build('" ~ publish_set ~ "', array['" ~ schemas | unique | join("', '") ~ "']::text[], '"
+          "select governance.begin_build('" ~ publish_set ~ "', array['" ~ raw_tables | join("', '") ~ "']::text[], '"
           ~ invocation_id ~ "', string_to_array('" ~ proposed_declassifications(reached) | join(',') ~ "', ','), "
           ~ env_var('WAREHOUSE_BUILDER', 'null') ~ ")"
       ).rows[0][0] %}

@@ -9,7 +9,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select exists (select from pg_roles where rolname = login and (rolsuper or rolcreaterole))
 $$;
 
--- Makes the tables of the row scopes of a build, and grants the tables of the set and of each scope to their readers.
+-- Makes the tables of the row scopes of a build and the view `as_at`, and grants the tables and views of the set and of each
+-- scope to their readers.
 create or replace function governance.apply_access(number bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -34,6 +35,7 @@ begin
     for found in select * from governance.reader_schemas() where build_id = number loop
         execute format('grant select on all tables in schema %I to %I', found.schema_name, found.reader_role);
     end loop;
+    perform governance.make_as_at(number);
 end $$;
 
 -- Grants the readers of a set and of its row scopes the usage of the published schemas. The schemas of replaced

@@ -38,8 +38,8 @@ final as (
         int_cases_conformed.is_within_service_level,
         int_cases_conformed.is_within_source_deadline,
         int_cases_conformed.is_closed_before_created,
-        int_cases_conformed.created_at,
-        int_cases_conformed.closed_at,
+        {{ local_time('int_cases_conformed.created_at') }} as created_at,
+        {{ local_time('int_cases_conformed.closed_at') }} as closed_at,
         int_cases_conformed.created_date,
         int_cases_conformed.closed_date,
         int_cases_conformed.as_at_date

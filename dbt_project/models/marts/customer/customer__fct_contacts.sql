@@ -34,7 +34,7 @@ final as (
         contact_channels.channel_name,
         customer__fct_cases.service_key,
         int_cases_conformed.service_name,
-        interactions.contacted_at,
+        {{ local_time('interactions.contacted_at') }} as contacted_at,
         {{ local_date('interactions.contacted_at') }} as contacted_date
     from interactions
     left join contact_channels

@@ -27,7 +27,7 @@ final as (
         int_service_requests_conformed.age_working_days,
         int_service_requests_conformed.is_open,
         int_service_requests_conformed.is_closed_before_received,
-        int_service_requests_conformed.received_at,
+        {{ local_time('int_service_requests_conformed.received_at') }} as received_at,
         int_service_requests_conformed.received_date,
         int_service_requests_conformed.closed_date,
         int_service_requests_conformed.as_at_date

@@ -68,7 +68,7 @@ county as (
         measured.month_start_date,
         'All libraries' as branch_name,
         sum(measured.thousands) as thousands,
-        sum(measured.loans) as loans,
+        sum(measured.loans)::bigint as loans,
         sum(measured.visits)::bigint as visits,
         coalesce(max(county_members.county_active_members), 0) as active_members
     from measured
