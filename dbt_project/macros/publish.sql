@@ -124,10 +124,16 @@
           {% do problems.append('test ' ~ test.name ~ ' was not run') %}
         {% endif %}
       {% endfor %}
-      {% set tables = [] %}
-      {% for unique_id in models %}{% do tables.append(graph.nodes[unique_id].alias) %}{% endfor %}
+      {% set tables, reports = [], [] %}
+      {% for unique_id in models %}
+        {% set node = graph.nodes[unique_id] %}
+        {% do tables.append(node.alias) %}
+        {% if node.config.meta.restatements %}
+          {% do reports.append(dict(node.config.meta.restatements, report=node.alias)) %}
+        {% endif %}
+      {% endfor %}
       {% set build = {
-          'invocation_id': invocation_id, 'tables': tables,
+          'invocation_id': invocation_id, 'tables': tables, 'reports': reports,
           'tests_passed': tests['pass'], 'tests_warned': tests['warn'], 'tests_failed': tests['fail']
       } %}
       {% set set_and_build = "'" ~ publish_set ~ "', '" ~ tojson(build) ~ "'::jsonb" %}
