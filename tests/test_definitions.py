@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from demo import systems
 from ingestion.contracts import read_contracts
 from tests.support import ROOT, parsed_before
 
@@ -363,3 +364,31 @@ def test_a_feed_follows_the_publication_of_its_set(graph: Graph, instance: dg.Da
     assert _asked(graph, then) == {
         dg.AssetKey(["feed", name]) for name in ("enquiries_by_ward", "open_enquiries_by_district")
     }
+
+
+def test_a_delivery_follows_its_feed_and_the_calendar(graph: Graph, instance: dg.DagsterInstance) -> None:
+    """Bank holidays of April 2026: 3 and 6 (gov.uk). Working days: 1, 2, 7, 8, 9, 10, 13, 14, 15, 16."""
+    import dagster as dg
+
+    deliveries = dg.AssetSelection.key_prefixes("delivery")
+    first = dg.evaluate_automation_conditions(graph.defs, instance, asset_selection=deliveries)
+    for name in ("open_enquiries_by_district", "spend_over_500"):
+        instance.report_runless_asset_event(dg.AssetMaterialization(["feed", name]))
+    then = dg.evaluate_automation_conditions(graph.defs, instance, asset_selection=deliveries, cursor=first.cursor)
+    district = dg.AssetKey(["delivery", "open_enquiries_by_district", "redditch_engineers"])
+    assert _asked(graph, then) == {district}, "a delivery by calendar waits for its day"
+
+    schedule = graph.defs.get_schedule_def("deliver_by_calendar")
+
+    def due(day: int) -> tuple[list[dg.AssetKey], str]:
+        moment = datetime(2026, 4, day, 7, tzinfo=UTC)  # eight o'clock in summer time
+        context = dg.build_schedule_context(instance, scheduled_execution_time=moment)
+        (request,) = schedule.evaluate_tick(context).run_requests or [dg.RunRequest(asset_selection=[])]
+        return list(request.asset_selection), request.tags.get("delivery_day", "")
+
+    website = dg.AssetKey(["delivery", "spend_over_500", "website"])
+    assert due(16) == ([website], "2026-04-16")
+    assert [due(day)[0] for day in (14, 15, 17, 18)] == [[], [], [], []]
+    assert due(7)[0] == [dg.AssetKey(["delivery", "referrals_by_month", "safeguarding_partnership"])]
+    recipients = {node.key.path[2] for node in graph.assets.asset_nodes if node.key.path[0] == "delivery"}
+    assert recipients == {*systems.RECIPIENTS}, "the demo county has a folder for each recipient"

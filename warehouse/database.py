@@ -19,8 +19,8 @@ DEFINITIONS = ROOT / "warehouse/sql"
 BEFORE_MIGRATIONS = ("settings", "roles", "large_objects")
 AFTER_MIGRATIONS = (
     *("locks", "load_audit", "vault", "matching", "subjects", "reidentification", "declassification", "key_secret"),
-    *("publication", "scopes", "history", "alerts", "read_log", "sizes", "logins", "access", "schemas", "raw_tables"),
-    *("readers", "login_settings"),
+    *("publication", "scopes", "history", "deliveries", "alerts", "read_log", "sizes", "logins", "access", "schemas"),
+    *("raw_tables", "readers", "login_settings"),
 )
 JOURNAL = """
     set local lock_timeout = '5min';
