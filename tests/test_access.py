@@ -218,6 +218,7 @@ def test_removing_a_line_revokes_its_rights(county: Warehouse, tmp_path: Path) -
         ("  owner: Head of Finance\n", "", "access.yml:{finance}: finance.owner: Field required"),
         ("[pbi_finance]", "[svc_dbt]", "svc_dbt begins with a reserved prefix"),
         ("name: wyre_valleys", "name: redditch", "two row scopes have the name redditch"),
+        ("name: wyre_valleys", "name: history", "schema of a publish set or its history: highways_history"),
         ("name: wyre_valleys", "name: wyre__valleys", "row_scopes.wyre__valleys.name: String should match"),
         ("[pbi_finance]", "['x; drop role y']", "access.yml:{readers}: finance.readers: String should match"),
         ("column: district_code", "colum: district_code", "colum: Extra inputs are not permitted"),

@@ -382,7 +382,7 @@ def test_each_planted_fault_is_one_alert_at_its_audiences_and_one_recovery_notic
     cycles.materialize(feeds["enquiries_by_ward"])
     deliveries = {asset.key.path[-1]: asset for asset in build_deliveries(cycles.manifest)[0]}
     cycles.materialize(deliveries["redditch_engineers"])  # no variable has the recipient's URL
-    cycles.check("not_null_customer__fct_cases_service_key", False)
+    cycles.check("assert_every_case_has_a_known_service", False)
     cycles.sql("grant usage on schema conformed to pbi_finance")
     cycles.sql("insert into governance.heartbeats values ('watch', now() - interval '2 hours', now())")
     cycles.sql("update governance.heartbeats set beat_at = now() - interval '1 hour' where source = 'heartbeat'")
@@ -394,7 +394,7 @@ def test_each_planted_fault_is_one_alert_at_its_audiences_and_one_recovery_notic
     expected = {
         "Access differs from access.yml: access.yml": ["operators"],
         "Build failed: models": everybody,
-        "Check failed: not_null_customer__fct_cases_service_key": ["customer.services", "operators"],
+        "Check failed: assert_every_case_has_a_known_service": ["customer.services", "operators"],
         "Data are late: raw_open311": ["highways.operations", "operators"],
         "Database is nearly full: warehouse": ["operators"],
         "Delivery failed: open_enquiries_by_district to redditch_engineers": ["highways.operations", "operators"],
@@ -439,7 +439,7 @@ def test_each_planted_fault_is_one_alert_at_its_audiences_and_one_recovery_notic
         ("delivery", "open_enquiries_by_district", "redditch_engineers"),
     ):
         cycles.report(*key)
-    cycles.check("not_null_customer__fct_cases_service_key", True)
+    cycles.check("assert_every_case_has_a_known_service", True)
     cycles.sql("revoke usage on schema conformed from pbi_finance")
     cycles.sql("update governance.heartbeats set beat_at = now() where source in ('watch', 'heartbeat')")
     monkeypatch.setenv("HEARTBEAT_URL", heartbeat)

@@ -19,7 +19,8 @@ DEFINITIONS = ROOT / "warehouse/sql"
 BEFORE_MIGRATIONS = ("settings", "roles", "large_objects")
 AFTER_MIGRATIONS = (
     *("locks", "load_audit", "vault", "matching", "subjects", "reidentification", "declassification", "key_secret"),
-    *("publication", "scopes", "deliveries", "alerts", "as_at", "read_log", "sizes", "logins", "access", "schemas"),
+    *("publication", "scopes", "history", "deliveries", "alerts", "as_at", "read_log", "sizes", "logins", "access"),
+    "schemas",
     *("raw_tables", "readers", "login_settings"),
 )
 JOURNAL = """

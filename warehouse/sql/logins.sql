@@ -187,6 +187,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     ))
     and not (c.login = 'svc_dbt' and c.privilege in ('USAGE', 'SELECT') and exists (
         select from governance.reader_schemas() as s where s.schema_name = c.schema_name
+        union all
+        select from governance.publish_sets as s where s.publish_set || '_history' = c.schema_name
     ))
     union all
     select format('%s lacks %s on %s', e.login, e.privilege, e.object)

@@ -336,6 +336,7 @@ begin
     if not found then
         select b.* into made from governance.builds as b where b.schema_name = set_name || '__next' and b.dropped_at is null;
         perform governance.apply_access(made.build_id);
+        perform governance.keep_history(set_name, made.build_id);
         perform governance.swap(set_name, made.build_id, 'publish', made.tested, approved);
         perform governance.create_build_schema(set_name);
     end if;
@@ -378,6 +379,7 @@ begin
     if not target.is_open_to_readers then
         perform governance.apply_access(target.build_id);
     end if;
+    perform governance.keep_history(set_name, target.build_id);
     perform governance.swap(set_name, target.build_id, 'roll_back', jsonb_build_object('build_id', target.build_id), '{}');
     return target.build_id;
 end $$;

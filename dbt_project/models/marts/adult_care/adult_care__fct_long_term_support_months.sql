@@ -39,7 +39,7 @@ final as (
         int_care_services_conformed.service_type,
         int_care_services_conformed.service_component,
         int_care_services_conformed.delivery_mechanism,
-        int_care_services_conformed.primary_support_reason_key,
+        {{ known_or_unknown('int_care_services_conformed.primary_support_reason_key') }} as primary_support_reason_key,
         int_care_services_conformed.weekly_cost_gbp,
         month_ends.month_end_date
     from int_care_services_conformed

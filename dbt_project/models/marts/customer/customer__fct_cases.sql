@@ -20,7 +20,7 @@ final as (
         int_cases_conformed.case_reference,
         int_cases_conformed.case_type_code,
         int_cases_conformed.case_type_name,
-        customer__dim_services.service_key,
+        {{ known_or_unknown('customer__dim_services.service_key') }} as service_key,
         int_cases_conformed.service_name,
         int_cases_conformed.channel_code,
         int_cases_conformed.channel_name,

@@ -19,7 +19,7 @@ final as (
         int_service_requests_conformed.service_request_reference,
         int_service_requests_conformed.kind_name,
         int_service_requests_conformed.type_name,
-        customer__dim_services.service_key,
+        {{ known_or_unknown('customer__dim_services.service_key') }} as service_key,
         int_service_requests_conformed.status_name,
         int_service_requests_conformed.channel_code,
         int_service_requests_conformed.channel_name,

@@ -37,7 +37,7 @@ measured as (
 
     select
         libraries__fct_branch_months.month_start_date,
-        coalesce(libraries__dim_branches.branch_name, 'Not known') as branch_name,
+        libraries__dim_branches.branch_name,
         libraries__fct_branch_months.population / 1000.0 as thousands,
         libraries__fct_branch_months.loans,
         libraries__fct_branch_months.visits,
@@ -47,7 +47,7 @@ measured as (
         on
             libraries__fct_branch_months.branch_key = libraries__fct_member_months.branch_key
             and libraries__fct_branch_months.month_start_date = libraries__fct_member_months.month_start_date
-    left join libraries__dim_branches
+    inner join libraries__dim_branches
         on libraries__fct_branch_months.branch_key = libraries__dim_branches.branch_key
 
 ),
