@@ -130,6 +130,11 @@ def workbook(trial: Trial, tmp_path: Path) -> Path:
     from warehouse.feeds.files import write_report
 
     trial.sql(MONTHS)
+    trial.sql(
+        "create view conformed.as_at as select 'All sources' as source_name, 'Incomplete' as quality_state, "
+        "date '2026-11-30' as data_up_to_date, timestamp '2026-12-01 06:41' as published_at, 'One.' as known_gaps; "
+        "grant select on conformed.as_at to svc_dbt"
+    )
     chart = {
         "figures": ["Loans"],
         "rows": {"Library": ["All libraries of Worcestershire and of the districts around it"]},
@@ -147,7 +152,9 @@ def test_a_workbook_has_a_cover_a_table_and_a_chart(workbook: Path) -> None:
     cover = {row[0]: row[1] for row in about.iter_rows(values_only=True) if row[0]}
     assert about["A1"].value == book.properties.title == "Trial report"
     assert cover["Contact"] == "Data Team, data@worcestershire.example"
-    assert (cover["Rows"], cover["Loans"], cover["Published"]) == ("13", "Definition of Loans.", "not yet")
+    assert (cover["Rows"], cover["Loans"]) == ("13", "Definition of Loans.")
+    assert (cover["Data up to"], cover["Published"]) == ("30 November 2026", "1 December 2026, 06:41")
+    assert (cover["State"], cover["Known gaps"]) == ("Incomplete", "One.")
     assert cover["[c]"].startswith("Confidential")
     assert (book.properties.creator, book.properties.subject) == ("Data Team", "A report of a test")
     (table,) = sheet.tables.values()

@@ -25,6 +25,12 @@ FORMULA_AS_TEXT = r"case when {0} ~ '^[=@+\t\r-]' and {0} !~ '^[+-]?[0-9., ()]*$
 AS_TEXT = "{0}::text"
 SUPPRESSED = "Suppressed figures"  # column of a report with the headings of its row's suppressed figures
 MARK = "[c]"  # confidential, as in statistics of the Government Statistical Service
+STATE = """
+    select to_char(data_up_to_date, 'FMDD FMMonth YYYY') as "Data up to",
+        to_char(published_at, 'FMDD FMMonth YYYY, HH24:MI') as "Published",
+        quality_state as "State", known_gaps as "Known gaps"
+    from {} where source_name = 'All sources'
+"""
 BATCH = 10_000
 
 
@@ -52,13 +58,12 @@ def write_report(report: Report, file: Path, only: Mapping[str, Collection[str]]
 
 
 def as_at(cursor: pg.cursor, publish_set: str) -> dict[str, str]:
-    """What a file says of its data: {fact: value}."""
-    cursor.execute(
-        "select to_char(max(decided_at) at time zone 'Europe/London', 'FMDD FMMonth YYYY, HH24:MI') "
-        "from governance.publications where publish_set = %s and action <> 'refuse'",
-        [publish_set],
-    )
-    return {"Published": value_of(cursor) or "not yet"}
+    """What a file says of its data, from the view `as_at` of the set: {fact: value}; empty without the view."""
+    cursor.execute("select to_regclass(%s)", [f"{publish_set}.as_at"])
+    if value_of(cursor) is None:  # published by a release that had no view
+        return {}
+    cursor.execute(sql.SQL(STATE).format(sql.Identifier(publish_set, "as_at")))
+    return {name: value for name, value in zip(names_in(cursor), cursor.fetchone() or (), strict=True) if value}
 
 
 def _write(report: Report, connection: pg.connection, draft: IO[bytes], only: Mapping[str, Collection[str]]) -> int:
