@@ -7,7 +7,8 @@ WITH_DEMO := $(if $(DEMO),--demo)
 DEMO_PEOPLE := $(or $(PEOPLE),$(DEMO_PEOPLE))
 CHECKED := .warehouse/check
 DBT_INPUTS := dbt_project seeds dbt_project.yml profiles.yml pyproject.toml warehouse/lineage.py ingestion/columns.py \
-	ingestion/contract*.py warehouse/measures.py access.yml docs/reference/measures.md
+	ingestion/contract*.py warehouse/measures.py warehouse/publish_set_page.py warehouse/powerbi/star.py access.yml \
+	docs/reference/measures.md docs/reference/publish-sets.md
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 # Hash of the files' names and contents, the installed packages and dbt's variables
 hash = { find $(1) -type f | sort; find $(1) -type f | sort | git hash-object --stdin-paths; \
@@ -44,6 +45,9 @@ test-packages: ## install the servers that some tests need (Debian 12, as root)
 	mkdir -p /etc/postgresql-common
 	grep -qs create_main_cluster /etc/postgresql-common/createcluster.conf || \
 		echo "create_main_cluster = false" >> /etc/postgresql-common/createcluster.conf
+	mkdir -p /etc/systemd/system  # servers that are new here do not start: tests start their own
+	for unit in ssh smbd nmbd samba-ad-dc; do \
+		[ -e /lib/systemd/system/$$unit.service ] || ln -sf /dev/null /etc/systemd/system/$$unit.service; done
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$(grep -v '^#' tests/packages.txt)
 
@@ -76,6 +80,7 @@ check-dbt:
 			--profiles-dir . --target-path $(CHECKED) --log-path $(CHECKED) \
 		&& COLUMNS=160 $(BIN)/dbt-bouncer --config-file pyproject.toml \
 		&& $(BIN)/python -m warehouse.lineage && $(BIN)/python -m warehouse.measures \
+		&& $(BIN)/python -m warehouse.publish_set_page \
 		&& echo "$$now" > $(CHECKED)/dbt.passed; fi
 
 dev: $(VENV)/installed ## start Dagster's web interface and daemon; PORT=3000
@@ -106,9 +111,10 @@ audit: $(VENV)/installed $(VENV)/audit ## look for known vulnerabilities (needs 
 schema: $(VENV)/installed ## write the JSON Schema of source contracts, after their fields have changed
 	@$(BIN)/python -m ingestion.schema
 
-measures: $(VENV)/installed ## write docs/reference/measures.md from the semantic models, after a definition has changed
+measures: $(VENV)/installed ## write docs/reference/measures.md and publish-sets.md from the models, after a definition has changed
 	@$(DBT) parse --profiles-dir . --target-path $(CHECKED) --log-path $(CHECKED)
 	@$(BIN)/python -m warehouse.measures --write
+	@$(BIN)/python -m warehouse.publish_set_page --write
 
 requirements: ## pin every dependency with hashes, for every platform (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \

@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.fuzz import declared, require
@@ -357,12 +357,25 @@ OPTIONS = partial(
 )
 
 
+TWO_MARKS = File(  # of which the second belongs to the first value
+    {
+        "columns": [
+            {"name": name, "data_type": "text", "description": "A column.", "privacy": "none"} for name in "ab"
+        ],
+        **{"encoding": "utf-16", "delimiter": ",", "quote": '"', "null_values": [], "headings": ["a", "b"]},
+    },
+    "rows.csv",
+    "\ufeff\ufeff1,2".encode("utf-16-le"),
+)
+
+
 def try_files(number: int, is_repeatable: bool = False) -> None:
     """Compare this many generated files; raises AssertionError with the smallest that differs."""
     with TemporaryDirectory() as folder:
 
         @OPTIONS(max_examples=number, derandomize=is_repeatable)
         @given(files())
+        @example(TWO_MARKS)
         def generated(file: File) -> None:
             compare(file, Path(folder))
 

@@ -44,7 +44,7 @@ def decode(content: bytes, encoding: str) -> str:
         with suppress(UnicodeDecodeError):
             content.decode("utf-8")
             raise Refused
-    return text.removeprefix("\ufeff")
+    return text if encoding == "utf-16" else text.removeprefix("\ufeff")  # Python has removed the mark of utf-16
 
 
 def csv_rows(text: str, layout: dict[str, Any]) -> list[list[str]]:

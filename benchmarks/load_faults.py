@@ -306,9 +306,9 @@ class Loads:
             return hit, victim.end()
 
     def folder_lost_between(self, moment: Moment) -> FaultResult:
-        """Kill the load and delete everything but the server's data before the next load."""
+        """Kill the load and delete everything but the server's data and the vault key before the next load."""
         met = self.kill(moment)
-        kept = {"postgres", "postgres.json", "postgres.lock", "full"}
+        kept = {"postgres", "postgres.json", "postgres.lock", "full", "vault.key"}
         for path in self.home.iterdir():
             if path.name not in kept and not path.name.startswith("embedded"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -532,7 +532,7 @@ MEASURES: dict[str, tuple[Callable[[Sources], Figures], str]] = {
     "re-referrals": (
         rereferrals,
         "select extract(year from referred_date)::integer, count(*) filter (where is_rereferral) "
-        "from children.fct_referral_journeys where child_key is not null group by 1",
+        "from children.fct_referral_journeys where child_key <> -1 group by 1",
     ),
     "persistent and severe absence": (
         absence,

@@ -188,7 +188,7 @@ def ensure_port_free(port: int) -> None:
 
 for command in (
     *(status.status, status.watch, access.access, people.keys, people.reidentify, people.match, people.subject),
-    *(publish_sets.build, publish_sets.preview, publish_sets.publish, publish_sets.undo),
+    *(publish_sets.build, publish_sets.preview, publish_sets.publish, publish_sets.undo, publish_sets.explain),
     *(loads.accept, loads.redrive, loads.source, backups.backup, backups.restore, metrics.metric, powerbi.powerbi),
 ):
     main.add_command(command)

@@ -168,11 +168,13 @@ def erase(tokens: tuple[str, ...], case: str, texts: bool) -> None:
     Personal columns of rows that only refer to the person's rows are emptied.
     """
     from ingestion.errors import forget_all
+    from warehouse.parquet import delete_files
 
     with _requests() as requests:
         counts = requests.erase(set(tokens), case, getpass.getuser(), texts)
         for table, count in counts.items():
             click.echo(f"{table}: {count:,} rows deleted or emptied")
+        delete_files()
         held: list[str] = []
         try:
             rebuild()

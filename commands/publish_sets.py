@@ -65,3 +65,16 @@ def undo(publish_set: str, build: int | None) -> None:
     """Roll back PUBLISH_SET to the publication before, or to an older one that is kept."""
     ((number,),) = query_as_dbt("select governance.roll_back(%s, %s)", [publish_set, build])
     click.echo(f"{publish_set}: rolled back to build {number}")
+
+
+@click.command()
+@click.argument("report")
+@click.argument("period")
+def explain(report: str, period: str) -> None:
+    """Explain the figures of REPORT (<set>.rpt_...) for a closed PERIOD: 2026-05, 2026-05-31 or 2025/26.
+
+    Prints the figures as first published, each restatement, and the keys of the records that changed in between.
+    """
+    from warehouse.restatements import explain as explain_report
+
+    click.echo(explain_report(query_as_dbt, environment.publish_sets(), report, period))

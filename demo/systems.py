@@ -67,12 +67,15 @@ APIS: dict[str, ModuleType] = {  # served by one API server
     "dynamics": dynamics,
     "open311": highways,
 }
+RECIPIENTS = ("redditch_engineers", "safeguarding_partnership", "website")  # of report feeds; folders in the demo
 State = dict[str, Any]  # the content of systems.json
 TIMEOUT = 30  # seconds for the API server to start or to stop
 
 
 def start(folder: Path, warehouse_url: str, county: County | None = None) -> dict[str, str]:
-    """Fill the systems the first time, start their servers, and return {location variable: URL or folder}.
+    """Fill the systems the first time, start their servers, and return {variable: URL or folder}.
+
+    The variables are those of the systems' locations and of the recipients of report feeds.
 
     `warehouse_url` is a login on any PostgreSQL from 15 that may create databases and roles; the databases in DATABASES
     are created on that server. Existing data stay as they are, whatever `county` asks for. Raises RuntimeError if
@@ -110,7 +113,10 @@ def start(folder: Path, warehouse_url: str, county: County | None = None) -> dic
             login = f"{name}_reader:{state['password']}"
             locations[name] = url._replace(netloc=f"{login}@{host}", path=f"/{name}").geturl()
         contracts = read_contracts()
-        return {contracts[name].location or "": location for name, location in locations.items()}
+        recipients = {f"DELIVER_{name.upper()}": str(folder / "recipients" / name) for name in RECIPIENTS}
+        for place in recipients.values():
+            Path(place).mkdir(parents=True, exist_ok=True)
+        return {contracts[name].location or "": location for name, location in locations.items()} | recipients
 
 
 def advance(folder: Path, warehouse_url: str, days: int) -> date:

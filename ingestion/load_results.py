@@ -97,6 +97,16 @@ def record_load_result(cursor: pg.cursor, system: System, load_result: LoadResul
     )
 
 
+def record_failure(connection: pg.connection, system: System, is_failed: bool) -> None:
+    """Record that the last load of a system failed, or that it did not. Readers see it in the view `as_at`."""
+    record = (
+        "insert into governance.load_failures (system, failed_at) values (%s, clock_timestamp()) "
+        "on conflict (system) do update set failed_at = excluded.failed_at"
+    )
+    with connection, connection.cursor() as cursor:
+        cursor.execute(record if is_failed else "delete from governance.load_failures where system = %s", [system.name])
+
+
 def last_load_results(cursor: pg.cursor, system: System) -> dict[str, LoadResult]:
     """{table: result} of the last load of each table."""
     cursor.execute(

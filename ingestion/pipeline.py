@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import dlt
@@ -21,7 +21,7 @@ from ingestion.errors import describe, root_cause
 from ingestion.files import fingerprint, matching_files
 from ingestion.identities import known_identities
 from ingestion.landing import TableColumns, create_landing_tables, postgres_copy
-from ingestion.load_results import LoadResult, last_load_results, record_load_result
+from ingestion.load_results import LoadResult, last_load_results, record_failure, record_load_result
 from ingestion.postgres import end_transaction, take_lock, value_of
 from ingestion.privacy import Keys
 from ingestion.readers import Reader
@@ -44,7 +44,10 @@ def load_system(system: System, tables: set[str] | None = None, redrive: bool = 
     parents = {table.parent for table in chosen}
     chosen = [table for table in system.tables if table in chosen or table.name in parents]
     folder = Path(os.environ.get("WAREHOUSE_HOME", ROOT / ".warehouse")) / "dlt" / system.short_name
-    with _exclusive_connection(system) as connection:
+    with (
+        _exclusive_connection(system) as connection,
+        nullcontext() if redrive else _recorded(system, connection, len(chosen) == len(system.tables)),
+    ):
         full_refresh: set[str] = set()
         while True:
             shutil.rmtree(
@@ -175,6 +178,19 @@ def _set_versions(pipeline: dlt.Pipeline, readers: list[Reader]) -> None:
                 texts = sorted(threads.map(fingerprint, files))
             texts += [reject.content for reject in extract.rejects]
             extract.version = hashlib.sha256(" ".join(texts).encode()).hexdigest()
+
+
+@contextmanager
+def _recorded(system: System, connection: pg.connection, is_whole: bool) -> Iterator[None]:
+    """Record that the load within the block failed; after a load of every table (`is_whole`), that it did not."""
+    try:
+        yield
+    except Exception:
+        with suppress(psycopg2.Error):
+            record_failure(connection, system, is_failed=True)
+        raise
+    if is_whole:
+        record_failure(connection, system, is_failed=False)
 
 
 @contextmanager

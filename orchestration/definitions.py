@@ -6,7 +6,8 @@ import dagster as dg
 
 from ingestion.contracts import read_contracts
 from orchestration.alerts import build_alerts
-from orchestration.feeds import build_feeds
+from orchestration.exports import build_exports
+from orchestration.feeds import DELIVER, build_deliveries, build_feeds
 from orchestration.housekeeping import build_housekeeping
 from orchestration.loads import RETRY_FROM_FAILURE, build_disposals, build_loads, build_polling_sensor
 from orchestration.matching import build_matching
@@ -30,6 +31,8 @@ polls = [
 ]
 access = build_access_checks([spec.key for spec in publications])
 feeds = build_feeds(manifest)
+exports = build_exports(manifest)
+deliveries, calendar = build_deliveries(manifest)
 disposals = build_disposals(systems)
 housekeeping = build_housekeeping()
 dispose = dg.define_asset_job(
@@ -40,7 +43,7 @@ dispose = dg.define_asset_job(
 clean_up = dg.define_asset_job(
     "clean_up",
     dg.AssetSelection.assets(housekeeping),
-    description="Deletes old runs of Dagster and old working folders of dbt.",
+    description="Deletes old runs of Dagster, old working folders of dbt, and old copies of delivered files.",
 )
 match = dg.define_asset_job(
     "match_people",
@@ -63,13 +66,29 @@ write_feeds = dg.define_asset_job(
     description="Writes every report feed to the outbox.",
     tags=RETRY_FROM_FAILURE,
 )
+deliver = dg.define_asset_job(
+    DELIVER,
+    dg.AssetSelection.assets(*deliveries),
+    description="Delivers every report feed to its recipients.",
+    tags=RETRY_FROM_FAILURE,
+)
 daily = partial(
     dg.ScheduleDefinition,
     execution_timezone="Europe/London",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 defs = dg.Definitions(
-    assets=[*(assets for assets, _ in loads), matching, models, *publications, *feeds, disposals, housekeeping],
+    assets=[
+        *(assets for assets, _ in loads),
+        matching,
+        models,
+        *publications,
+        *feeds,
+        *exports,
+        *deliveries,
+        disposals,
+        housekeeping,
+    ],
     asset_checks=[access],
     # Every set is built once a day, even without new data, because ages and overdue dates depend on the day
     schedules=[
@@ -77,16 +96,17 @@ defs = dg.Definitions(
         daily(job=clean_up, cron_schedule="30 3 * * *"),
         daily(job=dispose, cron_schedule="0 4 * * *"),
         daily(job=build, cron_schedule="15 6 * * *"),
+        calendar,
         daily(job=check_access, cron_schedule="0 7 * * *"),
     ],
-    jobs=[build, check_access, clean_up, dispose, match, write_feeds],
+    jobs=[build, check_access, clean_up, deliver, dispose, match, write_feeds],
     sensors=[
         *polls,
         record_publications,
         build_alerts(manifest),
         dg.AutomationConditionSensorDefinition(
             "rebuild_changed_sets",
-            description="Rebuilds each publish set whose raw tables changed, and writes the feeds of published sets.",
+            description="Rebuilds each set whose raw tables changed; writes and delivers the files of published sets.",
             target=dg.AssetSelection.all(),
             default_status=dg.DefaultSensorStatus.RUNNING,
             minimum_interval_seconds=30,

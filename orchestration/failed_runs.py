@@ -82,6 +82,10 @@ class FailedRuns:
         elif exposure := self.impact.feeds.get(latest.step.removeprefix("feed__")):
             kind, subject, what = "feed_failed", exposure["name"], f"{file_of(exposure)} was not written: {what}"
             sets, reports = self.impact.of_feed(exposure)
+        elif latest.step.startswith("delivery__"):
+            _, feed, recipient = latest.step.split("__")
+            kind, subject = "delivery_failed", f"{feed} to {recipient}"
+            sets, reports = self.impact.of_feed(self.impact.feeds[feed])
         else:
             what = f"Job {latest.job} failed{f' in step {latest.step}' if latest.step else ''}: {what}"
         yield Problem(kind, subject, began, what, sets, reports, latest.run_id, latest.run_id)

@@ -1,4 +1,4 @@
-"""Housekeeping as a daily asset: deletes old runs of Dagster with their logs, and old working folders of dbt."""
+"""Housekeeping as a daily asset: deletes old runs of Dagster, working folders of dbt, and copies of delivered files."""
 
 import os
 import shutil
@@ -15,8 +15,10 @@ from ingestion.postgres import value_of
 from orchestration.failures import plain_failures
 from orchestration.models import TARGET
 from warehouse.environment import dbt_connection, home
+from warehouse.outgoing import DELIVERED
 
 RUNS_KEPT = timedelta(days=60)
+DELIVERIES_KEPT = timedelta(days=1095)  # three years: "what did we send in April" has an answer
 FOLDERS_KEPT = timedelta(days=7)  # dbt's working folder of a run: 17 to 40 MB
 RUNS_AT_ONCE = 5_000
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -46,6 +48,18 @@ def delete_old_folders(target: Path, now: datetime) -> int:
     return len(old)
 
 
+def delete_old_deliveries(outbox: Path, now: datetime) -> int:
+    """Deletes the kept files of deliveries before DELIVERIES_KEPT; returns their number."""
+    old = [
+        folder
+        for folder in outbox.glob(f"*/{DELIVERED}/*/*")
+        if folder.stat().st_mtime < (now - DELIVERIES_KEPT).timestamp()
+    ]
+    for folder in old:
+        shutil.rmtree(folder)
+    return len(old)
+
+
 def build_housekeeping() -> dg.AssetsDefinition:
     """The asset of the daily housekeeping, with the sizes of the databases and of the working folder."""
 
@@ -53,20 +67,22 @@ def build_housekeeping() -> dg.AssetsDefinition:
         key=["governance", "housekeeping"],
         group_name="6_governance",
         owners=["team:Data Platform"],
-        description=f"Deletes runs older than {RUNS_KEPT.days} days, and working folders of dbt older than "
-        f"{FOLDERS_KEPT.days} days. Its metadata has the sizes that remain.",
+        description=f"Deletes runs older than {RUNS_KEPT.days} days, working folders of dbt older than "
+        f"{FOLDERS_KEPT.days} days, and copies of delivered files older than {DELIVERIES_KEPT.days} days. Its metadata "
+        "has the sizes that remain.",
     )
     @plain_failures
     def housekeeping(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         now = datetime.now(UTC)
         runs, folders = delete_old_runs(context.instance, now), delete_old_folders(TARGET, now)
+        files = delete_old_deliveries(Path(os.environ["OUTBOX"]), now)
         sizes = {
             "database_megabytes": _size_of(dbt_connection()),
             "dagster_megabytes": _size_of(psycopg2.connect(os.environ["DAGSTER_POSTGRES_URL"])),
             "folder_megabytes": sum(_sizes(home())),
         }
         return dg.MaterializeResult(
-            metadata={"runs_deleted": runs, "folders_deleted": folders}
+            metadata={"runs_deleted": runs, "folders_deleted": folders, "deliveries_deleted": files}
             | {name: round(size / 1e6, 1) for name, size in sizes.items()}
         )
 

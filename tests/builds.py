@@ -17,6 +17,8 @@ class Builds:
 
     def __init__(self, trial: Trial):
         self.trial, self.count = trial, 0
+        self.keys: dict[str, str] = {}  # {table: columns of its primary key}
+        self.reports: list[dict] = []  # as meta.restatements of dbt's models
         trial.sql(  # a publication that waits for a reader goes ahead sooner
             "do $$ begin execute replace(pg_get_functiondef('governance.lock_published_tables(text)'::regprocedure), "
             "'10 seconds', '1 second'); end $$"
@@ -37,8 +39,10 @@ class Builds:
     def make(self, **tables: str) -> None:
         """Make tables from queries."""
         for name, query in tables.items():
+            made, keys = f"highways__next.{name}", self.keys.get(name)
+            key = f"alter table {made} add primary key ({keys});" if keys else ""
             self.sql(
-                f"create table highways__next.{name} as {query}; select governance.note_table('highways', %s, %s)",
+                f"create table {made} as {query}; {key} select governance.note_table('highways', %s, %s)",
                 (name, f"build {self.count}"),
             )
 
@@ -47,6 +51,7 @@ class Builds:
     ) -> list[str]:
         """Publish the tables; return the changes that wait for approval and the problems."""
         made = {"invocation_id": f"build {build or self.count}", "tables": list(tables), "tests_passed": 1}
+        made["reports"] = self.reports
         for step in steps:
             found = self.sql(f"select * from governance.{step}('highways', %s, %s)", (json.dumps(made), list(approved)))
             if found:

@@ -21,11 +21,12 @@ SOUGHT = "999 123 4567"  # a search value for statements: an NHS number from the
 def may_read(login: str, schema: str, table: str, columns: list[str]) -> bool:
     """Return whether a login reads a table, as access.yml states."""
     for name, access in ACCESS.items():
-        if schema == name:
+        if schema in (name, f"{name}_history"):
             return login in access.readers
         for scope in access.row_scopes:
             if schema == f"{name}_{scope.name}":
-                return login in scope.readers and (scope.column in columns or table in scope.whole_tables)
+                is_scoped = scope.column in columns or table in (*scope.whole_tables, "as_at")
+                return login in scope.readers and is_scoped
     return False
 
 

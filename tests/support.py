@@ -9,12 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext, redirect_stdout, suppress
 from functools import cache
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import psycopg2
@@ -28,6 +30,9 @@ from demo import postgres, systems
 from ingestion.contracts import System, read_contracts
 from warehouse import environment
 from warehouse.builds import WRITING, build_lock
+
+if TYPE_CHECKING:
+    from warehouse.feeds.declaration import Report
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
@@ -43,6 +48,7 @@ HOLIDAYS = {
 CONFIGURED = {
     *filter(None, (system.location for system in read_contracts().values())),
     *("LOADER_URL", "VAULT_URL", "OUTBOX", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL"),
+    *(f"DELIVER_{name.upper()}" for name in systems.RECIPIENTS),
     *("OPEN311_TOKEN_URL", "OPEN311_CLIENT_ID", "OPEN311_CLIENT_SECRET"),
     *("OPEN311_KEY", "OPEN311_TOKEN", "OPEN311_USER", "OPEN311_PASSWORD"),
 }
@@ -77,6 +83,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def await_port(port: int, process: subprocess.Popen) -> None:
+    """Wait until the process listens on a port of 127.0.0.1; fails if it ends before."""
+    for _ in range(PATIENCE * 10):
+        assert process.poll() is None, f"{process.args[0]} ended with {process.returncode}"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    pytest.fail(f"{process.args[0]} does not listen")
 
 
 def rows(url: str, query: str, values: tuple = (), role: str | None = None, **options: str) -> list[tuple]:
@@ -294,11 +311,12 @@ class Warehouse:
     def figures(self) -> dict[str, tuple]:
         """Return the row count and a content hash of every table that readers see, and of every raw table.
 
-        The server log and the tables built from it are excluded: a query changes them.
+        The server log and the tables built from it are excluded, which a query changes, and the view `as_at`, which has
+        times of loads.
         """
         tables = self.sql(
             "select table_schema, table_name from information_schema.tables "
-            "where table_schema = any(%s) or table_schema ~ '^raw_[a-z0-9]+$' "
+            "where table_schema = any(%s) and table_name <> 'as_at' or table_schema ~ '^raw_[a-z0-9]+$' "
             "and table_schema <> 'raw_serverlog' order by 1, 2",
             ([name for name in environment.publish_sets() if name != "usage"],),
         )
@@ -434,6 +452,17 @@ class Trial:
 
         os.environ["TRIAL_AT"] = at or self.place.replace("postgresql://", "postgresql+psycopg2://")
         return load_system(trial_system(*tables, **changes), redrive=redrive)
+
+
+def feed_report(table: str, form: str = "csv", columns: dict[str, str] | None = None, **feed: object) -> "Report":
+    """A report in schema `conformed` with these columns ({name: type}), and a feed."""
+    from warehouse.feeds.declaration import Column, Feed, Report
+
+    words = {"file": f"{table}{'.xlsx' if form == 'xlsx' else '.csv'}", "reader": "Nobody", "when": "Never"}
+    described = {name: Column(kind, f"Definition of {name}.", {}) for name, kind in (columns or {}).items()}
+    owner = ("A report of a test", "Data Team", "data@worcestershire.example")
+    declared = Feed.model_validate(words | {"format": form} | feed)
+    return Report(table, "conformed", table, "Trial report", *owner, described, declared)
 
 
 RIGHTS_ON = "update pg_database set datacl = %s::aclitem[] where datname = %s"

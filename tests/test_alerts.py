@@ -347,7 +347,7 @@ def test_each_planted_fault_is_one_alert_at_its_audiences_and_one_recovery_notic
     """Plant every fault that a cycle observes at once; one cycle reports each, and one the end of each."""
     import dagster as dg
 
-    from orchestration.feeds import build_feeds
+    from orchestration.feeds import build_deliveries, build_feeds
     from orchestration.loads import build_loads
 
     assert cycles() == {}
@@ -380,7 +380,9 @@ def test_each_planted_fault_is_one_alert_at_its_audiences_and_one_recovery_notic
     for name in feeds.keys() - {"enquiries_by_ward", "libraries_by_month"}:
         cycles.report("feed", name)
     cycles.materialize(feeds["enquiries_by_ward"])
-    cycles.check("not_null_customer__fct_cases_service_key", False)
+    deliveries = {asset.key.path[-1]: asset for asset in build_deliveries(cycles.manifest)[0]}
+    cycles.materialize(deliveries["redditch_engineers"])  # no variable has the recipient's URL
+    cycles.check("assert_every_case_has_a_known_service", False)
     cycles.sql("grant usage on schema conformed to pbi_finance")
     cycles.sql("insert into governance.heartbeats values ('watch', now() - interval '2 hours', now())")
     cycles.sql("update governance.heartbeats set beat_at = now() - interval '1 hour' where source = 'heartbeat'")
@@ -392,9 +394,10 @@ def test_each_planted_fault_is_one_alert_at_its_audiences_and_one_recovery_notic
     expected = {
         "Access differs from access.yml: access.yml": ["operators"],
         "Build failed: models": everybody,
-        "Check failed: not_null_customer__fct_cases_service_key": ["customer.services", "operators"],
+        "Check failed: assert_every_case_has_a_known_service": ["customer.services", "operators"],
         "Data are late: raw_open311": ["highways.operations", "operators"],
         "Database is nearly full: warehouse": ["operators"],
+        "Delivery failed: open_enquiries_by_district to redditch_engineers": ["highways.operations", "operators"],
         "Heartbeat is not received: HEARTBEAT_URL": ["operators"],
         "Load failed: raw_erp": ["customer.services", "data.quality", "financial.operations", "operators"],
         "Load refused by a check: raw_capita": ["business.intelligence", "data.quality", "education.data", "operators"],
@@ -429,9 +432,14 @@ def test_each_planted_fault_is_one_alert_at_its_audiences_and_one_recovery_notic
         cycles.loaded(f"raw_{system}", table, 0)
     cycles.loaded("raw_open311", "service_requests", 0)
     cycles.decided("finance", "publish")
-    for key in (("feed", "enquiries_by_ward"), ("feed", "libraries_by_month"), ("matching", "person_records")):
+    for key in (
+        ("feed", "enquiries_by_ward"),
+        ("feed", "libraries_by_month"),
+        ("matching", "person_records"),
+        ("delivery", "open_enquiries_by_district", "redditch_engineers"),
+    ):
         cycles.report(*key)
-    cycles.check("not_null_customer__fct_cases_service_key", True)
+    cycles.check("assert_every_case_has_a_known_service", True)
     cycles.sql("revoke usage on schema conformed from pbi_finance")
     cycles.sql("update governance.heartbeats set beat_at = now() where source in ('watch', 'heartbeat')")
     monkeypatch.setenv("HEARTBEAT_URL", heartbeat)

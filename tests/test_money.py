@@ -4,6 +4,7 @@ import csv
 import io
 import zipfile
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from demo import finance, highways, procurement
 from demo.county import County, Truth
-from tests.support import Warehouse
+from tests.support import Warehouse, feed_report
 from tests.support import rows as query
 from warehouse.errors import OutgoingError
 
@@ -180,7 +181,7 @@ def test_enquiries_and_defects_have_the_ward_of_the_day_and_the_current_ward(war
 
 def test_free_text_of_the_ledger_reaches_no_mart_and_no_file(county: Warehouse, tmp_path: Path) -> None:
     """Lines of a withheld and of a named payee with a person's name and telephone number where codes are expected."""
-    from orchestration.feeds import write_report
+    from warehouse.feeds.files import write_report
 
     payee, paid = ("100000", "Amberbrook Home Care Ltd"), dict(zip(finance.Line._fields, [None] * 16, strict=True))
     paid |= {"organisation_label": finance.COUNCIL[0], "organisation_uri": finance.COUNCIL[1]}
@@ -224,7 +225,11 @@ def test_free_text_of_the_ledger_reaches_no_mart_and_no_file(county: Warehouse, 
     )
     assert dict(faults) == {"purpose": 2, "organisational_unit": 1}
     with county.entered():
-        write_report("finance", "rpt_spend_over_500", tmp_path / "spend.csv", "csv")
+        spend, contracts = (
+            replace(feed_report(f"rpt_{name}"), publish_set="finance")
+            for name in ("spend_over_500", "contracts_register")
+        )
+        write_report(spend, tmp_path / "spend.csv")
         assert "uxworthy" not in (tmp_path / "spend.csv").read_text(encoding="utf-8")
         with pytest.raises(OutgoingError, match="column Title: a telephone number"):
-            write_report("finance", "rpt_contracts_register", tmp_path / "contracts.csv", "csv")
+            write_report(contracts, tmp_path / "contracts.csv")

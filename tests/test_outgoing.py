@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Trial
+from tests.support import Trial, feed_report
 from warehouse.errors import OutgoingError
 from warehouse.outgoing import KINDS, PATTERNS, Scan, _kinds, is_nhs_number
 
@@ -75,7 +75,7 @@ def test_an_exception_for_an_unknown_column_or_kind_is_refused() -> None:
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
 def test_a_feed_with_the_name_of_a_person_in_the_vault_is_not_written(trial: Trial, tmp_path: Path, form: str) -> None:
-    from orchestration.feeds import write_report
+    from warehouse.feeds.files import write_report
 
     trial.source(
         "create table people (person_no text, forename text, surname text); "
@@ -88,17 +88,17 @@ def test_a_feed_with_the_name_of_a_person_in_the_vault_is_not_written(trial: Tri
         "create table conformed.rpt_names as select * from (values ('Amber Yew', 'x'), ('Care for Zebedee', 'y'), "
         "('Rowan & Wren', 'z')) as r (words, other); grant select on conformed.rpt_names to svc_dbt"
     )
-    file = tmp_path / f"names.{form}"
-    assert write_report("conformed", "rpt_names", file, form) == 3, "the names are not those of one person"
+    file, report = tmp_path / f"names.{form}", feed_report("rpt_names", form)
+    assert write_report(report, file) == 3, "the names are not those of one person"
     before = file.read_bytes()
     trial.sql(
         "insert into conformed.rpt_names values ('Direct payment quxworthy, ZEBEDEE', 'w'), "
         "('Fees of Ida Thistlewood-Sloe (June)', 'v')"
     )
     with pytest.raises(OutgoingError) as stopped:
-        write_report("conformed", "rpt_names", file, form)
+        write_report(report, file)
     named = ["row 3, column words: the name of a person in the vault", "row 4, column words: the name of a person in"]
     assert str(stopped.value).startswith("; ".join(named))
     assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]
-    assert write_report("conformed", "rpt_names", file, form, {"words": ["name"]}) == 5
+    assert write_report(feed_report("rpt_names", form, may_contain={"words": ["name"]}), file) == 5

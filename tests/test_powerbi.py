@@ -8,17 +8,20 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from tests import dax
-from tests.support import Warehouse, manifest
+from tests.support import Warehouse, manifest, text_of
 from tests.tmdl import TmdlError, read_model
+from warehouse import as_at
 from warehouse.access import read_access
 from warehouse.environment import publish_sets
 from warehouse.powerbi.project import Project
 
 DAYS = ("dim_dates", "date_day")
+PAGE = text_of("docs/how-to/connect-a-report.md")
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +57,12 @@ def test_every_published_column_relationship_and_metric_is_in_a_valid_model(
             for column in table.of("column").values()
             if not column.expression
         }
-        assert columns.keys() == {(node.alias, c) for node in marts if node.fqn[2] == name for c in node.columns}
+        declared = {(node.alias, c) for node in marts if node.fqn[2] == name for c in node.columns}
+        assert columns.keys() == declared | {("as_at", column) for column in as_at.COLUMNS}
         found = {label for table in model["table"] for label in table.of("measure")}
-        assert found - {"Data up to"} == {label for label, publish_set in metrics.items() if publish_set == name}
+        assert found - {"Data up to", "State of the data"} == {
+            label for label, publish_set in metrics.items() if publish_set == name
+        }
         assert all(columns[key].properties.get("isHidden") for key in columns if key[1].endswith("_key"))
     tests = [node for node in manifest().nodes.values() if node.resource_type == "test"]
     keys = {
@@ -80,7 +86,8 @@ def test_roles_have_the_row_scopes_of_access_yml(projects: dict[str, Project], w
                     listed = ", ".join(f'"{value}"' for value in scope.values)
                     assert condition == f"'{table.name}'[{scope.column}] IN {{{listed}}}"
                 else:
-                    assert condition == ("none" if table.name in scope.whole_tables else "FALSE()")
+                    whole = (*scope.whole_tables, "as_at")
+                    assert condition == ("none" if table.name in whole else "FALSE()")
 
 
 FAULTS: dict[str, Callable[[str], str]] = {
@@ -236,16 +243,40 @@ def test_each_measure_has_the_metrics_figure_in_all_and_by_month(
         dates = [
             max(row["as_at_date"] for row in rows) for rows in context.rows.values() if rows and "as_at_date" in rows[0]
         ]
-        assert ("Data up to" in context.measures) == bool(dates)
-        if dates:
-            assert context.measure("Data up to") == min(dates)
+        assert context.measure("Data up to") == min(dates, default=context.measure("Data up to"))
+        assert context.measure("State of the data") in ("Up to date", "Incomplete", "Out of date")
     assert differences == []
     assert compared > 500
 
 
+def test_a_new_project_leaves_files_that_are_the_same(projects: dict[str, Project], tmp_path: Path) -> None:
+    projects["citizen"].write(tmp_path)
+    before = {path: path.stat().st_ino for path in tmp_path.rglob("*") if path.is_file()}
+    (leftover := tmp_path / "Excel/citizen.dim_removed.odc").touch()
+    changed = next(path for path in before if path.name == "dim_persons.tmdl")
+    changed.write_text("changed")
+    projects["citizen"].write(tmp_path)
+    after = {path: path.stat().st_ino for path in tmp_path.rglob("*") if path.is_file()}
+    assert [path for path in before if after[path] != before[path]] == [changed]
+    assert not leftover.exists()
+
+
+def test_each_table_has_a_connection_for_excel(projects: dict[str, Project], written: Path) -> None:
+    for name, project in projects.items():
+        folder = written / name / "Excel"
+        files = {file.name: ElementTree.fromstring(file.read_text()) for file in folder.iterdir()}  # noqa: S314  ours
+        assert files.keys() == {f"{name}.{table}.odc" for table in project.star.tables}
+        for file, content in files.items():
+            text = {each.tag.rpartition("}")[2]: each.text for each in content.iter()}
+            assert text["ConnectionString"].startswith("Driver={PostgreSQL Unicode};Server=db.example;Port=5432;")
+            assert text["ConnectionString"].partition("Database=warehouse;")[2] in PAGE
+            assert text["CommandText"].endswith(f'from "{name}"."{file.split(".")[1]}"')
+            assert "_key" not in text["CommandText"]
+
+
 def test_the_command_writes_a_project_with_the_warehouses_address(warehouse: Warehouse, tmp_path: Path) -> None:
     printed = warehouse("powerbi", "citizen", "--output", str(tmp_path))
-    assert printed == f"{tmp_path}/citizen/Worcestershire Citizen.pbip: 4 tables, 2 relationships, 4 measures\n"
+    assert printed == f"{tmp_path}/citizen/Worcestershire Citizen.pbip: 5 tables, 2 relationships, 4 measures\n"
     (source,) = tmp_path.rglob("*.pbids")
     address = json.loads(source.read_text())["connections"][0]["details"]["address"]
     assert f"@{address['server']}/{address['database']}" in warehouse.url

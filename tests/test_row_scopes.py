@@ -108,9 +108,9 @@ def test_a_client_lists_the_tables_columns_and_comments_of_a_scope(published: Bu
         )
         assert published.publish(*TABLES) == []
     tables = "select table_name from information_schema.tables where table_schema = 'highways_redditch' order by 1"
-    assert ask(REDDITCH, tables) == [("dim_dates",), ("fct_defects",)]
+    assert ask(REDDITCH, tables) == [("as_at",), ("dim_dates",), ("fct_defects",)]
     columns = "select count(*) from information_schema.columns where table_schema = 'highways_redditch'"
-    assert ask(REDDITCH, columns) == [(5,)]
+    assert ask(REDDITCH, f"{columns} and table_name <> 'as_at'") == [(5,)]
     comments = "select obj_description(c), col_description(c, 4) from to_regclass('highways_redditch.fct_defects') as c"
     assert ask(REDDITCH, comments) == [("Defects.", "Day.")]
 
@@ -159,6 +159,8 @@ def test_a_changed_scope_applies_to_the_publication_and_to_a_roll_back(
         environment.prepare(systems=TRIALS)
         cursor.execute(count)
         assert cursor.fetchone() == (90,)
+        cursor.execute("select count(*) from highways_redditch.as_at")
+        assert cursor.fetchone() == (1,)
     assert trial.sql("select to_regclass('highways_wyre_valleys.fct_defects')") == [(None,)], "the scope was removed"
     assert trial.sql("select difference from governance.scope_differences()") == []
     published.sql("select governance.roll_back('highways')")

@@ -11,7 +11,7 @@ import pytest
 from ingestion.privacy import Keys
 from tests.builds import Builds
 from tests.people import BASIS, PEOPLE, VISITS
-from tests.support import TRIALS, Trial, TrialServer, trial_system
+from tests.support import TRIALS, Trial, TrialServer, rows, trial_system
 from warehouse import database, environment, matching, vault
 from warehouse.database import MIGRATIONS, update_database
 from warehouse.errors import VaultError, WarehouseError
@@ -99,7 +99,8 @@ def test_an_upgrade_keeps_every_row_under_its_new_name(old: Trial) -> None:
     environment.prepare(systems=TRIALS)
     after = counts(old)
     assert after.pop("governance.migrations") == len(list(MIGRATIONS.glob("*.sql")))
-    assert [after.pop(f"governance.{name}") for name in ("alerts", "heartbeats", "key_secret")] == [0, 0, 1], "new"
+    new = ("alerts", "deliveries", "heartbeats", "load_failures", "key_secret")
+    assert [after.pop(f"governance.{name}") for name in new] == [0, 0, 0, 0, 1], "new"
     kept = {RENAMED.get(name, name): rows for name, rows in before.items() if name not in SETTINGS}
     assert {name: rows for name, rows in after.items() if name not in SETTINGS} == kept
     assert old.sql("select system, table_name, rows_written, rows_total from governance.load_audit order by 1") == [
@@ -151,6 +152,8 @@ def test_people_are_re_identified_matched_and_erased_after_an_upgrade(upgraded: 
 
 
 def test_sets_are_rolled_back_and_published_after_an_upgrade(upgraded: Trial) -> None:
+    as_at = "select source_name, published_at is not null from highways.as_at order by 1"
+    assert rows(environment.reader_url("pbi_highways"), as_at) == [("All sources", True)], "its loads are not known"
     kind = "select distinct pg_typeof(amount)::text from highways.fct_one"
     assert upgraded.sql(kind) == [("bigint",)]
     upgraded.sql("select governance.roll_back('highways')", role="svc_dbt")

@@ -131,7 +131,7 @@ def test_one_mart_requested_in_dagster_publishes_its_whole_set_or_fails_the_run(
         county.sql(NEGATED)
         assert job.execute_in_process(asset_selection=chosen, instance=instance).success
     last = county.sql("select publish_set, action, models from governance.publications order by publication_id")[-1]
-    tables = county.sql("select count(*)::integer from information_schema.tables where table_schema = 'libraries'")
+    tables = county.sql("select count(*)::integer from pg_tables where schemaname = 'libraries'")
     assert last == ("libraries", "publish", *tables[0])
 
 

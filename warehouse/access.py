@@ -153,8 +153,10 @@ def read_access(publish_sets: list[str], file: Path = FILE) -> dict[str, Access]
     if unknown := sorted(set(access) - set(publish_sets)):
         raise ContractError(f"{shown}:1: not a publish set (folder of dbt_project/models/marts): {', '.join(unknown)}")
     schemas = {f"{name}_{scope.name}" for name, declared in access.items() for scope in declared.row_scopes}
-    if doubled := sorted(schemas & {*access}):
-        raise ContractError(f"{shown}:1: a row scope has the schema of a publish set: {', '.join(doubled)}")
+    if doubled := sorted(schemas & {*access, *(f"{name}_history" for name in access)}):
+        raise ContractError(
+            f"{shown}:1: a row scope has the schema of a publish set or its history: {', '.join(doubled)}"
+        )
     return access
 
 

@@ -54,6 +54,9 @@ KINDS = {
         "Source has new columns", WARNING, "Declare each column with a privacy class, or list it in `left_out`."
     ),
     "feed_failed": Kind("Report feed failed", BROKEN, "Correct the cause, then write the feed again."),
+    "delivery_failed": Kind(
+        "Delivery failed", BROKEN, "Correct the cause, then materialise the asset of the delivery again."
+    ),
     "feed_late": Kind("Report feed is late", BROKEN, "Write the feed again."),
     "access_drift": Kind(
         "Access differs from access.yml", BROKEN, "Find out who changed the rights, then run `warehouse access apply`."

@@ -19,8 +19,9 @@ DEFINITIONS = ROOT / "warehouse/sql"
 BEFORE_MIGRATIONS = ("settings", "roles", "large_objects")
 AFTER_MIGRATIONS = (
     *("locks", "load_audit", "vault", "matching", "subjects", "reidentification", "declassification", "key_secret"),
-    *("publication", "scopes", "alerts", "read_log", "sizes", "logins", "access", "schemas", "raw_tables", "readers"),
-    "login_settings",
+    *("publication", "scopes", "history", "deliveries", "alerts", "as_at", "read_log", "sizes", "logins", "access"),
+    "schemas",
+    *("raw_tables", "readers", "login_settings"),
 )
 JOURNAL = """
     set local lock_timeout = '5min';
@@ -42,7 +43,8 @@ def update_database(connection: pg.connection, settings: Mapping[str, str], fold
 
     `settings` are what the definitions read: warehouse.systems and warehouse.publish_sets (names, separated by commas),
     warehouse.readers, .row_scopes, .reidentifiers, .accepted_proposals and .login_limits (rows of these governance
-    tables, in JSON), warehouse.administrators (logins), warehouse.apply_access (yes: also revoke grants made by hand)
+    tables, in JSON), warehouse.as_at_columns (name and description of each column of the view `as_at`, in JSON),
+    warehouse.administrators (logins), warehouse.apply_access (yes: also revoke grants made by hand)
     and warehouse.password_<login> (a SCRAM verifier). Raises WarehouseError, and changes nothing, where the login lacks
     a right or the database does not fit the migrations.
     """

@@ -168,6 +168,7 @@ def connect(url: str) -> pg.connection:
 def _set_up(admin_url: str, systems: Iterable[str], apply_access: bool, is_demo: bool) -> None:
     """Brings the warehouse's database up to date with the contracts and access.yml, and creates Dagster's database."""
     from ingestion.contracts import read_contracts
+    from warehouse import as_at
     from warehouse.access import read_administrators, read_declassification, read_limits, read_reidentification
     from warehouse.database import define, update_database
 
@@ -185,12 +186,16 @@ def _set_up(admin_url: str, systems: Iterable[str], apply_access: bool, is_demo:
         "warehouse.publish_sets": ",".join(publish_sets()),
         "warehouse.login_limits": json.dumps(read_limits().rows(sorted(people), SERVICES)),
         "warehouse.administrators": ",".join(read_administrators()),
+        "warehouse.as_at_columns": json.dumps([{"name": n, "description": d} for n, (_, d) in as_at.COLUMNS.items()]),
     }
     with closing(connect(admin_url)) as connection:
-        for login, password in _passwords([*SERVICES, *people]).items():
-            # A verifier, so that a log of the server's statements has no password
-            verifier = pg.encrypt_password(password, login, connection, "scram-sha-256")
-            settings[f"warehouse.password_{login}"] = str(verifier)
+        settings |= _verifiers(connection, SERVICES)
+        with (
+            connection,
+            connection.cursor() as cursor,
+        ):  # JDBC refuses fewer iterations, which a server may have for speed
+            cursor.execute("select set_config(name, '4096', false) from pg_settings where name = 'scram_iterations'")
+        settings |= _verifiers(connection, people)
         update_database(connection, settings)
         dagster = database_of(dagster_url(admin_url))
         connection.autocommit = True
@@ -201,6 +206,13 @@ def _set_up(admin_url: str, systems: Iterable[str], apply_access: bool, is_demo:
                 cursor.execute(f'revoke all on database "{dagster}" from public')
     with closing(connect(dagster_url(admin_url))) as connection, connection, connection.cursor() as cursor:
         define(cursor, "large_objects")
+
+
+def _verifiers(connection: pg.connection, logins: Iterable[str]) -> dict[str, str]:
+    """The settings with the verifier of each login's password: a log of the server's statements has no password."""
+    passwords = _passwords(logins).items()
+    found = {login: pg.encrypt_password(password, login, connection, "scram-sha-256") for login, password in passwords}
+    return {f"warehouse.password_{login}": str(verifier) for login, verifier in found.items()}
 
 
 def service_environment() -> dict[str, str]:
@@ -261,6 +273,11 @@ def reader_url(login: str) -> str:
 
 def dbt_connection() -> pg.connection:
     """A connection with dbt's login, which reads marts and governance. Raises WarehouseError."""
+    return connect(dbt_url())
+
+
+def dbt_url() -> str:
+    """The warehouse's URL with dbt's login and its password. Raises WarehouseError."""
     try:
         user, password, host, port, database = (
             quote(os.environ[name], safe="")
@@ -272,7 +289,7 @@ def dbt_connection() -> pg.connection:
         ) from None
     transport = {name: os.environ.get(f"DBT_{name.upper()}") for name in ("sslmode", "sslrootcert")}
     query = urlencode({name: value for name, value in transport.items() if value})
-    return connect(f"postgresql://{user}:{password}@{host}:{port}/{database}?{query}")
+    return f"postgresql://{user}:{password}@{host}:{port}/{database}?{query}"
 
 
 def servers() -> dict[str, dict[str, Any]]:

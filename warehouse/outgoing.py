@@ -7,7 +7,7 @@ column and kind of value, never the value.
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from ingestion.standards import EMAIL
 from warehouse.errors import OutgoingError
 
 MAX_SHOWN = 20
+DELIVERED = "delivered"  # folder of the files that were delivered, in a set's folder of the outbox
 PATTERNS = {
     "email": re.compile(EMAIL),
     "telephone": re.compile(r"(?<![0-9A-Za-z])(?:\+44|0044|0)[0-9() .-]{8,16}[0-9](?![0-9A-Za-z])"),
@@ -96,6 +97,13 @@ class Scan:
             if "name" not in allowed:
                 for name in _names(value):
                     self.names[name].add((self.rows, heading))
+
+    def passing(self, rows: Iterable[list[Any]]) -> Iterator[list[Any]]:
+        """The same rows; raises OutgoingError after the last row if anything was found."""
+        for row in rows:
+            self.add(row)
+            yield row
+        self.finish()
 
     def finish(self) -> None:
         """Look the names up; raises OutgoingError if anything was found."""

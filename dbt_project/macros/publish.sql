@@ -42,12 +42,12 @@
     {% set refusals = [] %}
     {% for publish_set in publish_set_models(chosen) %}
       {% set reached = with_upstream(publish_set_models(graph.nodes.values())[publish_set]) %}
-      {% set schemas = [] %}
+      {% set raw_tables = [] %}
       {% for unique_id in reached if unique_id in graph.sources %}
-        {% do schemas.append(graph.sources[unique_id].schema) %}
+        {% do raw_tables.append(graph.sources[unique_id].schema ~ '.' ~ graph.sources[unique_id].name) %}
       {% endfor %}
       {% set refusal = run_query(
-          "select governance.begin_build('" ~ publish_set ~ "', array['" ~ schemas | unique | join("', '") ~ "']::text[], '"
+          "select governance.begin_build('" ~ publish_set ~ "', array['" ~ raw_tables | join("', '") ~ "']::text[], '"
           ~ invocation_id ~ "', string_to_array('" ~ proposed_declassifications(reached) | join(',') ~ "', ','), "
           ~ env_var('WAREHOUSE_BUILDER', 'null') ~ ")"
       ).rows[0][0] %}
@@ -67,6 +67,30 @@
   {%- if this.schema.endswith('__next') -%}
     select governance.note_table('{{ model.fqn[2] }}', '{{ this.identifier }}', '{{ invocation_id }}')
   {%- endif -%}
+{% endmacro %}
+
+{# SQL that adds the foreign keys of the tables of a set: the columns with a test `relationships` that refers to a key of a
+   table of the set. Postgres checks the key of a filled table in one query, and of a table that is being filled row by
+   row. Null without a foreign key. #}
+{% macro foreign_keys(models) %}
+  {% set additions = {} %}
+  {% for test in graph.nodes.values() if test.resource_type == 'test' and (test.test_metadata or {}).name == 'relationships' %}
+    {% for other in test.depends_on.nodes if test.attached_node in models and other in models and other != test.attached_node %}
+      {% set field, referred = test.test_metadata.kwargs.field, graph.nodes[other] %}
+      {% set keys = referred.constraints | map(attribute='columns') | list %}
+      {% set is_unique = 'unique' in referred.columns[field].constraints | map(attribute='type') | map('string') | list %}
+      {% if ([field] in keys or is_unique) and (test.config.severity | lower, test.config.where) == ('error', none) %}
+        {% do additions.setdefault(test.attached_node, []).append(
+            'add foreign key (' ~ test.column_name ~ ') references ' ~ referred.relation_name ~ ' (' ~ field ~ ')'
+        ) %}
+      {% endif %}
+    {% endfor %}
+  {% endfor %}
+  {% set statements = [] %}
+  {% for unique_id, added in additions.items() %}
+    {% do statements.append('alter table ' ~ graph.nodes[unique_id].relation_name ~ ' ' ~ added | join(', ')) %}
+  {% endfor %}
+  {{ return(statements | join('; ') or none) }}
 {% endmacro %}
 
 {# For on-run-end: publishes each set that this run built completely if all its tests ran and passed. Raises an error with the
@@ -100,13 +124,21 @@
           {% do problems.append('test ' ~ test.name ~ ' was not run') %}
         {% endif %}
       {% endfor %}
-      {% set tables = [] %}
-      {% for unique_id in models %}{% do tables.append(graph.nodes[unique_id].alias) %}{% endfor %}
+      {% set tables, reports = [], [] %}
+      {% for unique_id in models %}
+        {% set node = graph.nodes[unique_id] %}
+        {% do tables.append(node.alias) %}
+        {% if node.config.meta.restatements %}
+          {% do reports.append(dict(node.config.meta.restatements, report=node.alias)) %}
+        {% endif %}
+      {% endfor %}
       {% set build = {
-          'invocation_id': invocation_id, 'tables': tables,
+          'invocation_id': invocation_id, 'tables': tables, 'reports': reports,
           'tests_passed': tests['pass'], 'tests_warned': tests['warn'], 'tests_failed': tests['fail']
       } %}
       {% set set_and_build = "'" ~ publish_set ~ "', '" ~ tojson(build) ~ "'::jsonb" %}
+      {% set added_keys = foreign_keys(models) if not problems %}
+      {% if added_keys %}{% do run_query(added_keys) %}{% endif %}
       {% for step in ('prepare_publication', 'publish') if not problems %}
         {% for row in run_query("select problem from governance." ~ step ~ "(" ~ set_and_build ~ ", '{}')").rows %}
           {% do problems.append(row[0]) %}

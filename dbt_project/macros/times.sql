@@ -23,6 +23,11 @@
     (now() at time zone 'UTC')
 {%- endmacro %}
 
+{# Local time in the United Kingdom, without a zone: what a published column has. Clients show it as it is. #}
+{% macro local_time(column) -%}
+    ({{ column }} at time zone 'Europe/London')
+{%- endmacro %}
+
 {# Local date of a time in the United Kingdom. #}
 {% macro local_date(column) -%}
     ({{ column }} at time zone 'Europe/London')::date

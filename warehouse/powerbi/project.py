@@ -5,13 +5,14 @@ semantic models, and roles from the row scopes of access.yml.
 """
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from warehouse import as_at
 from warehouse.access import Access, RowScope
 from warehouse.powerbi.dax import literal, quoted
+from warehouse.powerbi.excel import connection_file
 from warehouse.powerbi.report import fabric, platform, report_files
 from warehouse.powerbi.star import Star
 from warehouse.powerbi.tables import identity, labelled, table_object
@@ -32,16 +33,24 @@ class Project:
     def write(self, folder: Path) -> None:
         """Write the project into a folder, for the folder's group to read.
 
-        An earlier semantic model is replaced; a report that exists is kept.
+        The semantic model and the connections are replaced, file by file; a file that is the same is left as it is. A
+        report that exists is kept.
         """
         files = self.files()
         report = f"{self.title}.Report/"
         if (folder / report).exists():
             files = {place: text for place, text in files.items() if not place.startswith(report)}
-        shutil.rmtree(folder / f"{self.title}.SemanticModel/definition", ignore_errors=True)
         for place, text in files.items():
-            (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            (folder / place).write_text(text, encoding="utf-8", newline="\n")
+            file, new = folder / place, (folder / place).with_name(".new")
+            if not file.exists() or file.read_text(encoding="utf-8") != text:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                new.write_text(text, encoding="utf-8", newline="\n")
+                new.chmod(0o640)
+                new.replace(file)
+        for kind in (f"{self.title}.SemanticModel/definition/**/*.tmdl", "Excel/*.odc"):
+            for file in folder.glob(kind):
+                if file.relative_to(folder).as_posix() not in files:
+                    file.unlink()  # of a table that is not published any more
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o2750 if path.is_dir() else 0o640)
 
@@ -67,8 +76,11 @@ class Project:
             f"{model}/definition/relationships.tmdl": _joined(self._relationship_objects()),
             f"{report}/.platform": platform("Report", title, identity(self.publish_set, "report")),
         }
-        for table in self.star.tables:
+        place = self.server, self.database, self.publish_set
+        for table, node in self.star.tables.items():
             found[f"{model}/definition/tables/{table}.tmdl"] = str(table_object(self.star, table))
+            excel = connection_file(*place, table, node["description"], node["columns"])
+            found[f"Excel/{self.publish_set}.{table}.odc"] = excel
         for scope in self.access.row_scopes:
             found[f"{model}/definition/roles/{scope.name}.tmdl"] = str(self._role(scope))
         pages = report_files(model, self.star.main_measures())
@@ -103,7 +115,7 @@ class Project:
             if scope.column in node["columns"]:
                 listed = ", ".join(map(literal, scope.values))
                 condition = f"{quoted(table, scope.column)} IN {{{listed}}}"
-            elif table not in scope.whole_tables:
+            elif table not in (*scope.whole_tables, as_at.NAME):
                 condition = "FALSE()"
             else:
                 continue

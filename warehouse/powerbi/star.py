@@ -1,8 +1,9 @@
 """The star of a publish set: its tables, the relationships between them, and its measures in DAX."""
 
-from functools import cached_property, partial, reduce
+from functools import cached_property, partial
 from typing import Any
 
+from warehouse import as_at
 from warehouse.measures import Measures
 from warehouse.powerbi.dax import Expressions, aggregate, measure, of_measures, on_last_day, quoted
 
@@ -10,7 +11,18 @@ Node = dict[str, Any]
 Column = tuple[str, str]  # table, column
 
 DATES, DAY = "dim_dates", "date_day"
-DATA_UP_TO = "Data up to"
+STATES = {"Data up to": "data_up_to_date", "State of the data": "quality_state"}  # {measure: column of as_at}
+AS_AT: Node = {
+    "alias": as_at.NAME,
+    "unique_id": as_at.NAME,
+    "description": "State of the published tables: last load, data up to, publication, tests and known gaps. "
+    "One row per source, and one row for all sources.",
+    "constraints": [],
+    "columns": {
+        name: {"name": name, "data_type": kind, "description": description, "constraints": []}
+        for name, (kind, description) in as_at.COLUMNS.items()
+    },
+}
 
 
 class Star:
@@ -23,6 +35,7 @@ class Star:
             for node in sorted(manifest["nodes"].values(), key=lambda node: str(node["alias"]))
             if node["resource_type"] == "model" and node["fqn"][1:3] == ["marts", publish_set]
         }
+        self.tables[as_at.NAME] = AS_AT
         self.semantic_models: list[Node] = [
             model for model in manifest["semantic_models"].values() if model["fqn"][1:3] == ["marts", publish_set]
         ]
@@ -147,17 +160,8 @@ class Star:
             return on_last_day(calculation, *dated, dates)
         return calculation
 
-    @cached_property
-    def data_up_to(self) -> tuple[str, str] | None:
-        """(table, DAX) of the date up to which every table of the set has data; None without such a date."""
-        dated = [table for table, node in self.tables.items() if "as_at_date" in node["columns"]]
-        if not dated:
-            return None
-        dates = [f"MAX({self.reference(table, 'as_at_date')})" for table in dated]
-        return dated[0], reduce(lambda earlier, each: f"MIN({earlier}, {each})", dates)
-
     def main_measures(self) -> list[Column]:
-        """(table, label) of the measures on the first page of the report: the date of the data, then ratios."""
+        """(table, label) of the measures on the first page of the report: the state of the data, then ratios."""
         order = sorted(self.metrics, key=lambda name: self.metrics[name]["type"] != "ratio")
-        first = [(self.data_up_to[0], DATA_UP_TO)] if self.data_up_to else []
+        first = [(as_at.NAME, label) for label in STATES]
         return first + [(self.measures[name][0], self.metrics[name]["label"]) for name in order]

@@ -5,8 +5,9 @@ import uuid
 from functools import partial
 from typing import Any
 
-from warehouse.powerbi.dax import Expressions, parsed
-from warehouse.powerbi.star import DATA_UP_TO, DATES, DAY, Star
+from warehouse import as_at
+from warehouse.powerbi.dax import Expressions, literal, parsed, quoted
+from warehouse.powerbi.star import DATES, DAY, STATES, Star
 from warehouse.powerbi.tmdl import Object, name
 
 Node = dict[str, Any]
@@ -36,8 +37,8 @@ def table_object(star: Star, table: str) -> Object:
     """A table of the star, with the measures that belong to it."""
     node = star.tables[table]
     measures = [_measure(star, metric) for metric, (home, _) in star.measures.items() if home == table]
-    if star.data_up_to and star.data_up_to[0] == table:
-        measures.insert(0, _data_up_to(star, star.data_up_to[1]))
+    if table == as_at.NAME:
+        measures = [_state(star, label, column) for label, column in STATES.items()]
     columns = [_column(star, table, column) for column in node["columns"].values()]
     columns += [_computed_date(star, *each) for each in star.computed_dates if each[0] == table]
     rows = (
@@ -59,14 +60,17 @@ def table_object(star: Star, table: str) -> Object:
     )
 
 
-def _data_up_to(star: Star, calculation: str) -> Object:
+def _state(star: Star, label: str, column: str) -> Object:
+    """A measure with a value of the view `as_at` for all sources."""
+    kind, description = as_at.COLUMNS[column]
+    chosen = f"FILTER({quoted(as_at.NAME)}, {quoted(as_at.NAME, 'source_name')} = {literal(as_at.ALL_SOURCES)})"
     return Object(
-        f"measure {name(DATA_UP_TO)}",
-        "Date up to which every table of the set with such a date has data.",
-        calculation,
+        f"measure {name(label)}",
+        description,
+        f"MAXX({chosen}, {quoted(as_at.NAME, column)})",
         properties={
-            "formatString": FORMATS["date"],
-            "lineageTag": identity(star.publish_set, "measure", DATA_UP_TO),
+            "formatString": FORMATS.get(kind, ""),
+            "lineageTag": identity(star.publish_set, "measure", label),
         },
     )
 

@@ -9,7 +9,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select exists (select from pg_roles where rolname = login and (rolsuper or rolcreaterole))
 $$;
 
--- Makes the tables of the row scopes of a build, and grants the tables of the set and of each scope to their readers.
+-- Makes the tables of the row scopes of a build and the view `as_at`, and grants the tables and views of the set, its history
+-- and each scope to their readers.
 create or replace function governance.apply_access(number bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -21,7 +22,9 @@ begin
             c.oid::regclass as relation,
             case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end as grantee
         from governance.reader_schemas() as s
-        inner join pg_class as c on c.relnamespace = to_regnamespace(quote_ident(s.schema_name))
+        inner join pg_class as c on c.relnamespace in (
+            to_regnamespace(quote_ident(s.schema_name)), to_regnamespace(quote_ident(s.publish_set || '_history'))
+        )
         cross join lateral (
             select x.grantee from aclexplode(c.relacl) as x
             union all
@@ -33,11 +36,15 @@ begin
     end loop;
     for found in select * from governance.reader_schemas() where build_id = number loop
         execute format('grant select on all tables in schema %I to %I', found.schema_name, found.reader_role);
+        if found.scope is null then
+            perform governance.grant_history(found.publish_set);
+        end if;
     end loop;
+    perform governance.make_as_at(number);
 end $$;
 
--- Grants the readers of a set and of its row scopes the usage of the published schemas. The schemas of replaced
--- publications keep what they have.
+-- Grants the readers of a set and of its row scopes the usage of the published schemas, and of the set's history. The
+-- schemas of replaced publications keep what they have.
 create or replace function governance.grant_schema_usage(set_name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -49,6 +56,8 @@ begin
         where b.schema_name = set_name
         union
         select set_name, 'read_' || set_name -- before the first publication
+        union
+        select nspname, 'read_' || set_name from pg_namespace where nspname = set_name || '_history'
     loop
         perform governance.revoke_schema_usage(found.schema_name);
         execute format('grant usage on schema %I to %I', found.schema_name, found.reader_role);
@@ -97,6 +106,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     ),
     open_schemas as ( -- the published tables, and replaced publications whose readers have not changed
         select publish_set, null as scope, publish_set as schema_name from governance.publish_sets
+        union
+        select publish_set, null, publish_set || '_history' from governance.publish_sets -- history.sql
         union
         select publish_set, scope, schema_name from governance.reader_schemas() where is_open
     ),

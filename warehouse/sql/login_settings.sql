@@ -38,5 +38,5 @@ end $$;
 delete from governance.service_rights;
 insert into governance.service_rights (object, login, privilege)
 select r.object, r.login, r.privilege from governance.current_service_rights() as r
-where r.schema_name in ('governance', 'vault', 'matching', 'quarantine', 'seeds', 'staging', 'conformed')
+where r.schema_name in ('governance', 'vault', 'matching', 'quarantine', 'as_at', 'seeds', 'staging', 'conformed')
     or (r.schema_name ~ '^raw_' and r.object ~ '^schema ');

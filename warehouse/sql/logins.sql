@@ -186,7 +186,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         select from governance.publish_sets as s where c.schema_name in (s.publish_set) or c.schema_name like s.publish_set || '\_\_%'
     ))
     and not (c.login = 'svc_dbt' and c.privilege in ('USAGE', 'SELECT') and exists (
-        select from governance.reader_schemas() as s where s.schema_name = c.schema_name and s.scope is not null
+        select from governance.reader_schemas() as s where s.schema_name = c.schema_name
+        union all
+        select from governance.publish_sets as s where s.publish_set || '_history' = c.schema_name
     ))
     union all
     select format('%s lacks %s on %s', e.login, e.privilege, e.object)

@@ -7,14 +7,14 @@ alter table governance.publish_sets owner to wh_owner;
 grant select on governance.publish_sets to svc_dbt;
 
 comment on table governance.builds is
-'Builds of publish sets: the schema with the tables, the session that held the build lock, the loads that the build '
-'read, its tests, and when it was published, replaced and dropped. One row per build.';
+'Builds of publish sets: the schema with the tables, the session that held the build lock, the raw tables and loads that '
+'the build read, its tests, and when it was published, replaced and dropped. One row per build.';
 alter table governance.builds owner to wh_owner;
 grant select on governance.builds to svc_dbt;
 
 comment on table governance.build_tables is
-'Tables of each build as dbt made them, before their tests: storage file, transaction and number of rows. One row per '
-'table of a build.';
+'Tables of each build as dbt made them, before their tests: storage file, transaction, number of rows, and the latest '
+'as_at_date. One row per table of a build.';
 alter table governance.build_tables owner to wh_owner;
 grant select on governance.build_tables to svc_dbt;
 
@@ -146,7 +146,7 @@ create or replace function governance.column_changes(set_name text) returns seto
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select c.relname || '.' || a.attname
     from pg_attribute as a
-    inner join pg_class as c on a.attrelid = c.oid and c.relkind in ('r', 'v', 'm', 'p')
+    inner join pg_class as c on a.attrelid = c.oid and c.relkind in ('r', 'p')
     where c.relnamespace = to_regnamespace(quote_ident(set_name)) and a.attnum > 0 and not a.attisdropped
         and not exists (
             select from pg_attribute as b
@@ -157,12 +157,12 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     order by c.relname, a.attnum
 $$;
 
--- Opens a build of a set in an empty schema, records the loads that the build reads, and returns null. `builder` is the
--- process id of the session that holds the build lock. Where that lock is not held, or the set has proposed
+-- Opens a build of a set in an empty schema, records the raw tables (schema.table) and loads that the build reads, and
+-- returns null. `builder` is the process id of the session that holds the build lock. Where that lock is not held, or the set has proposed
 -- declassifications (model.column) that nobody has accepted, the build does not open; the refusal is recorded and
 -- returned.
 create or replace function governance.begin_build(
-    set_name text, systems text[], invocation_id text, proposals text[], builder integer
+    set_name text, raw_tables text[], invocation_id text, proposals text[], builder integer
 ) returns text language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     refusal text;
@@ -185,11 +185,13 @@ begin
     perform governance.lock_publish_set(set_name);
     perform governance.set_aside(set_name);
     perform governance.drop_old_builds(set_name);
-    insert into governance.builds (publish_set, schema_name, invocation_id, builder, loads)
-    select set_name, set_name || '__next', invocation_id, builder, coalesce(jsonb_object_agg(l.system, l.load_id), '{}')
+    insert into governance.builds (publish_set, schema_name, invocation_id, builder, raw_tables, loads)
+    select set_name, set_name || '__next', invocation_id, builder, raw_tables,
+        coalesce(jsonb_object_agg(l.system, l.load_id), '{}')
     from (
         select distinct on (system) system, load_id from governance.load_audit
-        where system = any(systems) order by system, load_audit_id desc
+        where system in (select split_part(name, '.', 1) from unnest(raw_tables) as name)
+        order by system, load_audit_id desc
     ) as l;
     return null;
 end $$;
@@ -201,6 +203,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     number bigint;
     rows_made bigint;
+    as_at date;
 begin
     select b.build_id into number from governance.builds as b
     where b.schema_name = set_name || '__next' and b.dropped_at is null and b.invocation_id = invocation_id;
@@ -210,9 +213,17 @@ begin
     if not governance.is_plain_table(to_regclass(format('%I.%I', set_name || '__next', name))) then
         raise exception '% is not a plain table. A publish set has tables only.', name;
     end if;
-    execute format('select count(*) from %I.%I', set_name || '__next', name) into rows_made;
-    insert into governance.build_tables (build_id, table_name, relation, file, transaction, row_count)
-    select number, name, c.oid, c.relfilenode, pg_current_xact_id()::xid, rows_made
+    execute format(
+        'select count(*), %s from %I.%I',
+        case when exists (
+            select from pg_attribute as a
+            where a.attrelid = to_regclass(format('%I.%I', set_name || '__next', name)) and a.attname = 'as_at_date'
+                and a.atttypid = 'date'::regtype
+        ) then 'max(as_at_date)' else 'null' end,
+        set_name || '__next', name
+    ) into rows_made, as_at;
+    insert into governance.build_tables (build_id, table_name, relation, file, transaction, row_count, as_at_date)
+    select number, name, c.oid, c.relfilenode, pg_current_xact_id()::xid, rows_made, as_at
     from pg_class as c where c.oid = to_regclass(format('%I.%I', set_name || '__next', name));
 end $$;
 
@@ -325,6 +336,7 @@ begin
     if not found then
         select b.* into made from governance.builds as b where b.schema_name = set_name || '__next' and b.dropped_at is null;
         perform governance.apply_access(made.build_id);
+        perform governance.keep_history(set_name, made.build_id);
         perform governance.swap(set_name, made.build_id, 'publish', made.tested, approved);
         perform governance.create_build_schema(set_name);
     end if;
@@ -367,6 +379,7 @@ begin
     if not target.is_open_to_readers then
         perform governance.apply_access(target.build_id);
     end if;
+    perform governance.keep_history(set_name, target.build_id);
     perform governance.swap(set_name, target.build_id, 'roll_back', jsonb_build_object('build_id', target.build_id), '{}');
     return target.build_id;
 end $$;

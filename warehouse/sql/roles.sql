@@ -34,7 +34,7 @@ do $$
 declare
     name text;
 begin
-    for name in select nspname from pg_namespace where nspname in ('governance', 'vault', 'matching', 'quarantine') loop
+    for name in select nspname from pg_namespace where nspname in ('governance', 'vault', 'matching', 'quarantine', 'as_at') loop
         execute format('revoke all on all tables in schema %I from public, svc_loader, svc_dbt, svc_match, svc_dagster', name);
         execute format('revoke all on all functions in schema %I from public, svc_loader, svc_dbt, svc_match, svc_dagster', name);
         execute format('revoke all on schema %I from public, svc_loader, svc_dbt, svc_match, svc_dagster', name);

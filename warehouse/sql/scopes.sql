@@ -15,7 +15,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         case when a.attname is not null then format('%I::text = any (%L::text[])', a.attname, s.row_values) end
     from governance.builds as b
     inner join governance.row_scopes as s on b.publish_set = s.publish_set
-    inner join pg_class as c on c.relnamespace = to_regnamespace(quote_ident(b.schema_name)) and c.relkind in ('r', 'p', 'v', 'm')
+    inner join pg_class as c on c.relnamespace = to_regnamespace(quote_ident(b.schema_name)) and c.relkind in ('r', 'p')
     left join pg_attribute as a on a.attrelid = c.oid and a.attname = s.row_column and a.attnum > 0 and not a.attisdropped
     where b.build_id = number and (a.attname is not null or c.relname = any(s.whole_tables))
 $$;
@@ -39,7 +39,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         'scopes', (select jsonb_agg(s order by s.scope) from governance.row_scopes as s where s.publish_set = b.publish_set),
         'files', (
             select jsonb_object_agg(c.relname, c.relfilenode) from pg_class as c
-            where c.relnamespace = to_regnamespace(quote_ident(b.schema_name)) and c.relkind in ('r', 'p', 'v', 'm')
+            where c.relnamespace = to_regnamespace(quote_ident(b.schema_name)) and c.relkind in ('r', 'p')
         )
     )
     from governance.builds as b where b.build_id = number
@@ -73,9 +73,10 @@ begin
         if not governance.is_plain_table(to_regclass(source)) then
             raise exception '% is not a plain table. Build the publish set again.', source;
         end if;
-        execute format('create table %s (like %s including comments)', target, source);
+        execute format('create table %s (like %s including comments including indexes)', target, source);
         execute format('comment on table %s is %L', target, obj_description(to_regclass(source), 'pg_class'));
         execute format('insert into %s select * from %s where %s', target, source, coalesce(found.condition, 'true'));
+        execute format('analyze %s', target);
         execute format('grant select on %s to svc_dbt', target);
     end loop;
 end $$;
@@ -115,7 +116,8 @@ begin
         select s.publish_set, format('%s is in no row scope', c.oid::regclass)
         from governance.reader_schemas() as s
         inner join pg_class as c on c.relnamespace = to_regnamespace(quote_ident(s.schema_name))
-        where c.relkind in ('r', 'p', 'v', 'm', 'f') and s.is_open and s.scope is not null and not exists (
+        where c.relkind in ('r', 'p', 'v', 'm', 'f') and s.is_open and s.scope is not null
+            and (c.relname, c.relkind) <> ('as_at', 'v') and not exists (
             select from governance.scope_tables(s.build_id) as t
             where t.schema_name = s.schema_name and t.table_name = c.relname
         );

@@ -14,6 +14,13 @@ final as (
         primary_support_group
     from dim_primary_support_reasons
 
+    union all
+
+    select
+        {{ unknown_key() }} as primary_support_reason_key,
+        {{ unknown_code() }} as primary_support_reason_name,
+        {{ unknown_code() }} as primary_support_group
+
 )
 
 select * from final

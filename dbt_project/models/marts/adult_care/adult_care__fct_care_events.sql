@@ -229,7 +229,7 @@ final as (
         int_care_people_conformed.ethnic_group,
         int_homes_dated.district_code,
         int_homes_dated.district_name,
-        described.primary_support_reason_key,
+        {{ known_or_unknown('described.primary_support_reason_key') }} as primary_support_reason_key,
         described.route_of_access,
         described.assessment_type,
         described.service_type,

@@ -39,7 +39,7 @@ final as (
         int_care_services_conformed.service_type,
         int_care_services_conformed.service_component,
         int_care_services_conformed.delivery_mechanism,
-        int_care_services_conformed.primary_support_reason_key,
+        {{ known_or_unknown('int_care_services_conformed.primary_support_reason_key') }} as primary_support_reason_key,
         int_care_services_conformed.weekly_cost_gbp,
         -- the setting of a person with services in several is that of the most care (SALT)
         (array['Nursing care', 'Residential care', 'Community'])[

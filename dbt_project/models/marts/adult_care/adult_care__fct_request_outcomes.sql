@@ -57,7 +57,7 @@ final as (
         int_homes_dated.district_code,
         int_homes_dated.district_name,
         requests.route_of_access,
-        dim_primary_support_reasons.primary_support_reason_key,
+        {{ known_or_unknown('dim_primary_support_reasons.primary_support_reason_key') }} as primary_support_reason_key,
         requests.outcome,
         requests.outcome_date - requests.request_date as outcome_days,
         assessed.first_assessment_date - requests.request_date as assessment_days,

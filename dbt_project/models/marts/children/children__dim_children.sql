@@ -19,6 +19,18 @@ final as (
         is_unborn
     from dim_children
 
+    union all
+
+    select
+        {{ unknown_key() }} as child_key,
+        null as sex_code,
+        {{ unknown_code() }} as ethnicity_name,
+        {{ unknown_code() }} as ethnic_group,
+        null as district_code,
+        null as district_name,
+        null as is_birth_date_estimated,
+        null as is_unborn
+
 )
 
 select * from final

@@ -76,7 +76,7 @@ final as (
     select
         {{ surrogate_key(['single_assessment_id']) }} as assessment_key,
         referral_key,
-        child_key,
+        {{ known_or_unknown('child_key') }} as child_key,
         district_code,
         district_name,
         assessment_working_days,

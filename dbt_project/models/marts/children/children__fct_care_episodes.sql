@@ -10,7 +10,7 @@ final as (
 
     select
         care_episode_key,
-        child_key,
+        {{ known_or_unknown('child_key') }} as child_key,
         episode_number,
         begin_reason_code,
         begin_reason_name,

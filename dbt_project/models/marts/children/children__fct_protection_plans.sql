@@ -10,7 +10,7 @@ final as (
 
     select
         protection_plan_key,
-        child_key,
+        {{ known_or_unknown('child_key') }} as child_key,
         plan_number,
         initial_category_name,
         latest_category_name,

@@ -10,7 +10,7 @@ final as (
 
     select
         referral_key,
-        child_key,
+        {{ known_or_unknown('child_key') }} as child_key,
         worker_key,
         need_code,
         need_name,

@@ -160,6 +160,28 @@ final as (
             bounded.paying_body_uri = dim_cost_centres.paying_body_uri
             and bounded.cost_centre_code = dim_cost_centres.cost_centre_code
 
+    union all
+
+    select
+        {{ unknown_key() }} as service_key,
+        {{ unknown_code() }} as service_code,
+        {{ unknown_code() }} as service_name,
+        null as parent_service_code,
+        null as parent_service_name,
+        null as lgsl_code,
+        null as lgsl_name,
+        null as sercop_division_name,
+        null as organisation_unit_key,
+        null as unit_code,
+        null as unit_name,
+        null as directorate_name,
+        null as cost_centre_key,
+        null as cost_centre_code,
+        null as cost_centre_name,
+        {{ unknown_from_date() }} as valid_from_date,
+        null as valid_to_date,
+        true as is_current
+
 )
 
 select * from final

@@ -32,9 +32,9 @@ final as (
         {{ person_key('customer', 'interactions.contact_token') }} as person_key,
         contact_channels.channel_code,
         contact_channels.channel_name,
-        customer__fct_cases.service_key,
+        {{ known_or_unknown('customer__fct_cases.service_key') }} as service_key,
         int_cases_conformed.service_name,
-        interactions.contacted_at,
+        {{ local_time('interactions.contacted_at') }} as contacted_at,
         {{ local_date('interactions.contacted_at') }} as contacted_date
     from interactions
     left join contact_channels

@@ -19,7 +19,7 @@ final as (
         int_service_requests_conformed.service_request_reference,
         int_service_requests_conformed.kind_name,
         int_service_requests_conformed.type_name,
-        customer__dim_services.service_key,
+        {{ known_or_unknown('customer__dim_services.service_key') }} as service_key,
         int_service_requests_conformed.status_name,
         int_service_requests_conformed.channel_code,
         int_service_requests_conformed.channel_name,
@@ -27,7 +27,7 @@ final as (
         int_service_requests_conformed.age_working_days,
         int_service_requests_conformed.is_open,
         int_service_requests_conformed.is_closed_before_received,
-        int_service_requests_conformed.received_at,
+        {{ local_time('int_service_requests_conformed.received_at') }} as received_at,
         int_service_requests_conformed.received_date,
         int_service_requests_conformed.closed_date,
         int_service_requests_conformed.as_at_date

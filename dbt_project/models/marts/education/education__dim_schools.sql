@@ -74,6 +74,20 @@ final as (
     left join dim_postcodes
         on latest.postcode = dim_postcodes.postcode
 
+    union all
+
+    select
+        {{ unknown_key() }} as school_key,
+        {{ unknown_code() }} as urn,
+        null as laestab,
+        {{ unknown_code() }} as school_name,
+        null as phase_name,
+        null as district_code,
+        null as district_name,
+        null as pupils_on_roll,
+        null as is_open,
+        null as converted_date
+
 )
 
 select * from final

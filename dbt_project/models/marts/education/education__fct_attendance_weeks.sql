@@ -89,7 +89,7 @@ final as (
 
     select
         summed.person_key,
-        summed.school_key,
+        {{ known_or_unknown('summed.school_key') }} as school_key,
         summed.academic_year,
         -- age on 31 August before the academic year; the month of birth is enough, because August ends on that day
         left(summed.academic_year, 4)::integer

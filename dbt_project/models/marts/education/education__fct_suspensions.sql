@@ -33,7 +33,7 @@ final as (
         coalesce(
             bridge_pupils_upns.person_key, {{ person_key('education', 'suspensions.upn_token') }}
         ) as person_key,
-        bridge_schools_urns.school_key,
+        {{ known_or_unknown('bridge_schools_urns.school_key') }} as school_key,
         {{ academic_year('suspensions.start_date') }} as academic_year,
         suspensions.reason_code,
         suspensions.sessions_lost,

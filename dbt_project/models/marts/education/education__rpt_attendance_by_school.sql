@@ -81,9 +81,9 @@ named as (
         schools.*,
         case
             when schools.is_county then 'All schools'
-            else coalesce(education__dim_schools.school_name, 'Not known')
+            else education__dim_schools.school_name
         end as school_name,
-        case when schools.is_county then 'All' else coalesce(education__dim_schools.urn, 'Not known') end as urn,
+        case when schools.is_county then 'All' else education__dim_schools.urn end as urn,
         education__dim_schools.phase_name,
         education__dim_schools.district_name
     from schools

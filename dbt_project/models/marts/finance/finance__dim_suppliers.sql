@@ -108,6 +108,38 @@ final as (
     left join registered
         on organisations.organisation_key = registered.organisation_key
 
+    union all
+
+    select
+        {{ unknown_key() }} as supplier_key,
+        {{ unknown_code() }} as supplier_name,
+        null as payee_references,
+        null as payee_reference_count,
+        null as spelling_count,
+        null as vat_numbers,
+        null as company_numbers,
+        null as charity_numbers,
+        null as is_paid_by_invoice,
+        null as is_paid_by_card,
+        null as first_payment_date,
+        null as last_payment_date
+
+    union all
+
+    select
+        {{ withheld_key() }} as supplier_key,
+        'Redacted' as supplier_name,
+        null as payee_references,
+        null as payee_reference_count,
+        null as spelling_count,
+        null as vat_numbers,
+        null as company_numbers,
+        null as charity_numbers,
+        null as is_paid_by_invoice,
+        null as is_paid_by_card,
+        null as first_payment_date,
+        null as last_payment_date
+
 )
 
 select * from final

@@ -27,7 +27,10 @@ final as (
             'card_transactions.net_amount_gbp',
             'card_transactions.irrecoverable_vat_gbp',
         ]) }} as card_payment_key,
-        bridge_organisations_suppliers.organisation_key as supplier_key,
+        case
+            when card_transactions.is_redacted then {{ withheld_key() }}
+            else {{ known_or_unknown('bridge_organisations_suppliers.organisation_key') }}
+        end as supplier_key,
         case when card_transactions.is_redacted then 'Redacted' else card_transactions.merchant_name end as payee_name,
         case
             when card_transactions.is_redacted then 'Redacted' else card_transactions.organisational_unit_name

@@ -56,7 +56,7 @@ final as (
         contracts.contract_reference,
         contracts.contract_title,
         contracts.department_name,
-        suppliers.organisation_key as supplier_key,
+        {{ known_or_unknown('suppliers.organisation_key') }} as supplier_key,
         contracts.supplier_id as payee_reference,
         contracts.supplier_name as payee_name,
         contracts.cpv_code,

@@ -136,7 +136,7 @@ final as (
         {{ surrogate_key(['rated.invoice_id']) }} as invoice_key,
         rated.transaction_number,
         rated.invoice_number,
-        suppliers.organisation_key as supplier_key,
+        {{ known_or_unknown('suppliers.organisation_key') }} as supplier_key,
         {{ surrogate_key(['contracts.contract_reference']) }} as contract_key,
         rated.net_amount_gbp,
         ordered.ordered_gbp::numeric(18, 2) as ordered_gbp,

@@ -67,8 +67,10 @@ final as (
             'ledger_lines.net_amount_gbp',
             'ledger_lines.irrecoverable_vat_gbp',
         ]) }} as payment_key,
-        -- redacted lines have no row in the bridge, and so no supplier
-        bridge_organisations_suppliers.organisation_key as supplier_key,
+        case
+            when ledger_lines.is_redacted then {{ withheld_key() }}
+            else {{ known_or_unknown('bridge_organisations_suppliers.organisation_key') }}
+        end as supplier_key,
         {{ surrogate_key(['ledger_lines.paying_body_uri', 'ledger_lines.cost_centre_code']) }} as cost_centre_key,
         -- a line of a withheld payee shows no text: any text may identify the payee
         case

@@ -51,14 +51,14 @@ final as (
         finance__dim_dates.financial_period as "Period",
         finance__dim_dates.month_start_date as "Month",
         -- lines with a withheld supplier share one row, so that the report adds up to the ledger
-        coalesce(finance__dim_suppliers.supplier_name, 'Redacted') as "Supplier",
+        finance__dim_suppliers.supplier_name as "Supplier",
         count(*) as "Payment lines",
         sum(payments.invoice_amount_gbp)::numeric(18, 2) as "Paid by invoice net GBP",
         sum(payments.card_amount_gbp)::numeric(18, 2) as "Paid by card net GBP"
     from payments
     inner join finance__dim_dates
         on payments.payment_date = finance__dim_dates.date_day
-    left join finance__dim_suppliers
+    inner join finance__dim_suppliers
         on payments.supplier_key = finance__dim_suppliers.supplier_key
     group by
         finance__dim_dates.financial_year,

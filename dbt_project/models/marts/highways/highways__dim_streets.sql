@@ -21,6 +21,20 @@ final as (
         district_name
     from dim_streets
 
+    union all
+
+    select
+        {{ unknown_key() }} as street_key,
+        {{ unknown_code() }} as usrn,
+        {{ unknown_code() }} as street_name,
+        null as locality_name,
+        null as town_name,
+        null as road_class_code,
+        null as easting,
+        null as northing,
+        null as district_code,
+        null as district_name
+
 )
 
 select * from final

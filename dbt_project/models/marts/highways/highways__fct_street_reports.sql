@@ -38,8 +38,8 @@ final as (
             when int_street_reports_unioned.latitude is not null and int_street_reports_unioned.longitude is not null
                 then repeats.report_key is not null
         end as is_repeat,
-        int_street_reports_unioned.reported_at,
-        int_street_reports_unioned.updated_at,
+        {{ local_time('int_street_reports_unioned.reported_at') }} as reported_at,
+        {{ local_time('int_street_reports_unioned.updated_at') }} as updated_at,
         int_street_reports_unioned.reported_date,
         int_street_reports_unioned.updated_date
     from int_street_reports_unioned

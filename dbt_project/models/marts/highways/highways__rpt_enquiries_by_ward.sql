@@ -34,7 +34,10 @@ counted as (
     select
         current_ward_code,
         count(*) filter (where is_of_last_year) as year_count,
-        count(*) filter (where is_of_last_year and ward_code <> current_ward_code) as moved_count,
+        count(*) filter (
+            where is_of_last_year and ward_code <> current_ward_code
+            and {{ unknown_code() }} not in (ward_code, current_ward_code)
+        ) as moved_count,
         count(*) filter (where is_open) as open_count,
         max(as_at_date) as as_at_date
     from enquiries

@@ -10,7 +10,7 @@ int_loan_events_conformed as (
 final as (
 
     select
-        branch_key,
+        {{ known_or_unknown('branch_key') }} as branch_key,
         coalesce(item_type_code, 'Not known') as item_type_code,
         coalesce(item_type_name, 'Not known') as item_type_name,
         event_date as loan_date,

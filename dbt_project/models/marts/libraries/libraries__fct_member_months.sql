@@ -53,7 +53,7 @@ county as (
 final as (
 
     select
-        active.branch_key,
+        {{ known_or_unknown('active.branch_key') }} as branch_key,
         active.month_start_date,
         count(distinct active.person_key) as active_members,
         county.county_active_members

@@ -10,7 +10,7 @@ final as (
 
     select
         person_key,
-        branch_key,
+        {{ known_or_unknown('branch_key') }} as branch_key,
         category_code,
         district_code,
         district_name,

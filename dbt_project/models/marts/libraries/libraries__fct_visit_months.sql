@@ -9,7 +9,7 @@ int_visit_months_conformed as (
 final as (
 
     select
-        branch_key,
+        {{ known_or_unknown('branch_key') }} as branch_key,
         month_start_date,
         visits,
         visits_reported

@@ -37,7 +37,7 @@ measured as (
 
     select
         libraries__fct_branch_months.month_start_date,
-        coalesce(libraries__dim_branches.branch_name, 'Not known') as branch_name,
+        libraries__dim_branches.branch_name,
         libraries__fct_branch_months.population / 1000.0 as thousands,
         libraries__fct_branch_months.loans,
         libraries__fct_branch_months.visits,
@@ -47,7 +47,7 @@ measured as (
         on
             libraries__fct_branch_months.branch_key = libraries__fct_member_months.branch_key
             and libraries__fct_branch_months.month_start_date = libraries__fct_member_months.month_start_date
-    left join libraries__dim_branches
+    inner join libraries__dim_branches
         on libraries__fct_branch_months.branch_key = libraries__dim_branches.branch_key
 
 ),
@@ -68,7 +68,7 @@ county as (
         measured.month_start_date,
         'All libraries' as branch_name,
         sum(measured.thousands) as thousands,
-        sum(measured.loans) as loans,
+        sum(measured.loans)::bigint as loans,
         sum(measured.visits)::bigint as visits,
         coalesce(max(county_members.county_active_members), 0) as active_members
     from measured

@@ -27,7 +27,7 @@ final as (
         table_name,
         application_name,
         is_refused,
-        read_at,
+        {{ local_time('read_at') }} as read_at,
         {{ local_date('read_at') }} as read_date
     from reads
     order by session_id, statement_number, publish_set, table_name, read_at

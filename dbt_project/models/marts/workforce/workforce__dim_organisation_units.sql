@@ -18,6 +18,17 @@ final as (
         is_current
     from dim_organisation_units
 
+    union all
+
+    select
+        {{ unknown_key() }} as organisation_unit_key,
+        {{ unknown_code() }} as unit_code,
+        {{ unknown_code() }} as unit_name,
+        {{ unknown_code() }} as directorate_name,
+        {{ unknown_from_date() }} as valid_from_date,
+        null as valid_to_date,
+        false as is_current
+
 )
 
 select * from final

@@ -44,7 +44,7 @@ final as (
     select
         {{ surrogate_key(['latest.absence_reference']) }} as absence_key,
         {{ person_key('workforce', 'latest.employee_token') }} as person_key,
-        int_headcount_months_conformed.organisation_unit_key,
+        {{ known_or_unknown('int_headcount_months_conformed.organisation_unit_key') }} as organisation_unit_key,
         latest.absence_type_name,
         coalesce(summed.working_days_lost, 0) as working_days_lost,
         coalesce(summed.fte_days_lost, 0) as fte_days_lost,

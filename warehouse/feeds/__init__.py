@@ -1,0 +1,1 @@
+"""Report feeds: published reports as files, and the delivery of these files to recipients."""
