@@ -200,7 +200,7 @@ def spend_over_500(sources: Sources) -> Figures:
     }
 
 
-def _children(sources: Sources) -> tuple[dict[int, int], date]:
+def known_children(sources: Sources) -> tuple[dict[int, int], date]:
     """{person record: child} without records of nobody, and the date of the latest change."""
     tables = [
         *("dim_person", "fact_contacts", "fact_referrals", "fact_single_assessment"),
@@ -225,7 +225,7 @@ def _children(sources: Sources) -> tuple[dict[int, int], date]:
 
 def looked_after(sources: Sources) -> Figures:
     """{month end: children}, without series of short breaks (V3, V4): DfE, Children looked after, methodology."""
-    known, as_at = _children(sources)
+    known, as_at = known_children(sources)
     found: dict[date, set[int]] = defaultdict(set)
     for row in sources.table("liquidlogic", "fact_care_episodes"):
         if row["ls_903_code"] in ("V3", "V4") or row["dim_person_id"] not in known:
@@ -262,7 +262,7 @@ def assessments(sources: Sources) -> Figures:
 
 def rereferrals(sources: Sources) -> Figures:
     """{year: referrals within 12 months of an earlier day's referral of the child}: children in need census."""
-    known, _ = _children(sources)
+    known, _ = known_children(sources)
     days: dict[int, list[date]] = defaultdict(list)
     for row in sources.table("liquidlogic", "fact_referrals"):
         if row["dim_person_id"] in known:
@@ -310,7 +310,7 @@ def absence(sources: Sources) -> Figures:
     return {year: tuple(counts) for year, counts in found.items()}
 
 
-def _posts(sources: Sources) -> dict[tuple[date, str], list[Row]]:
+def posts_of_months(sources: Sources) -> dict[tuple[date, str], list[Row]]:
     """{(month end, employee): posts that did not end in an earlier month}."""
     found = defaultdict(list)
     for row in sources.sheet("hr/itrent_*.xlsx", "Employees"):
@@ -319,26 +319,26 @@ def _posts(sources: Sources) -> dict[tuple[date, str], list[Row]]:
     return found
 
 
-def _fte(posts: list[Row]) -> float:
+def full_time_equivalent(posts: list[Row]) -> float:
     """Full-time equivalent of an employee; a post over 1 counts as 1, and all posts together count at most 1."""
     return min(1.0, sum(min(1.0, float(post["FTE"])) for post in posts))
 
 
-def _is_employed(day: date, posts: list[Row]) -> bool:
+def is_employed(day: date, posts: list[Row]) -> bool:
     return any(not post["Leaving Date"] or post["Leaving Date"] > day for post in posts)
 
 
 def fte(sources: Sources) -> Figures:
     """{month end: full-time equivalent of the people employed on that day}."""
     found: dict[date, float] = defaultdict(float)
-    for (day, _), posts in _posts(sources).items():
-        found[day] += _fte(posts) if _is_employed(day, posts) else 0
+    for (day, _), posts in posts_of_months(sources).items():
+        found[day] += full_time_equivalent(posts) if is_employed(day, posts) else 0
     return {day: round(total, 2) for day, total in found.items()}
 
 
 def days_lost_per_fte(sources: Sources) -> Figures:
     """{month end: working days lost to sickness in 12 months, times FTE, per mean FTE}: Best Value indicator 12."""
-    posts, latest = _posts(sources), {}
+    posts, latest = posts_of_months(sources), {}
     for row in sources.sheet("hr/itrent_*.xlsx", "Absence"):
         latest[row["Absence Ref"]] = row  # files are in order of months
     lost: dict[date, float] = defaultdict(float)
@@ -348,7 +348,7 @@ def days_lost_per_fte(sources: Sources) -> Figures:
         while day <= last and row["Absence Type"] in ("Sickness", "Industrial injury"):
             end = month_end(day)
             if day in worked and (held := posts.get((end, row["Employee Number"]))):
-                lost[end] += _fte(held)
+                lost[end] += full_time_equivalent(held)
             day += timedelta(1)
     months, found = sorted(employed := fte(sources)), {}
     for n, day in enumerate(months):
@@ -370,8 +370,8 @@ def long_term_absences(sources: Sources) -> Figures:
 
 def leavers(sources: Sources) -> Figures:
     """{month end: leavers of the 12 calendar months to it}."""
-    posts = _posts(sources)
-    left = Counter(day for (day, _), held in posts.items() if not _is_employed(day, held))
+    posts = posts_of_months(sources)
+    left = Counter(day for (day, _), held in posts.items() if not is_employed(day, held))
     months, found = sorted({day for day, _ in posts}), {}
     for day in months:
         first = month_end(date(day.year - 1, day.month, 28)) + timedelta(1)
@@ -419,8 +419,82 @@ def active_members(sources: Sources) -> Figures:
     return found
 
 
+def ages(sources: Sources) -> Figures:
+    """{kind of event and age: events}: completed years from the date of birth to the day, for every known child."""
+    known, _ = known_children(sources)
+    born = {row["dim_person_id"]: row["birth_dttm"] for row in sources.table("liquidlogic", "dim_person")}
+    found: Counter[str] = Counter()
+    for kind, table, column in (
+        ("referral", "fact_referrals", "refrl_start_dttm"),
+        ("plan", "fact_cp_plan", "start_dttm"),
+        ("episode", "fact_care_episodes", "care_start_date"),
+    ):
+        for row in sources.table("liquidlogic", table):
+            day = row[column] if table == "fact_care_episodes" else local_day(row[column])
+            at = born.get(known.get(row["dim_person_id"]))
+            if at and at.year >= 1900 and day >= at:
+                found[f"{kind} {day.year - at.year - ((day.month, day.day) < (at.month, at.day))}"] += 1
+    return dict(found)
+
+
+def age_groups(sources: Sources) -> Figures:
+    """{age group: events of adult social care}: completed years on the day; a birth date of registration is unknown."""
+    people = {row["person_id"]: row for row in sources.table("mosaic", "dm_persons")}
+    found: Counter[str] = Counter()
+    for table, column in (
+        ("dm_requests", "request_date"),
+        ("dm_assessments", "start_date"),
+        ("dm_services", "start_date"),
+        ("dm_reviews", "start_date"),
+    ):
+        for row in sources.table("mosaic", table):
+            person, day = people[row["person_id"]], row[column]
+            at, since = person["date_of_birth"], person["created_on"]
+            age = day.year - at.year - ((day.month, day.day) < (at.month, at.day))
+            is_known = at.year > 1900 and month(at) != month(since) and at <= day
+            found[
+                "Not known" if not is_known else "Under 18" if age < 18 else "18 to 64" if age < 65 else "65 and over"
+            ] += 1
+    return dict(found)
+
+
+def age_groups_at_month_ends(sources: Sources) -> Figures:
+    """{age group: services of long-term support at month ends}: completed years on the last day of the month."""
+    people = {row["person_id"]: row for row in sources.table("mosaic", "dm_persons")}
+    tables = ("dm_persons", "dm_requests", "dm_assessments", "dm_services", "dm_reviews")
+    as_at = max(row["last_updated_on"] for name in tables for row in sources.table("mosaic", name)).date()
+    found: Counter[str] = Counter()
+    for row in sources.table("mosaic", "dm_services"):
+        person = people[row["person_id"]]
+        at, died = person["date_of_birth"], person["date_of_death"]
+        ends = [day for day in (row["end_date"], died) if day]
+        last = max(row["start_date"], min(ends)) if ends else as_at
+        day = month_end(row["start_date"])
+        while row["service_type"].startswith("Long Term Support") and day <= min(last, as_at):
+            age = day.year - at.year - ((day.month, day.day) < (at.month, at.day))
+            is_known = at.year > 1900 and month(at) != month(person["created_on"])
+            found["Not known" if not is_known else "18 to 64" if age < 65 else "65 and over"] += 1
+            day = month_end(day + timedelta(1))
+    return dict(found)
+
+
 # {measure: (count from the sources, query of the published figures: key and values)}
 MEASURES: dict[str, tuple[Callable[[Sources], Figures], str]] = {
+    "ages of children on the day": (
+        ages,
+        "select kind || ' ' || age_years, count(*) from (select 'referral' as kind, age_years from "
+        "children.fct_referral_journeys union all select 'plan', age_years from children.fct_protection_plans "
+        "union all select 'episode', age_years from children.fct_care_episodes) as events "
+        "where age_years is not null group by 1",
+    ),
+    "age groups of adults at month ends": (
+        age_groups_at_month_ends,
+        "select age_group, count(*) from adult_care.fct_long_term_support_months group by 1",
+    ),
+    "age groups of adults on the day": (
+        age_groups,
+        "select age_group, count(*) from adult_care.fct_care_events group by 1",
+    ),
     "FOI due dates and timeliness": (
         foi_requests,
         "select request_reference, due_date, is_in_time from customer.fct_foi_requests",

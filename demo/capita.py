@@ -28,7 +28,7 @@ School = namedtuple("School", "urn laestab school_name phase postcode open_date 
 Enrolment = namedtuple("Enrolment", "upn urn laestab entry_date leaving_date nc_year")
 Sessions = namedtuple("Sessions", "upn urn week_commencing session_code sessions")
 Suspension = namedtuple("Suspension", "upn urn category reason start_date sessions_lost")
-Plan = namedtuple("Plan", "upn requested_date decided_date outcome issued_date primary_need")
+Plan = namedtuple("Plan", "upn requested_date decided_date outcome issued_date primary_need exception")
 
 
 def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
@@ -81,6 +81,7 @@ class _Extract:
             if row.start_date <= day and person.is_alive(row.start_date):
                 self._add("suspensions", row, {"EDU04": ("sessions_lost", 450)}, rng, 0.05)
         if plan := _plan(rng, upn, person, day):
+            plan = plan._replace(exception=_exception(plan, Random(f"exception {upn} {plan.requested_date}")))
             faults = {"EDU06": ("primary_need", "LD")}
             if plan.decided_date:
                 faults["EDU05"] = ("decided_date", plan.requested_date - timedelta(rng.randint(1, 300)))
@@ -229,10 +230,17 @@ def _plan(rng: Random, upn: str, person: Person, day: date) -> Plan | None:
         return None
     decided, issued = requested + timedelta(7 * weeks), requested + timedelta(int(7 * after))
     if decided > day:
-        return Plan(upn, requested, None, None, None, need)
+        return Plan(upn, requested, None, None, None, need, None)
     if not is_agreed:
-        return Plan(upn, requested, decided, "Refused", None, need)
-    return Plan(upn, requested, decided, "Agreed", issued if issued <= day else None, need)
+        return Plan(upn, requested, decided, "Refused", None, need, None)
+    return Plan(upn, requested, decided, "Agreed", issued if issued <= day else None, need, None)
+
+
+def _exception(plan: Plan, rng: Random) -> str | None:
+    """Whether an exception to the 20 weeks applies to an issued plan: to three late plans in ten."""
+    if not plan.issued_date:
+        return None
+    return "Y" if (plan.issued_date - plan.requested_date).days > 140 and rng.random() < 0.3 else "N"
 
 
 def temporary_upn(upn: str) -> str:

@@ -1,4 +1,4 @@
-"""The demo county's customer system: contacts, cases, interactions and FOI requests.
+"""The demo county's customer system: contacts, cases, interactions, FOI requests and complaints.
 
 One person in five is a contact, with about five cases in four years. Times are UTC. The system counts deadlines by the
 clock, through nights, weekends and bank holidays.
@@ -21,6 +21,7 @@ RESOURCES = {
     "incidents": Resource("value", "modifiedon", "ticketnumber"),
     "interactions": Resource("value", "modifiedon", "interactionid"),
     "foi_requests": Resource("value", "modifiedon", "reference"),
+    "complaints": Resource("value", "modifiedon", "reference"),
 }
 Contact = namedtuple(
     "Contact",
@@ -36,6 +37,9 @@ Request = namedtuple(
     "Request",
     "reference topic regime receivedon dueon clarificationaskedon clarifiedon feenoticeon feepaidon extendedon "
     "answeredon outcome exemption reviewaskedon reviewansweredon modifiedon",
+)
+Complaint = namedtuple(
+    "Complaint", "reference complaint stage subject receivedon acknowledgedon respondedon outcome modifiedon"
 )
 
 Subject = namedtuple("Subject", "name type share titles")
@@ -55,6 +59,7 @@ HEALTH = ("My wife has just come out of hospital.", "I have a heart condition.",
 TOPICS = ("Care home fees", "Potholes", "Special schools", "Agency staff", "Parking", "Contracts", "School transport")
 OUTCOMES = {"Granted in full": 62, "Granted in part": 16, "Refused": 11, "Not held": 9, "Withdrawn": 2}
 EXEMPTIONS = ("Section 12", "Section 21", "Section 31", "Section 40", "Section 43")
+FINDINGS = {"Upheld": 34, "Partly upheld": 24, "Not upheld": 38, "Withdrawn": 4}
 CONTACT_FAULTS = {  # {violated rule: (column, faulty value)}
     "NAM02": ("lastname", "{lastname}1"),
     "ADR01": ("address1_line1", "{address1_line1} tel {number}"),
@@ -93,6 +98,9 @@ def _rows(county: County, truth: Truth) -> Iterator[tuple[str, tuple]]:
     for number in range(max(300, county.people * 7 // 1_000)):  # in three years
         if request := _request(county.rng(f"dynamics foi {number}"), number, county.day):
             yield "foi_requests", truth.inject_fault("foi_requests", request.reference, request, REQUEST_FAULTS, 0.08)
+    for number in range(max(200, county.people * 5 // 1_000)):  # in three years
+        for complaint in _complaint(county.rng(f"dynamics complaint {number}"), number, county.day):
+            yield "complaints", complaint
 
 
 def _contact(
@@ -189,6 +197,31 @@ def _request(rng: Random, number: int, day: date) -> Request | None:
         exemption=exemption if is_done else None,
         modifiedon=_stamp(datetime.combine(max([received, *known.values()]), time(12))),
     )  # fmt: skip
+
+
+def _complaint(rng: Random, number: int, day: date) -> Iterator[Complaint]:
+    """The stages of a complaint as they are on a day; three in twenty go to stage 2. A stage holds no name."""
+    received = _weekday(BEGIN + timedelta(rng.randrange((HORIZON - BEGIN).days)))
+    subject, reference = rng.choices(SUBJECTS, [each.share for each in SUBJECTS])[0].name, f"CMP-{number + 1:06d}"
+    for stage, usual in ((1, 12), (2, 26)):
+        acknowledged = _weekday(received + timedelta(rng.randint(0, 9)))
+        responded = _weekday(acknowledged + timedelta(int(rng.triangular(3, 2 * usual, usual))))
+        outcome, goes_on = weighted_choice(rng, FINDINGS), rng.random() < 0.15
+        if received > day:
+            return
+        known = [each if each <= day else None for each in (acknowledged, responded)]
+        changed = max(each for each in (received, *known) if each)
+        yield Complaint(
+            f"{reference}-{stage}", reference, stage, subject, str(received), *(each and str(each) for each in known),
+            outcome if known[1] else None, _stamp(datetime.combine(changed, time(12))),
+        )  # fmt: skip
+        if not goes_on or outcome == "Withdrawn":
+            return
+        received = _weekday(responded + timedelta(rng.randint(2, 25)))
+
+
+def _weekday(day: date) -> date:
+    return day + timedelta({5: 2, 6: 1}.get(day.weekday(), 0))
 
 
 def _origin(rng: Random, moment: datetime) -> int:

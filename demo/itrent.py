@@ -21,7 +21,7 @@ BEGIN, RESTRUCTURE = date(2024, 11, 1), date(2026, 4, 1)
 EMPLOYEES = """Extract Date,Employee Number,Position Ref,Post Title,Org Unit Code,Org Unit,Directorate,
     Manager Position Ref,FTE,Contract Type,Grade,Spine Point,Start Date,Leaving Date,Leaving Reason,NI Number,Ethnicity,
     Disability,Date of Birth"""
-ABSENCE = "Extract Date,Absence Ref,Employee Number,Absence Type,First Day,Last Day,Working Days Lost"
+ABSENCE = "Extract Date,Absence Ref,Employee Number,Absence Type,Absence Reason,First Day,Last Day,Working Days Lost"
 Employee, Absence = (
     namedtuple(name, [heading.strip().lower().replace(" ", "_") for heading in headings.split(",")])
     for name, headings in (("Employee", EMPLOYEES), ("Absence", ABSENCE))
@@ -63,6 +63,17 @@ CONTRACTS, REASONS = (
     ("Resignation", "End of contract", "Dismissal"),
 )
 TYPES = {"Sickness": 88, "Industrial injury": 2, "Bereavement": 6, "Jury service": 4}
+SICKNESS_REASONS = {
+    "Infections": 30,
+    "Stress, depression, anxiety": 22,
+    "Musculo-skeletal": 16,
+    "Stomach, liver, kidney, digestion": 12,
+    "Chest, respiratory": 8,
+    "Neurological": 4,
+    "Heart, blood pressure, circulation": 2,
+    "Pregnancy related": 2,
+    "Other sickness": 4,
+}
 EMPLOYEE_FAULTS = {  # {violated rule: (column, faulty value)}; the same in every month
     "HRP01": ("fte", "1.4"),
     "HRP03": ("manager_position_ref", "{position_ref}"),
@@ -207,11 +218,16 @@ def _absence(truth: Truth, spell: Spell, month_end: date) -> Absence:
     days = sum((spell.first + timedelta(n)).weekday() < 5 for n in range((last - spell.first).days + 1))
     key = f"{month_end}|{spell.ref}"
     row = Absence(
-        month_end, spell.ref, str(1_000_000 + spell.person.number), spell.kind, spell.first,
+        month_end, spell.ref, str(1_000_000 + spell.person.number), spell.kind, _reason(spell), spell.first,
         spell.last if spell.last <= month_end else None, days,
     )  # fmt: skip
     truth.record_identity("absence", key, spell.person.number)
     return truth.inject_fault("absence", key, row, ABSENCE_FAULTS, 0.02, spell.ref)
+
+
+def _reason(spell: Spell) -> str | None:
+    """The reason of a sickness absence, the same in every month."""
+    return weighted_choice(Random(f"reason {spell.ref}"), SICKNESS_REASONS) if spell.kind == "Sickness" else None
 
 
 def _workbook(month_end: date, employees: list[Employee], absences: list[Absence]) -> bytes:

@@ -53,6 +53,7 @@ RETURN = {  # files of the SSDA903 return
     "missing": "CHILD DOB MISSING MIS_START MIS_END",
     "oc2": """CHILD DOB SDQ_SCORE SDQ_REASON CONVICTED HEALTH_CHECK IMMUNISATIONS TEETH_CHECK HEALTH_ASSESSMENT
         SUBSTANCE_MISUSE INTERVENTION_RECEIVED INTERVENTION_OFFERED""",
+    "oc3": "CHILD DOB IN_TOUCH ACTIV ACCOM",
 }
 Line = {name: namedtuple(name, headings.lower().split()) for name, headings in RETURN.items()}
 
@@ -158,6 +159,8 @@ def files(county: County, truth: Truth) -> Iterator[tuple[str, bytes]]:
             if (life := _life(county, person)) and any(journey.care for journey in life.journeys):
                 for name, line in _returned(county, household, person, life, year_end):
                     lines[name].append(line)
+            if line := _left_care(county, person, year_end):
+                lines["oc3"].append(line)
     for name, found in lines.items():
         sent = (_with_fault(truth, name, f"{name}.csv:{n}", line) for n, line in enumerate(found, 1))
         yield f"children/{name}.csv", as_csv(",".join(RETURN[name].split()), (_as_texts(line) for line in sent))
@@ -423,6 +426,21 @@ def _returned(
         checks = (int(rng.random() < share) for share in (0.04, 0.9, 0.85, 0.85, 0.9, 0.04, 0.02, 0.02))
         score, reason = (rng.randint(2, 32), "") if has_score else ("", "SDQ1")
         yield "oc2", Line["oc2"](child, person.born, score, reason, *checks)
+
+
+def _left_care(county: County, person: Person, year_end: date) -> tuple | None:
+    """The return's line about a care leaver: one in a hundred people aged 17 to 21, most from before the first day."""
+    rng = county.rng(f"ssda903 left care {person.number}")
+    if not 17 <= person.age(year_end) <= 21 or rng.random() >= max(0.01, 60 / county.people):
+        return None
+    if person.died and person.died <= year_end:
+        return Line["oc3"](500_000 + person.number, person.born, "DIED", "", "")
+    contact = weighted_choice(rng, {"YES": 88, "NO": 5, "REFU": 3, "NREQ": 2, "RHOM": 2})
+    activity = weighted_choice(rng, {"F1": 6, "F2": 20, "F4": 6, "F5": 24, "P5": 4, "G4": 12, "G5": 22, "G6": 6})
+    home = weighted_choice(rng, {"U1": 34, "D1": 18, "B1": 14, "Z1": 10, "E1": 8, "K2": 4, "W2": 4, "X2": 4, "S1": 4})
+    return Line["oc3"](
+        500_000 + person.number, person.born, contact, *((activity, home) if contact == "YES" else ("", ""))
+    )
 
 
 def _with_fault(truth: Truth, name: str, key: str, line: tuple) -> tuple:

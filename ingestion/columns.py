@@ -73,6 +73,15 @@ class Part(BaseModel):
         return value
 
 
+class Age(Part):
+    """How the age of a person on a day is calculated at extraction. The date of birth itself is not loaded."""
+
+    born: Annotated[str, StringConstraints(pattern=r"^([a-z]\w*\.)?[a-z]\w*$")]
+    """Date of birth: a column of this table, or table.column of the database's table whose key is the `subject`."""
+    at: Name
+    """Date or time on which the age is calculated; a time counts by its local date."""
+
+
 class Column(Part):
     """A column: its name and type in Postgres, its privacy class and, for a file, its heading and date format."""
 
@@ -115,8 +124,13 @@ class Column(Part):
     """Source columns whose filled values are joined by a comma and a space, such as the fields of an address. They are
     loaded themselves only if they are declared too."""
 
+    age: Age | None = None
+    """Completed years of age on a day, which fill the column."""
+
     @model_validator(mode="after")
     def _check(self) -> "Column":
+        if self.age and (self.data_type != "bigint" or self.privacy != "personal" or self.header or self.of):
+            raise ValueError("a column with `age` is a bigint of privacy class personal, without `header` and `of`")
         if self.of and (self.data_type != "text" or self.header or self.format):
             raise ValueError("a column with `of` is a text without `header` and `format`")
         numeric = NUMERIC.fullmatch(self.data_type)

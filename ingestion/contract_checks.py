@@ -9,10 +9,12 @@ from ingestion.columns import DOCUMENT_TYPES
 from ingestion.contract_fields import FILE_KEYS, GRAIN
 
 if TYPE_CHECKING:
+    from ingestion.columns import Column
     from ingestion.contracts import System, Table
 
 ARTICLE_6 = re.compile(r"article 6\(1\)\([a-f]\)", re.IGNORECASE)  # UK GDPR
 ARTICLE_9 = re.compile(r"article 9\(2\)\(([a-j])\)", re.IGNORECASE)
+DATES = ("date", "timestamptz")
 SCHEDULE_1 = re.compile(r"schedule 1 paragraph \d+", re.IGNORECASE)  # Data Protection Act 2018
 
 
@@ -52,7 +54,7 @@ def check_table(table: "Table") -> None:
         raise ValueError("load: append needs a key and a cursor, except for files")
     if table.cursor and table.load == "replace":
         raise ValueError("load: replace reads the whole source; remove the cursor, or choose merge or history")
-    if table.cursor and table.column(table.cursor).data_type not in ("timestamptz", "date", "bigint"):
+    if table.cursor and table.column(table.cursor).data_type not in (*DATES, "bigint"):
         raise ValueError("a cursor must be a timestamptz, date or bigint")
     if table.load == "history" and table.cursor and table.column(table.cursor).data_type == "bigint":
         raise ValueError("load: history takes valid_from from the cursor, which must be a timestamptz or date")
@@ -62,6 +64,12 @@ def check_table(table: "Table") -> None:
         table.key, [table.cursor], table.control_totals, *(column.of for column in table.columns)
     ):
         raise ValueError(f"a column with `of` cannot be a key, cursor, control total or part: {', '.join(composed)}")
+    if undated := [
+        column.name
+        for column in table.columns
+        if column.age and (column.age.at not in names or table.column(column.age.at).data_type not in DATES)
+    ]:
+        raise ValueError(f"`at` of an age is a declared date or timestamptz: {', '.join(undated)}")
     if GRAIN not in table.description:
         raise ValueError("the description must end in the grain ('One row per …')")
 
@@ -120,8 +128,25 @@ def check_system(system: "System") -> None:
             raise ValueError(f"{table.name}: control_totals need a source's own sums: a database, or a `footer`")
         if table.parent:
             _check_child(system, table)
+        for column in (column for column in table.columns if column.age):
+            _check_age(system, table, column)
     for table in (table for table in system.tables if table.subject_by):
         _check_subject_by(system, table)
+
+
+def _check_age(system: "System", table: "Table", column: "Column") -> None:
+    place, _, name = column.age.born.rpartition(".") if column.age else ("", "", "")
+    other = next((each for each in system.tables if each.name == (place or table.name)), None)
+    born = next((each for each in other.identifiers if each.name == name), None) if other else None
+    if other is None or born is None or born.identifier != "date_of_birth":
+        raise ValueError(f"{table.name}.{column.name}: `born` is not a column of kind date_of_birth of the system")
+    if other is not table and (system.kind != "database" or not table.subject or other.key != [other.subject]):
+        raise ValueError(
+            f"{table.name}.{column.name}: a date of birth in another table needs kind: database, a `subject`, and "
+            "a table whose key is its `subject`"
+        )
+    if other is not table and table.cursor and not other.cursor:
+        raise ValueError(f"{table.name}.{column.name}: the table of the date of birth needs a cursor too")
 
 
 def _check_subject_by(system: "System", table: "Table") -> None:

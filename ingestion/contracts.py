@@ -3,7 +3,7 @@
 import hashlib
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
@@ -22,7 +22,7 @@ KEYS_WITHOUT_EFFECT = {"description", "privacy"}  # column keys that do not chan
 # keys that later releases added: a contract that does not use them keeps its digest, so no table is loaded again
 ADDED_TABLE_KEYS = {"source_table", "source_schema", "null_values", *FILE_KEYS}
 ADDED_COLUMN_KEYS = {
-    "optional", "required", "earliest", "latest", "number_format", "null_values", "true_values", "false_values",
+    "optional", "required", "earliest", "latest", "number_format", "null_values", "true_values", "false_values", "age",
 }  # fmt: skip
 
 CONTACT_KINDS = ("address", "postcode", "email", "telephone")  # kinds by which a person is contacted
@@ -82,8 +82,8 @@ class Table(LayoutFields):
 
     @cached_property
     def source_columns(self) -> list[Column]:
-        """The columns that the source must have: declared columns without `of`, and the parts of the others."""
-        own = [column for column in self.columns if not column.of]
+        """The columns that the source must have: declared columns without `of` and `age`, and the parts of others."""
+        own = [column for column in self.columns if not column.of and not column.age]
         parts = dict.fromkeys(part for column in self.columns for part in column.of)
         declared = {column.name for column in own}
         made_of = {"data_type": "text", "description": "A part of another column", "privacy": "personal"}
@@ -102,6 +102,18 @@ class Table(LayoutFields):
     def identifiers(self) -> list[Column]:
         """The columns that are pseudonymised at extraction."""
         return [column for column in self.columns if column.identifier]
+
+    def birth_of(self, column: Column) -> "Birth":
+        """Where the date of birth is from which the ages of a column with `age` are calculated."""
+        place, _, name = column.age.born.rpartition(".") if column.age else ("", "", "")
+        table = next(each for each in self._system.tables if each.name == (place or self.name))
+        return Birth(table, table.column(name))
+
+    @property
+    def other_births(self) -> dict[str, "Birth"]:
+        """{column with `age`: date of birth} where the date is in another table."""
+        births = {column.name: self.birth_of(column) for column in self.columns if column.age}
+        return {name: birth for name, birth in births.items() if birth.table is not self}
 
     @property
     def subject_column(self) -> Column:
@@ -152,6 +164,13 @@ class Table(LayoutFields):
     def label(self) -> str:
         """The name in messages: raw_<system>.<table>."""
         return f"{self._system.name}.{self.name}"
+
+
+class Birth(NamedTuple):
+    """A date of birth: its table and column."""
+
+    table: Table
+    column: Column
 
 
 def _unused(part: Part, keys: set[str]) -> set[str]:

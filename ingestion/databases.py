@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mssql
 
 from ingestion.columns import Column
-from ingestion.contracts import DriftError, SourceError, System, Table
+from ingestion.contracts import Birth, DriftError, SourceError, System, Table
 from ingestion.errors import describe
 from ingestion.headings import snake_case
 from ingestion.sql_types import MYSQL, SOURCE_TYPE, SPECIAL_TEXTS, has_offset, readable, summable
@@ -38,6 +38,7 @@ SESSION = {  # statements that fix the form of texts, by engine
     "mysql": ["set time_zone = '+00:00'"],
 }
 ORACLE_MOMENT = 'YYYY-MM-DD"T"HH24:MI:SS.FF6TZH:TZM'
+BIRTHS = "tables with dates of birth"
 CursorValue = date | datetime | int
 
 
@@ -189,6 +190,7 @@ class Database:
         for warning in caught:
             if unknown := UNKNOWN_TYPE.search(str(warning.message)):
                 source.columns[unknown["column"]].info[SOURCE_TYPE] = unknown["type"]
+        source.info[BIRTHS] = {birth.table.name: self.reflect(birth.table) for birth in table.other_births.values()}
         return source
 
 
@@ -246,6 +248,10 @@ def select_rows(table: Table, source: sa.Table, dialect: sa.Dialect, since: Curs
             )
         data_type = declared[column.name].data_type if column.name in declared else "text"
         names[name] = readable(table, column, data_type, dialect).label(name)
+    for name, birth in table.other_births.items():
+        theirs, is_theirs = _person(table, source, birth)
+        born = readable(birth.table, theirs[birth.column.name], "date", dialect)
+        names[name] = sa.select(sa.func.min(born)).where(is_theirs).scalar_subquery().label(name)
     return _where_changed(sa.select(*names.values()), table, source, dialect, since)
 
 
@@ -292,6 +298,25 @@ def _where_changed(
 ) -> sa.Select[Any]:
     if since is None:
         return query
+    is_changed = _is_changed(table, source, dialect, since)
+    for birth in table.other_births.values():  # a corrected date of birth changes the ages on earlier days
+        theirs, is_theirs = _person(table, source, birth)
+        is_corrected = _is_changed(birth.table, source.info[BIRTHS][birth.table.name], dialect, since)
+        is_changed |= sa.exists(sa.select(theirs[birth.column.name]).where(is_theirs, is_corrected))
+    return query.where(is_changed)
+
+
+def _person(table: Table, source: sa.Table, birth: Birth) -> tuple[dict[str, sa.Column[Any]], sa.ColumnElement[bool]]:
+    """The declared columns of the table with the dates of birth, and the condition for the row of the person."""
+    other = source.info[BIRTHS][birth.table.name]
+    theirs, ours = (
+        {declared.name: each.c[name] for name, declared in _declared(contract, each).items()}
+        for contract, each in ((birth.table, other), (table, source))
+    )
+    return theirs, theirs[birth.table.key[0]] == ours[table.subject or ""]
+
+
+def _is_changed(table: Table, source: sa.Table, dialect: sa.Dialect, since: CursorValue) -> sa.ColumnElement[bool]:
     column = next(source.c[name] for name, found in _declared(table, source).items() if found.name == table.cursor)
     moment: object = since
     if isinstance(since, datetime):
@@ -300,7 +325,7 @@ def _where_changed(
         first, second = (local.replace(fold=fold).utcoffset() or timedelta() for fold in (0, 1))
         # of an hour that came twice, when the clocks went back, both are read
         moment = _moment(local - max(first - second, timedelta()), column.type, dialect)
-    return query.where((column >= moment) | column.is_(None))
+    return (column >= moment) | column.is_(None)
 
 
 def _moment(moment: datetime, kind: Any, dialect: sa.Dialect) -> object:

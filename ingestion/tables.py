@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.ages import age_columns
 from ingestion.casting import CAST_ERRORS, arrow_type, as_text, cast, without_null_values
 from ingestion.columns import Column
 from ingestion.contracts import ORIGIN_COLUMNS, DriftError, Table
@@ -42,7 +43,7 @@ def conform(table: Table, batch: pa.Table, where: str) -> tuple[pa.Table, list[R
     their names. Raises DriftError, which names `where`, table and column, if a declared column is missing or more than
     MAX_REJECTS rows are rejected.
     """
-    source = table.source_names
+    source = [*table.source_names, *table.other_births]
     for column in table.source_columns:
         if column.optional and column.name not in batch.column_names:
             batch = batch.append_column(column.name, pa.nulls(len(batch), pa.string()))
@@ -95,6 +96,8 @@ def _cast_columns(
     declared: dict[str, pa.ChunkedArray] = {}
     violations: dict[int, tuple[str, str]] = {}
     for column in table.columns:
+        if column.age:
+            continue
         values = without_null_values(batch[column.name], column, table.null_values)
         try:
             declared[column.name] = cast(values, column, table.system.time_zone)
@@ -116,7 +119,8 @@ def _cast_columns(
             violations = dict.fromkeys(_where(pc.is_null(values)), (rule, column.name)) | violations
     for name in batch.column_names:
         violations = dict.fromkeys(_with_nul(batch[name]), ("a NUL character", name)) | violations
-    return declared, violations
+    declared |= age_columns(table, batch, declared)
+    return {name: declared[name] for name in table.column_names}, violations
 
 
 def _rule(column: Column) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks import recount
+from benchmarks import recount, recount_services
 from commands.metrics import _shown
 from tests.support import Warehouse, manifest
 from warehouse.errors import WarehouseError
@@ -157,6 +157,39 @@ def test_a_metric_equals_the_count_of_the_sources(warehouse: Warehouse, metrics:
         day = date(key, 1, 1) if isinstance(key, int) else key
         found = counted.get(plain(day, {"dimension": dimension}), [0] * len(names))
         assert found == pytest.approx(values if isinstance(values, tuple) else (values,), abs=0.05), key
+
+
+@pytest.mark.parametrize("measures", recount_services.METRICS)
+def test_a_metric_without_a_report_equals_the_count_of_the_sources(
+    warehouse: Warehouse, metrics: Metrics, measures: str
+) -> None:
+    count, names, dimension = recount_services.METRICS[measures]
+    table = metrics.query(names, [dimension])
+    place = [table.column_names.index(name) for name in (dimension, *names)]
+    found = {plain(row[place[0]], {"dimension": dimension}): [row[n] or 0 for n in place[1:]] for row in table.rows}
+    expected = {}
+    for key, values in count(recount.Sources(warehouse.home, warehouse.source)).items():
+        day = date(key, 1, 1) if isinstance(key, int) else key
+        each = values if isinstance(values, tuple) else (values,)
+        expected[plain(day, {"dimension": dimension})] = [value or 0 for value in each]
+    if names[0].endswith("_in_12_months"):  # MetricFlow adds months after the last one
+        found = {key: values for key, values in found.items() if key in expected}
+    assert {key: values for key, values in found.items() if any(values)} == {
+        key: pytest.approx(values, abs=0.005) for key, values in expected.items() if any(values)
+    }
+    assert len(expected) > 0
+
+
+def test_people_with_open_involvements_are_the_people_of_the_combinations(metrics: Metrics) -> None:
+    """Of each service: distinct persons over involvements, and persons whose combination has the service."""
+    services = dict(metrics.query(["people_with_open_involvement"], ["involvement__service_area_name"]).rows)
+    people = metrics.query(["people_by_combination_of_services"], ["service_combination__service_areas"]).rows
+    counted: dict[str, int] = defaultdict(int)
+    for areas, number in people:
+        for service in areas.split(" + "):
+            counted[service] += number
+    assert counted == services
+    assert len(counted) > 3
 
 
 def test_an_unknown_metric_or_dimension_is_refused_with_suggestions(metrics: Metrics) -> None:

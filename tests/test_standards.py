@@ -1,10 +1,12 @@
 """Rules of identifiers, compared with an independent implementation if one exists, and with the truth of the county."""
 
 import csv
+import re
 from random import Random
 
 import pyarrow as pa
 import pytest
+import yaml
 from stdnum.gb import nhs, upn, utr
 
 from demo import highways
@@ -221,3 +223,24 @@ def test_identifier_findings_are_exactly_the_injected_faults(warehouse: Warehous
     assert warehouse.sql('select sum("Values") from quality.rpt_findings_by_rule', url=reader) == warehouse.sql(
         "select sum(values_with_a_finding) from quality.fct_column_checks", url=reader
     )
+
+
+def test_each_code_list_of_a_return_has_an_owner_an_edition_and_years() -> None:
+    own = "Council's own list"
+    owners = {row["owner"] for row in csv.DictReader((ROOT / "seeds/data_quality_rules.csv").open(encoding="utf-8"))}
+    seeds = yaml.safe_load((ROOT / "seeds/_seeds.yml").read_text(encoding="utf-8"))["seeds"]
+    declared = {seed["name"]: (seed.get("config") or {}).get("meta") or {} for seed in seeds}
+    for name, meta in declared.items():
+        with (ROOT / f"seeds/{name}.csv").open(encoding="utf-8") as file:
+            codes = list(csv.DictReader(file))
+        if "code_list" in codes[0]:
+            assert {row["code_list"] for row in codes} == set(meta["lists"]), name
+        for code_list in meta.get("lists", {"": meta}).values() if meta else ():
+            assert code_list["owner"] in owners
+            assert code_list["edition"] == own or re.search(r"20\d\d", code_list["edition"])
+        for row in codes:
+            first, last = (row.get(f"{end}_collection_year") or "" for end in ("first", "last"))
+            assert re.fullmatch(r"(20\d\d)?", first)
+            assert re.fullmatch(r"(20\d\d)?", last)
+            assert not (first and last) or first <= last
+    assert sum(len(meta.get("lists", [meta])) for meta in declared.values() if meta) > 25

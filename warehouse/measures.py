@@ -20,7 +20,6 @@ from warehouse.environment import publish_sets
 
 MANIFEST = ROOT / ".warehouse/check/manifest.json"
 PAGE = ROOT / "docs/reference/measures.md"
-WITHOUT_METRICS = {"citizen"}  # the report counts combinations of services, which no fact table has
 NUMBERS = ("bigint", "double precision", "integer", "numeric", "real", "smallint")
 OWN = "Council's own definition"
 EDITION = re.compile(r"\b(19|20)\d\d\b")
@@ -59,7 +58,7 @@ class Measures:
         for report, column, meta in self.columns:
             place = f"{report['patch_path'].rpartition('://')[2]}: {column['name']}"
             is_number = (column["data_type"] or "").startswith(NUMBERS)
-            if is_number and not meta.keys() & {"metric", "dimension"} and report["fqn"][2] not in WITHOUT_METRICS:
+            if is_number and not meta.keys() & {"metric", "dimension"}:
                 yield f"{place}: name the measure's metric in config: {{meta: {{metric: …}}}}, or its dimension"
             for name in {meta[key] for key in ("metric", "total") if "metric" in meta and key in meta}:
                 if name not in self.metrics:

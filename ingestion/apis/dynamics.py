@@ -1,4 +1,4 @@
-"""Contacts, cases, interactions and FOI requests from the gateway of Dynamics 365, read by `modifiedon`.
+"""Contacts, cases, interactions, FOI requests and complaints from the gateway of Dynamics 365, read by `modifiedon`.
 
 Every table has that column and is read in its order. A deletion shows only in `total`.
 """
@@ -31,6 +31,11 @@ def interactions(location: str, since: datetime | None) -> Iterator[list[Row]]:
 def foi_requests(location: str, since: datetime | None) -> Iterator[list[Row]]:
     """Pages of FOI requests modified at or after `since`."""
     yield from _changes("foi_requests", location, since)
+
+
+def complaints(location: str, since: datetime | None) -> Iterator[list[Row]]:
+    """Pages of stages of complaints modified at or after `since`."""
+    yield from _changes("complaints", location, since)
 
 
 def count(table: str, location: str) -> int:

@@ -144,7 +144,9 @@ def aggregate(kind: str, expression: str, table: str, sql: Expressions) -> str:
     if column:
         function = "DISTINCTCOUNTNOBLANK" if kind == "count_distinct" else COLUMN_AGGREGATES[kind]
         calculation = f"{function}({sql.value(node)})"
-        return f"CALCULATE({calculation}, {chosen})" if chosen else calculation
+        calculation = f"CALCULATE({calculation}, {chosen})" if chosen else calculation
+        # SQL counts no value as 0, and DAX as a blank
+        return f"IF(NOT ISEMPTY({rows}), {calculation} + 0)" if kind == "count_distinct" else calculation
     known = [*conditions, *sql.known(node)]
     chosen = f"FILTER({rows}, {' && '.join(known)})" if known else rows
     sql = Expressions(sql.reference, sql.required.union(column.name for column in node.find_all(exp.Column)))

@@ -33,6 +33,7 @@ counted as (
         latest.absence_reference,
         latest.employee_token,
         latest.absence_type_name,
+        latest.absence_reason_name,
         (date_trunc('month', dim_dates.date_day) + interval '1 month - 1 day')::date as month_end_date,
         count(*)::integer as working_days_lost
     from latest
@@ -45,6 +46,7 @@ counted as (
         latest.absence_reference,
         latest.employee_token,
         latest.absence_type_name,
+        latest.absence_reason_name,
         date_trunc('month', dim_dates.date_day)
 
 ),
@@ -56,6 +58,7 @@ final as (
         counted.absence_reference,
         counted.employee_token,
         counted.absence_type_name,
+        counted.absence_reason_name,
         counted.month_end_date,
         counted.working_days_lost,
         (

@@ -9,6 +9,15 @@ foi_requests as (
 
 ),
 
+complaints as (
+
+    select
+        *,
+        {{ local_date('max(updated_at) over ()') }} as as_at_date
+    from {{ ref('stg_dynamics__complaints') }}
+
+),
+
 incidents as (
 
     select * from {{ ref('stg_dynamics__incidents') }}
@@ -76,6 +85,13 @@ unioned as (
         ),
         'exemption': ("outcome_name in ('Granted in part', 'Refused')",
             "case when exemption_name is null then 'FOI02' end"),
+    }) }}
+
+    union all
+
+    {{ column_checks('complaints', 'raw_dynamics.complaints', 'complaint_stage_reference', {
+        'acknowledgedon': ('acknowledged_date is not null', date_fault('acknowledged_date', 'as_at_date')),
+        'respondedon': ('responded_date is not null', date_fault('responded_date', 'as_at_date')),
     }) }}
 
 ),

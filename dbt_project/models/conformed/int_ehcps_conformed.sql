@@ -33,6 +33,7 @@ credible as (
         ehcps.upn_token,
         ehcps.primary_need_code,
         ehcps.outcome_name,
+        coalesce(ehcps.is_exception, false) as is_exception,
         {{ credible_date('ehcps.requested_date', 'as_at.as_at_date') }} as requested_date,
         {{ credible_date('ehcps.decided_date', 'as_at.as_at_date') }} as decided_date,
         {{ credible_date('ehcps.issued_date', 'as_at.as_at_date') }} as issued_date,
@@ -64,6 +65,7 @@ final as (
         case when not dated.is_out_of_order then dated.issued_date - dated.requested_date end as issue_days,
         -- Special Educational Needs and Disability Regulations 2014, regulation 13: 20 weeks from the request
         case when not dated.is_out_of_order then dated.issued_date - dated.requested_date <= 140 end as is_in_20_weeks,
+        dated.is_exception,
         dated.is_open,
         coalesce(dated.is_open and dated.as_at_date - dated.requested_date > 140, false) as is_overdue,
         dated.is_out_of_order,

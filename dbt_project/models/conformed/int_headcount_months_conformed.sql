@@ -58,6 +58,8 @@ final as (
         is_employed_at_month_end,
         start_date >= date_trunc('month', month_end_date)::date as is_starter,
         not is_employed_at_month_end as is_leaver,
+        coalesce(not is_employed_at_month_end and leaving_date < start_date + interval '1 year', false)
+            as is_first_year_leaver,
         is_fte_in_doubt
     from summed
 

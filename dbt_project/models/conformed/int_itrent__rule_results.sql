@@ -51,6 +51,7 @@ unioned as (
             "case when day_count > 0 and source_working_days_lost > day_count then 'HRP04' end"),
         'last_day': ('last_date is not null', "case when day_count < 1 then 'HRP05' end"),
         'absence_type': ('absence_type_name is not null', listed_fault('absence_type_name')),
+        'absence_reason': ('absence_reason_name is not null', listed_fault('absence_reason_name')),
     }) }}
 
 ),

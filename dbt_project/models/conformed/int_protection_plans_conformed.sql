@@ -53,7 +53,14 @@ measured as (
         case
             when child_key is not null
                 then row_number() over (partition by child_key order by began_date, cp_plan_id)
-        end::integer as plan_number
+        end::integer as plan_number,
+        case
+            when child_key is not null
+                then max(case when not is_ended_before_began then ended_date end) over (
+                    partition by child_key
+                    order by began_date, cp_plan_id rows between unbounded preceding and 1 preceding
+                )
+        end as previous_ended_date
     from joined
 
 ),
@@ -69,11 +76,17 @@ final as (
         measured.latest_category_name,
         int_homes_dated.district_code,
         int_homes_dated.district_name,
-        {{ child_age('dim_children.birth_month', 'measured.began_date') }} as age_years,
+        case when dim_children.birth_month is not null then measured.age_years end as age_years,
         measured.lasted_to_date - measured.began_date as plan_days,
         measured.lasted_to_date >= (measured.began_date + interval '3 months')::date as is_at_3_months,
         measured.lasted_to_date >= (measured.began_date + interval '12 months')::date as is_at_12_months,
         measured.lasted_to_date >= (measured.began_date + interval '24 months')::date as is_at_24_months,
+        case
+            when measured.child_key is not null
+                then coalesce(
+                    measured.previous_ended_date >= (measured.began_date - interval '24 months')::date, false
+                )
+        end as is_repeat_within_2_years,
         measured.ended_date is null as is_open,
         measured.is_ended_before_began,
         measured.began_date,

@@ -79,7 +79,7 @@ joined as (
         bridge_children_persons.child_key,
         int_homes_dated.district_code,
         int_homes_dated.district_name,
-        {{ child_age('dim_children.birth_month', 'referrals.referred_date') }} as age_years,
+        case when dim_children.birth_month is not null then referrals.age_years end as age_years,
         first_assessments.referral_id is not null as is_assessed,
         first_assessments.begun_date as assessment_begun_date,
         first_assessments.completed_date as assessment_completed_date,

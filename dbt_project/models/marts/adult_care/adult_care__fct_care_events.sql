@@ -54,6 +54,61 @@ dim_primary_support_reasons as (
 
 ),
 
+-- the first service of a person in residential or nursing care (NHS England, ASCOF 2B and 2C from Client Level Data)
+admissions as (
+
+    select distinct on (person_key) service_id
+    from int_care_services_conformed
+    where service_type in ('Long Term Support: Residential Care', 'Long Term Support: Nursing Care')
+    order by person_key asc, start_date asc, service_id asc
+
+),
+
+long_term_services as (
+
+    select *
+    from int_care_services_conformed
+    where is_long_term_support
+
+),
+
+-- reablement of people without long-term support before it, with what followed within seven days (ASCOF 2A)
+reablement as (
+
+    select
+        int_care_services_conformed.service_id,
+        case
+            when
+                exists (
+                    select 1
+                    from long_term_services as later
+                    where
+                        later.person_key = int_care_services_conformed.person_key
+                        and later.start_date >= int_care_services_conformed.start_date
+                        and later.start_date <= int_care_services_conformed.end_date + 7
+                )
+                then 'Long-term support'
+            when int_care_people_conformed.date_of_death <= int_care_services_conformed.end_date + 7 then 'Died'
+            else 'No long-term support'
+        end as reablement_sequel
+    from int_care_services_conformed
+    cross join int_care_as_at_dated
+    inner join int_care_people_conformed
+        on int_care_services_conformed.person_key = int_care_people_conformed.person_key
+    where
+        int_care_services_conformed.service_type = 'Short Term Support: ST-Max'
+        and int_care_services_conformed.end_date + 7 <= int_care_as_at_dated.as_at_date
+        and not exists (
+            select 1
+            from long_term_services as earlier
+            where
+                earlier.person_key = int_care_services_conformed.person_key
+                and earlier.start_date < int_care_services_conformed.start_date
+                and coalesce(earlier.end_date, 'infinity') >= int_care_services_conformed.start_date - 1
+        )
+
+),
+
 unioned as (
 
     select
@@ -61,6 +116,7 @@ unioned as (
         request_id as event_id,
         null::bigint as service_id,
         person_token,
+        age_years,
         primary_support_reason,
         route_of_access,
         null as assessment_type,
@@ -77,6 +133,7 @@ unioned as (
         assessment_id as event_id,
         null as service_id,
         person_token,
+        age_years,
         primary_support_reason,
         null as route_of_access,
         assessment_type,
@@ -93,6 +150,7 @@ unioned as (
         service_id as event_id,
         service_id,
         person_token,
+        age_years,
         null as primary_support_reason,
         null as route_of_access,
         null as assessment_type,
@@ -109,6 +167,7 @@ unioned as (
         review_id as event_id,
         service_id,
         person_token,
+        age_years,
         null as primary_support_reason,
         null as route_of_access,
         null as assessment_type,
@@ -139,6 +198,8 @@ described as (
         costed.weekly_cost_gbp,
         coalesce(costed.is_cost_in_doubt, false) as is_cost_in_doubt,
         coalesce(costed.is_open_after_death, false) as is_open_after_death,
+        admissions.service_id is not null as is_care_home_admission,
+        reablement.reablement_sequel,
         coalesce(costed.end_date, unioned.end_date) as event_end_date
     from unioned
     left join int_care_services_conformed
@@ -147,6 +208,10 @@ described as (
         on
             unioned.service_id = costed.service_id
             and unioned.event_type = 'Service'
+    left join admissions
+        on costed.service_id = admissions.service_id
+    left join reablement
+        on costed.service_id = reablement.service_id
     left join dim_primary_support_reasons
         on unioned.primary_support_reason = dim_primary_support_reasons.primary_support_reason_name
 
@@ -159,7 +224,7 @@ final as (
         described.event_type,
         int_care_people_conformed.person_key,
         int_care_people_conformed.restriction,
-        {{ age_group('int_care_people_conformed.birth_month', 'described.start_date') }} as age_group,
+        {{ age_group_of('described.age_years', 'int_care_people_conformed.birth_month') }} as age_group,
         int_care_people_conformed.gender_code,
         int_care_people_conformed.ethnic_group,
         int_homes_dated.district_code,
@@ -172,6 +237,7 @@ final as (
         described.delivery_mechanism,
         described.review_reason,
         described.event_outcome,
+        described.reablement_sequel,
         described.provider_name,
         described.cost_frequency,
         described.unit_cost_gbp,
@@ -183,6 +249,7 @@ final as (
         described.event_end_date is null as is_open,
         described.is_cost_in_doubt,
         described.is_open_after_death,
+        described.is_care_home_admission,
         described.start_date as event_start_date,
         described.event_end_date,
         int_care_as_at_dated.as_at_date

@@ -41,6 +41,17 @@ final as (
         int_care_services_conformed.delivery_mechanism,
         {{ known_or_unknown('int_care_services_conformed.primary_support_reason_key') }} as primary_support_reason_key,
         int_care_services_conformed.weekly_cost_gbp,
+        -- the setting of a person with services in several is that of the most care (SALT)
+        (array['Nursing care', 'Residential care', 'Community'])[
+            min(array_position(
+                array[
+                    'Long Term Support: Nursing Care',
+                    'Long Term Support: Residential Care',
+                    'Long Term Support: Community'
+                ],
+                int_care_services_conformed.service_type
+            )) over (partition by int_care_services_conformed.person_key, month_ends.month_end_date)
+        ] as support_setting,
         month_ends.month_end_date
     from int_care_services_conformed
     inner join month_ends

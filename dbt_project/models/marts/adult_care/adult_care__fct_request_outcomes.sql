@@ -51,7 +51,7 @@ final as (
         {{ surrogate_key(['requests.request_id']) }} as request_key,
         int_care_people_conformed.person_key,
         int_care_people_conformed.restriction,
-        {{ age_group('int_care_people_conformed.birth_month', 'requests.request_date') }} as age_group,
+        {{ age_group_of('requests.age_years', 'int_care_people_conformed.birth_month') }} as age_group,
         int_care_people_conformed.gender_code,
         int_care_people_conformed.ethnic_group,
         int_homes_dated.district_code,

@@ -34,6 +34,7 @@ final as (
         is_overlapping,
         is_ended_before_began,
         care_began_date,
+        placement_began_date,
         began_date,
         ended_date,
         as_at_date

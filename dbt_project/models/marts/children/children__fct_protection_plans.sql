@@ -21,6 +21,7 @@ final as (
         is_at_3_months,
         is_at_12_months,
         is_at_24_months,
+        is_repeat_within_2_years,
         is_open,
         is_ended_before_began,
         began_date,

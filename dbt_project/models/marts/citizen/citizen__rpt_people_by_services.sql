@@ -10,21 +10,9 @@
 
 with
 
-citizen__fct_involvements as (
+citizen__fct_service_combinations as (
 
-    select * from {{ ref('citizen__fct_involvements') }}
-
-),
-
-people as (
-
-    select
-        person_key,
-        string_agg(distinct service_area_name, ' + ' order by service_area_name) as service_areas,
-        count(distinct service_area_name) as service_area_count
-    from citizen__fct_involvements
-    where is_open
-    group by person_key
+    select * from {{ ref('citizen__fct_service_combinations') }}
 
 ),
 
@@ -34,7 +22,7 @@ counted as (
         service_areas,
         service_area_count,
         count(*) as person_count
-    from people
+    from citizen__fct_service_combinations
     group by service_areas, service_area_count
 
 ),
@@ -48,7 +36,7 @@ disclosed as (
 final as (
 
     select
-        service_area_count::integer as "Number of services",
+        service_area_count as "Number of services",
         service_areas as "Combination of services",
         "People",
         "Suppressed figures"

@@ -17,6 +17,7 @@ final as (
         decision_days,
         issue_days,
         is_in_20_weeks,
+        is_exception,
         is_open,
         is_overdue,
         is_out_of_order,

@@ -67,6 +67,12 @@ final as (
             when unioned.month_start_date <= as_at.last_month_start_date
                 then coalesce(sum(unioned.actual_gbp), 0) - coalesce(sum(unioned.budget_gbp), 0)
         end::numeric(18, 2) as variance_gbp,
+        coalesce(
+            case
+                when unioned.month_start_date <= as_at.last_month_start_date then sum(unioned.actual_gbp)
+                else sum(unioned.budget_gbp)
+            end, 0
+        )::numeric(18, 2) as forecast_gbp,
         count(unioned.budget_gbp) > 0 as has_budget
     from unioned
     cross join as_at

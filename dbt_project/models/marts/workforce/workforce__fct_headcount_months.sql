@@ -45,6 +45,7 @@ final as (
         int_headcount_months_conformed.is_employed_at_month_end,
         int_headcount_months_conformed.is_starter,
         int_headcount_months_conformed.is_leaver,
+        int_headcount_months_conformed.is_first_year_leaver,
         int_headcount_months_conformed.is_fte_in_doubt
     from int_headcount_months_conformed
     left join lost

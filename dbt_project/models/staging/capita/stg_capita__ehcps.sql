@@ -18,6 +18,9 @@ renamed as (
         -- text
         {{ listed(clean_text('outcome'), code_list('ehcp_outcome')) }} as outcome_name,
 
+        -- booleans
+        {{ clean_code('exception') }} = 'Y' as is_exception,
+
         -- dates
         requested_date,
         decided_date,

@@ -15,6 +15,7 @@ renamed as (
 
         -- text
         {{ listed(clean_text('absence_type'), code_list('absence_type')) }} as absence_type_name,
+        {{ listed(clean_text('absence_reason'), code_list('absence_reason')) }} as absence_reason_name,
 
         -- numbers
         working_days_lost as source_working_days_lost,

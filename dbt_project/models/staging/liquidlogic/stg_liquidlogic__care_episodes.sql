@@ -25,6 +25,9 @@ renamed as (
         {{ listed(clean_code('place_provider_903_code'), code_list('PLACE_PROVIDER', 'ssda903_codes')) }}
             as placement_provider_code,
 
+        -- numbers
+        age_years::integer as age_years,
+
         -- dates
         {{ known_time('care_start_date') }} as began_date,
         {{ known_time('care_end_date') }} as ended_date,

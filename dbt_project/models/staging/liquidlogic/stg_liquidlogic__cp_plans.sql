@@ -18,6 +18,9 @@ renamed as (
         {{ listed(clean_text('init_category_desc'), code_list('abuse_category')) }} as initial_category_name,
         {{ listed(clean_text('cp_category_desc'), code_list('abuse_category')) }} as latest_category_name,
 
+        -- numbers
+        age_years::integer as age_years,
+
         -- dates
         {{ local_date(known_time('start_dttm')) }} as began_date,
         {{ local_date(known_time('end_dttm')) }} as ended_date,

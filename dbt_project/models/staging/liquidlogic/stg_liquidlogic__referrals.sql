@@ -19,6 +19,9 @@ renamed as (
         ) }} as closure_reason_code,
         dim_worker_id as worker_token,
 
+        -- numbers
+        age_years::integer as age_years,
+
         -- booleans
         {{ clean_code('outcome_nfa_flag') }} = 'Y' as is_no_further_action,
 

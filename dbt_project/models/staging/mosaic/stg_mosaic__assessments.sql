@@ -19,6 +19,9 @@ renamed as (
         {{ clean_text('primary_support_reason') }} as primary_support_reason,
         {{ listed(clean_text('outcome'), code_list('care_outcome')) }} as outcome,
 
+        -- numbers
+        age_years::integer as age_years,
+
         -- dates
         start_date,
         end_date,

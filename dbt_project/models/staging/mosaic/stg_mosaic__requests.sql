@@ -18,6 +18,9 @@ renamed as (
         {{ clean_text('primary_support_reason') }} as primary_support_reason,
         {{ listed(clean_text('outcome'), code_list('care_outcome')) }} as outcome,
 
+        -- numbers
+        age_years::integer as age_years,
+
         -- dates
         request_date,
         outcome_date,

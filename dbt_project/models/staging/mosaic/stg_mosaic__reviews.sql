@@ -18,6 +18,9 @@ renamed as (
         {{ listed(clean_text('review_reason'), code_list('review_reason')) }} as review_reason,
         {{ listed(clean_text('outcome'), code_list('care_outcome')) }} as outcome,
 
+        -- numbers
+        age_years::integer as age_years,
+
         -- dates
         start_date,
         end_date,

@@ -29,6 +29,7 @@ renamed as (
         -- numbers
         unit_cost as unit_cost_gbp,
         planned_units_per_week,
+        age_years::integer as age_years,
 
         -- dates
         start_date,
