@@ -19,7 +19,7 @@ import psycopg2
 from demo import postgres
 from ingestion import ROOT
 
-TIMEOUT = 120  # seconds for a victim to end, or for the next run to start
+TIMEOUT = 900  # seconds for a victim to end, or for the next run to start, also on a busy machine
 SERVER_SIGNALS = {"killed": signal.SIGKILL, "stopped at once": signal.SIGQUIT}  # SIGQUIT is an immediate shutdown
 BUSY = "is being loaded by another run"
 
