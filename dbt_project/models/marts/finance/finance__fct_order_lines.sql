@@ -112,11 +112,11 @@ final as (
         {{ surrogate_key(['shared.order_id', 'shared.line_number']) }} as order_line_key,
         shared.order_id as order_number,
         shared.line_number,
-        suppliers.organisation_key as supplier_key,
+        {{ known_or_unknown('suppliers.organisation_key') }} as supplier_key,
         {{ surrogate_key(['contracts.contract_reference']) }} as contract_key,
         case
-            when cost_centres.cost_centre_code is not null
-                then {{ surrogate_key(['cost_centres.paying_body_uri', 'cost_centres.cost_centre_code']) }}
+            when cost_centres.cost_centre_code is null then {{ unknown_key() }}
+            else {{ surrogate_key(['cost_centres.paying_body_uri', 'cost_centres.cost_centre_code']) }}
         end as cost_centre_key,
         shared.ordered_gbp,
         case
