@@ -238,11 +238,15 @@ class Builds:
             draft.rename(self.landing / EXTRA_FILE)
 
     def snapshot(self, publish_set: str) -> dict[str, tuple]:
-        """{table: (rows, hash)} of the set's tables and of the raw tables upstream."""
+        """{table: (rows, hash)} of the set's tables and of the raw tables upstream.
+
+        The view `as_at` is left out: it has the time of publication.
+        """
         system, _ = LOADED_TABLES[publish_set]
         tables = self.sql(
             "select relnamespace::regnamespace::text, relname from pg_class where relkind in ('r', 'v') "
-            f"and relnamespace in ('{publish_set}'::regnamespace, 'raw_{system}'::regnamespace) order by 1, 2"
+            f"and relnamespace in ('{publish_set}'::regnamespace, 'raw_{system}'::regnamespace) "
+            "and relname <> 'as_at' order by 1, 2"
         )
         return {
             f"{schema}.{table}": self.sql(
