@@ -90,8 +90,8 @@ def share(folder: Path) -> Iterator[Place]:
     """A Samba server with the folder as its share `reports`."""
     port, state = free_port(), folder.parent / "samba"
     state.mkdir()
-    places = ("private", "state", "cache", "lock", "pid", "ncalrpc")
-    lines = [f"{name} {'dir' if name != 'state' and name != 'cache' else 'directory'} = {state}" for name in places]
+    places = ("private dir", "ncalrpc dir", *(f"{name} directory" for name in ("state", "cache", "lock", "pid")))
+    lines = [f"{name} = {state}" for name in places]
     (state / "smb.conf").write_text(
         "\n".join(
             [
