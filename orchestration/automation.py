@@ -16,3 +16,11 @@ def since_handled(trigger: dg.AutomationCondition[Any], by_update: bool = True) 
     if by_update:
         handled = handled | condition.newly_updated()
     return trigger.since(((handled & ~trigger) | condition.initial_evaluation()).with_label("handled"))
+
+
+def after_update(asset: dg.AssetKey) -> dg.AutomationCondition[Any]:
+    """Once after each update of an asset, such as the publication of a set."""
+    is_updated: dg.AutomationCondition[Any] = dg.AutomationCondition.asset_matches(
+        asset, dg.AutomationCondition.newly_updated()
+    )
+    return since_handled(is_updated) & ~dg.AutomationCondition.in_progress()

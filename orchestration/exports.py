@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
-from orchestration.automation import since_handled
+from orchestration.automation import after_update
 from orchestration.failures import plain_failures
 from orchestration.models import PUBLICATION
 from warehouse.access import Access, read_access
@@ -34,9 +34,6 @@ def build_exports(manifest: dict[str, Any]) -> list[dg.AssetsDefinition]:
 
 def _build(kind: str, publish_set: str, access: Access, write: Callable[[], Metadata]) -> dg.AssetsDefinition:
     publication = dg.AssetKey([PUBLICATION, publish_set])
-    is_published: dg.AutomationCondition[Any] = dg.AutomationCondition.asset_matches(
-        publication, dg.AutomationCondition.newly_updated()
-    )
 
     @dg.asset(
         key=[kind, publish_set],
@@ -45,7 +42,7 @@ def _build(kind: str, publish_set: str, access: Access, write: Callable[[], Meta
         owners=[access.email],
         description=DESCRIPTIONS[kind],
         kinds={kind},
-        automation_condition=since_handled(is_published) & ~dg.AutomationCondition.in_progress(),
+        automation_condition=after_update(publication),
     )
     @plain_failures
     def export() -> dg.MaterializeResult[None]:

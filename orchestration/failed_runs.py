@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from ingestion.contracts import read_contracts
-from orchestration.impact import Impact, file_of
+from orchestration.impact import Impact
 from orchestration.models import raw_nodes, reports_in
 from warehouse.alerts import Problem
+from warehouse.feeds.declaration import file_of
 
 HISTORY = timedelta(days=31)
 RETRY_PATIENCE = timedelta(minutes=10)  # the daemon starts the retry of a failed run within seconds

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from govuk_bank_holidays.bank_holidays import BankHolidays
 
-from orchestration.automation import since_handled
+from orchestration.automation import after_update
 from orchestration.failures import plain_failures
 from orchestration.models import PUBLICATION
 from warehouse.errors import OutgoingError, WarehouseError
@@ -43,7 +43,7 @@ def working_day_of_month(day: date) -> int | None:
 
 def _reports(manifest: dict[str, Any]) -> list[Report]:
     try:
-        return [report_of(manifest, exposure) for exposure in feed_exposures(manifest)]
+        return [report_of(manifest, exposure) for exposure in feed_exposures(manifest).values()]
     except WarehouseError as error:
         raise dg.DagsterInvalidDefinitionError(str(error)) from None
 
@@ -57,7 +57,7 @@ def _build_feed(report: Report) -> dg.AssetsDefinition:
         description=report.description,
         metadata=report.feed.model_dump(exclude_defaults=True),
         kinds={report.feed.format.partition("_")[0]},
-        automation_condition=_after(publication),
+        automation_condition=after_update(publication),
         group_name=_group(report),
         owners=[report.email],
     )
@@ -81,7 +81,7 @@ def _build_delivery(report: Report, delivery: Delivery) -> dg.AssetsDefinition:
         deps=[_feed_key(report)],
         description=f"{report.title}, delivered to {delivery.to} {when}.",
         metadata=delivery.model_dump(exclude_defaults=True),
-        automation_condition=None if delivery.working_day else _after(_feed_key(report)),
+        automation_condition=None if delivery.working_day else after_update(_feed_key(report)),
         group_name=_group(report),
         owners=[report.email],
     )
@@ -126,14 +126,6 @@ def _delivery_key(report: Report, delivery: Delivery) -> dg.AssetKey:
 
 def _group(report: Report) -> str:
     return f"5_delivered/{report.publish_set}"
-
-
-def _after(asset: dg.AssetKey) -> dg.AutomationCondition[Any]:
-    """Once after each update of the asset."""
-    is_updated: dg.AutomationCondition[Any] = dg.AutomationCondition.asset_matches(
-        asset, dg.AutomationCondition.newly_updated()
-    )
-    return since_handled(is_updated) & ~dg.AutomationCondition.in_progress()
 
 
 @contextmanager

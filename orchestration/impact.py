@@ -3,6 +3,7 @@
 from typing import Any
 
 from orchestration.models import downstream, publish_set_of, reports_in, sets_and_inputs
+from warehouse.feeds.declaration import feed_exposures
 
 
 class Impact:
@@ -10,11 +11,7 @@ class Impact:
 
     def __init__(self, manifest: dict[str, Any]):
         self.manifest, self.sets = manifest, sets_and_inputs(manifest)
-        self.feeds = {
-            name: exposure
-            for exposure in manifest["exposures"].values()
-            if "feed" in exposure["config"].get("meta", exposure["meta"]) and (name := exposure["name"])
-        }
+        self.feeds = feed_exposures(manifest)
 
     def of(self, unique_ids: set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The publish sets and the reports downstream of nodes."""
@@ -32,7 +29,3 @@ class Impact:
 
     def of_feed(self, exposure: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return self.sets_of(exposure), tuple(reports_in(self.manifest, {exposure["unique_id"]}))
-
-
-def file_of(exposure: dict[str, Any]) -> str:
-    return str(exposure["config"].get("meta", exposure["meta"])["feed"]["file"])

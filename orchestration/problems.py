@@ -16,7 +16,7 @@ import dagster as dg
 from ingestion.contracts import read_contracts
 from orchestration.data_tests import DataTests
 from orchestration.failed_runs import FailedRuns
-from orchestration.impact import Impact, file_of
+from orchestration.impact import Impact
 from orchestration.models import (
     PUBLICATION_AGE,
     downstream,
@@ -28,6 +28,7 @@ from orchestration.models import (
 from warehouse import alerts as al
 from warehouse.alerts import GAP, Alerts, Problem
 from warehouse.environment import home
+from warehouse.feeds.declaration import file_of
 
 FEED_PATIENCE = timedelta(hours=2)
 CATCH_UP = timedelta(hours=2)  # after a gap, before anything is reported as late

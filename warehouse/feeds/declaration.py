@@ -1,6 +1,5 @@
 """Report feeds as exposures declare them in `meta.feed`: file, format, readers, chart and deliveries."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -102,18 +101,21 @@ class Report:
         return next(name for name, column in self.columns.items() if column.data_type == "date")
 
 
-def feed_exposures(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The exposures that declare a feed."""
-    for exposure in manifest["exposures"].values():
-        if "feed" in exposure["config"].get("meta", exposure["meta"]):
-            yield exposure
+def feed_exposures(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """{name: exposure} of the exposures that declare a feed."""
+    return {exposure["name"]: exposure for exposure in manifest["exposures"].values() if "feed" in _meta(exposure)}
+
+
+def file_of(exposure: dict[str, Any]) -> str:
+    """The name of a feed's file."""
+    return str(_meta(exposure)["feed"]["file"])
 
 
 def report_of(manifest: dict[str, Any], exposure: dict[str, Any]) -> Report:
     """The report of a feed. Raises WarehouseError, with file and line, if its declaration is wrong."""
     nodes = [manifest["nodes"][unique_id] for unique_id in exposure["depends_on"]["nodes"]]
     try:
-        feed = Feed.model_validate(exposure["config"].get("meta", exposure["meta"])["feed"])
+        feed = Feed.model_validate(_meta(exposure)["feed"])
     except ValidationError as refusal:
         raise WarehouseError(_located(exposure, refusal)) from None
     where = f"{exposure['original_file_path']}: feed {exposure['name']}"
@@ -146,6 +148,11 @@ def report_of(manifest: dict[str, Any], exposure: dict[str, Any]) -> Report:
         columns=columns,
         feed=feed,
     )
+
+
+def _meta(exposure: dict[str, Any]) -> dict[str, Any]:
+    meta: dict[str, Any] = exposure["config"].get("meta", exposure["meta"])
+    return meta
 
 
 def _located(exposure: dict[str, Any], refusal: ValidationError) -> str:
