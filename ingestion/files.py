@@ -65,7 +65,7 @@ def _is_delivered(path: Path) -> bool:
 
 
 def fingerprint(path: Path) -> str:
-    """A hash of the file's content: equal for a file that is delivered again or renamed."""
+    """The SHA-256 of the file's content: equal for a file that is delivered again or renamed."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

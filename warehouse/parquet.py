@@ -3,7 +3,6 @@
 `<folder>/<build>/<table>.parquet` and `<folder>/manifest.json`, which names the files of the last publication.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 from psycopg2 import extensions as pg
 from psycopg2 import sql
 
+from ingestion.files import fingerprint
 from ingestion.postgres import names_in
 from warehouse.environment import dbt_connection, dbt_url
 from warehouse.errors import WarehouseError
@@ -63,7 +63,7 @@ def write_parquet(schema: str, folder: Path) -> dict[str, Any]:
             draft.mkdir()
             draft.chmod(0o2750)
             try:
-                tables = [_write(schema, *table, draft) for table in _tables(cursor, schema).items()]
+                tables = [_write(schema, *table, draft, cursor) for table in _tables(cursor, schema).items()]
                 if _build(cursor, schema) == build:  # every table is of one publication
                     return _finish(cursor, schema, folder, draft, build | {"tables": tables})
             finally:
@@ -92,32 +92,30 @@ def _tables(cursor: pg.cursor, schema: str) -> dict[str, Columns]:
     return found
 
 
-def _write(schema: str, table: str, columns: Columns, folder: Path) -> dict[str, Any]:
+def _write(schema: str, table: str, columns: Columns, folder: Path, cursor: pg.cursor) -> dict[str, Any]:
     """Write a table, and return its entry in the manifest."""
     file, rows = folder / f"{table}.parquet", 0
-    with adbc.connect(dbt_url()) as connection, connection.cursor() as cursor:
-        cursor.execute(_query(schema, table, columns))
-        batches = cursor.fetch_record_batch()
+    query = _query(schema, table, columns).as_string(cursor)
+    with adbc.connect(dbt_url()) as connection, connection.cursor() as reader:
+        reader.execute(query)
+        batches = reader.fetch_record_batch()
         types = [(name, _type(kind) or batches.schema.field(name).type) for name, (kind, _) in columns.items()]
         with pq.ParquetWriter(file, pa.schema(types), compression="zstd") as writer:
             for batch in _cast(batches, types):
                 writer.write_table(batch)
                 rows += len(batch)
     file.chmod(0o640)
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
     described = [{"name": name, "type": kind, "description": text} for name, (kind, text) in columns.items()]
-    return {"table": table, "file": file.name, "rows": rows, "sha256": digest, "columns": described}
+    return {"table": table, "file": file.name, "rows": rows, "sha256": fingerprint(file), "columns": described}
 
 
-def _query(schema: str, table: str, columns: Columns) -> str:
+def _query(schema: str, table: str, columns: Columns) -> sql.Composed:
     """ADBC reads a number as a text, so that none of its digits is lost; Arrow makes it a decimal again."""
     chosen = sql.SQL(", ").join(
         sql.SQL("{0}::text as {0}" if kind.startswith("numeric") else "{0}").format(sql.Identifier(name))
         for name, (kind, _) in columns.items()
     )
-    with closing(dbt_connection()) as connection:
-        return sql.SQL("select {} from {}").format(chosen, sql.Identifier(schema, table)).as_string(connection)
+    return sql.SQL("select {} from {}").format(chosen, sql.Identifier(schema, table))
 
 
 def _type(kind: str) -> pa.DataType | None:

@@ -20,6 +20,7 @@ from psycopg2 import extensions as pg
 from psycopg2 import sql
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
+from ingestion.files import fingerprint
 from ingestion.postgres import value_of
 from warehouse.environment import dbt_connection
 from warehouse.errors import WarehouseError
@@ -89,8 +90,6 @@ def _write(report: Report, delivery: Delivery, folder: Path, occasion: str) -> d
     """Writes the file and its manifest, which the recipient can compare with the file."""
     file = folder / report.feed.file
     rows = write_report(report, file, delivery.rows)
-    with file.open("rb") as content:
-        checksum = hashlib.file_digest(content, "sha256").hexdigest()
     manifest = {
         "file": file.name,
         "feed": report.name,
@@ -98,7 +97,7 @@ def _write(report: Report, delivery: Delivery, folder: Path, occasion: str) -> d
         "occasion": occasion,
         "rows": rows,
         "bytes": file.stat().st_size,
-        "sha256": checksum,
+        "sha256": fingerprint(file),
     }
     written = folder / f"{file.name}.manifest.json"
     written.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
