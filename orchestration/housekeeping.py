@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,19 +42,16 @@ def delete_old_runs(instance: dg.DagsterInstance, now: datetime) -> int:
 
 def delete_old_folders(target: Path, now: datetime) -> int:
     """Deletes the working folders that runs of dbt left in `target` before FOLDERS_KEPT; returns their number."""
-    old = [path for path in target.glob("models-*") if path.stat().st_mtime < (now - FOLDERS_KEPT).timestamp()]
-    for path in old:
-        shutil.rmtree(path)
-    return len(old)
+    return _delete_before(now - FOLDERS_KEPT, target.glob("models-*"))
 
 
 def delete_old_deliveries(outbox: Path, now: datetime) -> int:
     """Deletes the kept files of deliveries before DELIVERIES_KEPT; returns their number."""
-    old = [
-        folder
-        for folder in outbox.glob(f"*/{DELIVERED}/*/*")
-        if folder.stat().st_mtime < (now - DELIVERIES_KEPT).timestamp()
-    ]
+    return _delete_before(now - DELIVERIES_KEPT, outbox.glob(f"*/{DELIVERED}/*/*"))
+
+
+def _delete_before(moment: datetime, folders: Iterable[Path]) -> int:
+    old = [folder for folder in folders if folder.stat().st_mtime < moment.timestamp()]
     for folder in old:
         shutil.rmtree(folder)
     return len(old)

@@ -37,3 +37,20 @@ def test_old_working_folders_of_dbt_are_deleted(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (written, written))
     assert delete_old_folders(tmp_path, now) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"models-new", "kept"}
+
+
+def test_copies_of_delivered_files_are_deleted_after_three_years(tmp_path: Path) -> None:
+    from orchestration.housekeeping import DELIVERIES_KEPT, delete_old_deliveries
+
+    now = datetime.now(UTC)
+    folders = {
+        "finance/delivered/website/old": DELIVERIES_KEPT * 2,
+        "finance/delivered/website/new": DELIVERIES_KEPT / 2,
+        "finance/powerbi/definition/tables": DELIVERIES_KEPT * 2,
+    }
+    for name, age in folders.items():
+        (tmp_path / name).mkdir(parents=True)
+        written = (now - age).timestamp()
+        os.utime(tmp_path / name, (written, written))
+    assert delete_old_deliveries(tmp_path, now) == 1
+    assert [name for name in folders if not (tmp_path / name).exists()] == ["finance/delivered/website/old"]
