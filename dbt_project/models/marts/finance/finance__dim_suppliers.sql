@@ -111,8 +111,8 @@ final as (
     union all
 
     select
-        {{ unknown_key() }} as supplier_key,
-        {{ unknown_code() }} as supplier_name,
+        members.supplier_key,
+        members.supplier_name,
         null as payee_references,
         null as payee_reference_count,
         null as spelling_count,
@@ -123,22 +123,10 @@ final as (
         null as is_paid_by_card,
         null as first_payment_date,
         null as last_payment_date
-
-    union all
-
-    select
-        {{ withheld_key() }} as supplier_key,
-        'Redacted' as supplier_name,
-        null as payee_references,
-        null as payee_reference_count,
-        null as spelling_count,
-        null as vat_numbers,
-        null as company_numbers,
-        null as charity_numbers,
-        null as is_paid_by_invoice,
-        null as is_paid_by_card,
-        null as first_payment_date,
-        null as last_payment_date
+    from (values
+        ({{ unknown_key() }}, {{ unknown_code() }}),
+        ({{ withheld_key() }}, 'Redacted')
+    ) as members (supplier_key, supplier_name)
 
 )
 
