@@ -23,9 +23,7 @@ def age_columns(table: Table, batch: pa.Table, declared: Mapping[str, pa.Chunked
     }
 
 
-def _born(
-    table: Table, column: Column, batch: pa.Table, declared: Mapping[str, pa.ChunkedArray]
-) -> pa.ChunkedArray:  # fmt: skip
+def _born(table: Table, column: Column, batch: pa.Table, declared: Mapping[str, pa.ChunkedArray]) -> pa.ChunkedArray:
     birth = table.birth_of(column)
     if birth.table is table:
         return declared[birth.column.name]

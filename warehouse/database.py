@@ -20,8 +20,7 @@ BEFORE_MIGRATIONS = ("settings", "roles", "large_objects")
 AFTER_MIGRATIONS = (
     *("locks", "load_audit", "vault", "matching", "subjects", "reidentification", "declassification", "key_secret"),
     *("publication", "scopes", "history", "deliveries", "alerts", "as_at", "read_log", "sizes", "logins", "access"),
-    "schemas",
-    *("raw_tables", "readers", "login_settings"),
+    *("schemas", "raw_tables", "readers", "login_settings"),
 )
 JOURNAL = """
     set local lock_timeout = '5min';

@@ -190,10 +190,8 @@ def _set_up(admin_url: str, systems: Iterable[str], apply_access: bool, is_demo:
     }
     with closing(connect(admin_url)) as connection:
         settings |= _verifiers(connection, SERVICES)
-        with (
-            connection,
-            connection.cursor() as cursor,
-        ):  # JDBC refuses fewer iterations, which a server may have for speed
+        # JDBC refuses fewer iterations, which a server may have for speed
+        with connection, connection.cursor() as cursor:
             cursor.execute("select set_config(name, '4096', false) from pg_settings where name = 'scram_iterations'")
         settings |= _verifiers(connection, people)
         update_database(connection, settings)
