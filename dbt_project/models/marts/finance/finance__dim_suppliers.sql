@@ -123,7 +123,8 @@ final as (
         null as is_paid_by_card,
         null as first_payment_date,
         null as last_payment_date
-    from (values
+    from (
+        values
         ({{ unknown_key() }}, {{ unknown_code() }}),
         ({{ withheld_key() }}, 'Redacted')
     ) as members (supplier_key, supplier_name)
