@@ -123,24 +123,40 @@ def test_a_broken_table_is_rejected_with_file_and_line(written: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new"),
+    ("file", "whole", "broken"),
     [
-        ("relationships.tmdl", "dim_children.child_key", "dim_children.key"),
+        ("relationships.tmdl", "dim_suppliers.supplier_key", "dim_suppliers.key"),
         ("relationships.tmdl", "\tisActive: false\n", ""),
         ("model.tmdl", "ref table dim_dates\n", ""),
         ("model.tmdl", "ref table dim_dates", "ref table dim_days"),
         ("database.tmdl", "compatibilityLevel: 1567", "compatibilityLevel: new"),
+        ("expressions.tmdl", "expression RangeEnd", "expression RangeStop"),
+        ("tables/fct_supplier_payments.tmdl", 'Item = "fct_payment_months"', 'Item = "fct_months"'),
+        ("tables/fct_supplier_payments.tmdl", "incrementalGranularity: month", "incrementalGranularity: moon"),
     ],
 )
 def test_a_broken_model_is_rejected_with_file_and_line(
-    written: Path, tmp_path: Path, file: str, old: str, new: str
+    written: Path, tmp_path: Path, file: str, whole: str, broken: str
 ) -> None:
-    shutil.copytree(model_folder(written, "children"), tmp_path, dirs_exist_ok=True)
+    shutil.copytree(model_folder(written, "finance"), tmp_path, dirs_exist_ok=True)
     text = (tmp_path / file).read_text(encoding="utf-8")
-    assert old in text
-    (tmp_path / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    assert whole in text
+    (tmp_path / file).write_text(text.replace(whole, broken, 1), encoding="utf-8")
     with pytest.raises(TmdlError, match=r"^\w+\.tmdl:\d+: "):
         read_model(tmp_path)
+
+
+def test_the_ledger_is_refreshed_by_the_months_whose_fingerprint_has_changed(written: Path) -> None:
+    model = read_model(model_folder(written, "finance"))
+    policies = {table.name: table.of("refreshPolicy") for table in model["table"] if table.of("refreshPolicy")}
+    ((table, policy),) = ((name, policy) for name, found in policies.items() for policy in found.values())
+    assert table == "fct_supplier_payments"
+    months = int(policy.properties["incrementalPeriods"])
+    assert months == 12 * int(policy.properties["rollingWindowPeriods"]), "a correction of any month is read"
+    assert "each [month_start_date] >= Date.From(RangeStart)" in policy.properties["pollingExpression"]
+    (partition,) = (t.of("partition")[table] for t in model["table"] if t.name == table)
+    assert partition.properties["source"] == policy.properties["sourceExpression"]
+    assert "[payment_date] < Date.From(RangeEnd)" in partition.properties["source"]
 
 
 def test_the_report_shows_measures_of_the_model_and_refers_to_it(projects: dict[str, Project], written: Path) -> None:

@@ -20,6 +20,11 @@ from warehouse.powerbi.tmdl import Object, name
 
 Node = dict[str, Any]
 
+PERIOD = (  # the parameters of incremental refresh: Power BI Desktop loads this period, and the service each month
+    ("RangeStart", "First day of the period of a partition.", "2015, 1, 1"),
+    ("RangeEnd", "Day after the period of a partition.", "2100, 1, 1"),
+)
+
 
 class Project:
     """The Power BI project of a publish set, from a manifest of dbt with the published schemas."""
@@ -107,6 +112,13 @@ class Project:
         }
         for parameter, (description, value) in described.items():
             yield Object(f"expression {parameter}", description, f'"{value}" {meta}')
+        if any(map(self.star.refresh, self.star.tables)):
+            for parameter, description, day in PERIOD:
+                yield Object(
+                    f"expression {parameter}",
+                    description,
+                    f"#datetime({day}, 0, 0, 0) {meta.replace('Text', 'DateTime')}",
+                )
 
     def _role(self, scope: RowScope) -> Object:
         """A role that sees the rows of a row scope, and no row of a table that the row scope does not have."""

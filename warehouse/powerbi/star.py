@@ -109,6 +109,17 @@ class Star:
                     below[each] |= below[table]
         return active
 
+    def refresh(self, table: str) -> Node | None:
+        """How a large fact is refreshed: `date` of its rows, `years` to keep, and `months`, a table of fingerprints."""
+        node = self.tables[table]
+        if not (declared := (node.get("config") or {}).get("meta", {}).get("refresh")):
+            return None
+        (months,) = (other for other, each in self.tables.items() if each.get("name") == declared["months"])
+        (date,) = {
+            self.time_dimension(model) for model in self.semantic_models if model["node_relation"]["alias"] == table
+        }
+        return {"date": date, "months": months, "years": declared["years"]}
+
     def key(self, table: str) -> list[str]:
         constraints = self.tables[table]["constraints"]
         keys = [constraint["columns"] for constraint in constraints if constraint["type"] == "primary_key"]
