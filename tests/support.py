@@ -456,9 +456,9 @@ class Trial:
 
 def feed_report(table: str, form: str = "csv", columns: dict[str, str] | None = None, **feed: object) -> "Report":
     """A report in schema `conformed` with these columns ({name: type}), and a feed."""
-    from warehouse.feeds.declaration import Column, Feed, Report
+    from warehouse.feeds.declaration import FORMATS, Column, Feed, Report
 
-    words = {"file": f"{table}{'.xlsx' if form == 'xlsx' else '.csv'}", "reader": "Nobody", "when": "Never"}
+    words = {"file": f"{table}{FORMATS[form]}", "reader": "Nobody", "when": "Never"}
     described = {name: Column(kind, f"Definition of {name}.", {}) for name, kind in (columns or {}).items()}
     owner = ("A report of a test", "Data Team", "data@worcestershire.example")
     declared = Feed.model_validate(words | {"format": form} | feed)
