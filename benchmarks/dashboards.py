@@ -191,7 +191,8 @@ def publish(folder: Path) -> dict[str, float]:
     """Build, test and publish the set; return the seconds of the whole, and of each table of months."""
     warehouse = str(Path(sys.executable).parent / "warehouse")
     chosen_models = ["--select", "+path:dbt_project/models/marts/finance", "--exclude-resource-type", "unit_test"]
-    build = harness.measure([warehouse, "exec", "dbt", "build", *chosen_models], timeout=7200, servers=folder)
+    words = [warehouse, "exec", "dbt", "build", *chosen_models]
+    build = harness.measure(words, env={"WAREHOUSE_URL": ""}, timeout=7200, servers=folder)  # as the demo's own server
     if build.failure:
         raise SystemExit(f"the build failed: {build.failure}")
     results = json.loads((folder / "target" / "run_results.json").read_text(encoding="utf-8"))["results"]

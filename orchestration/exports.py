@@ -13,7 +13,7 @@ from orchestration.models import PUBLICATION
 from warehouse.access import Access, read_access
 from warehouse.environment import dbt_url, publish_sets
 from warehouse.outgoing import outbox_folder
-from warehouse.parquet import write_parquet
+from warehouse.parquet import copy_files, write_parquet
 from warehouse.powerbi.project import Project
 
 Metadata = dict[str, Any]
@@ -63,5 +63,7 @@ def _write_parquet(publish_set: str, access: Access) -> Metadata:
     schemas = [publish_set, *(f"{publish_set}_{scope.name}" for scope in access.row_scopes)]
     folders = {schema: outbox_folder(schema) / "parquet" for schema in schemas}
     manifests = [write_parquet(schema, folder) for schema, folder in folders.items()]
+    for folder in folders.values():
+        copy_files(folder)
     rows = sum(table["rows"] for manifest in manifests for table in manifest["tables"])
     return {"folders": [str(folder) for folder in folders.values()], "rows_of_tables": rows}
