@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import dagster as dg
 
@@ -52,10 +51,8 @@ def _build(kind: str, publish_set: str, access: Access, write: Callable[[], Meta
 
 
 def _write_project(manifest: dict[str, Any], publish_set: str, access: Access) -> Metadata:
-    address = urlsplit(dbt_url())
-    server, database = f"{address.hostname}:{address.port or 5432}", address.path.removeprefix("/")
     folder = outbox_folder(publish_set) / "powerbi"
-    Project(publish_set, manifest, access, server, database).write(folder)
+    Project(publish_set, manifest, access, dbt_url()).write(folder)
     return {"folder": dg.MetadataValue.path(folder)}
 
 

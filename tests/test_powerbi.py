@@ -27,7 +27,7 @@ PAGE = text_of("docs/how-to/connect-a-report.md")
 @pytest.fixture(scope="module")
 def projects(parsed: Any) -> dict[str, Project]:
     access, nodes = read_access(publish_sets()), parsed.to_dict(omit_none=False)
-    return {name: Project(name, nodes, access[name], "db.example:5432", "warehouse") for name in access}
+    return {name: Project(name, nodes, access[name], "postgresql://db.example:5432/warehouse") for name in access}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from warehouse import as_at
 from warehouse.access import Access, RowScope
@@ -27,11 +28,12 @@ PERIOD = (  # the parameters of incremental refresh: Power BI Desktop loads this
 
 
 class Project:
-    """The Power BI project of a publish set, from a manifest of dbt with the published schemas."""
+    """The Power BI project of a publish set, from a manifest of dbt, for the warehouse at a URL."""
 
-    def __init__(self, publish_set: str, manifest: Node, access: Access, server: str, database: str) -> None:
+    def __init__(self, publish_set: str, manifest: Node, access: Access, url: str) -> None:
+        address = urlsplit(url)
         self.publish_set, self.access = publish_set, access
-        self.server, self.database = server, database
+        self.server, self.database = f"{address.hostname}:{address.port or 5432}", address.path.removeprefix("/")
         self.title = f"Worcestershire {labelled(publish_set)}"
         self.star = Star(publish_set, manifest)
 
