@@ -44,7 +44,7 @@ YEAR, NOW = "d.financial_year = '{year}'", "d.financial_year = '{now}'"
 Question = tuple[str, str | None, str | None]
 QUESTIONS: dict[str, Question] = {
     "total": (f"select {NET} from {BY_DAY}", MONTHS, None),
-    "number of lines": (f"select count(*) from {PAYMENTS}", MONTHS, "select sum(payment_lines) from {}"),
+    "number of lines": (f"select count(*) from {PAYMENTS}", MONTHS, "select sum(payment_lines)::bigint from {}"),
     "total of a year": (f"select {NET} from {BY_DAY} where {YEAR}", MONTHS, None),
     "by year": (f"select d.financial_year, {NET} from {BY_DAY} group by 1 order by 1", MONTHS, None),
     "months of a year": (
@@ -177,6 +177,7 @@ def grow(cursor: pg.cursor, lines: int) -> int:
         "effective_date": f"(effective_date - make_interval(years => n % {YEARS}))::date",
         "beneficiary_other_id": f"beneficiary_other_id || trim({number})",
         "beneficiary_name": f"beneficiary_name || {number}",
+        "_source_row": "_source_row + n::bigint * 1000000",
     }
     listed = ", ".join(changed.get(name, name) for name in columns)
     cursor.execute(
