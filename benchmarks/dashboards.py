@@ -23,7 +23,7 @@ from warehouse.parquet import write_parquet
 
 LIMIT_MS, SHARE = 200, 0.95  # that share of the queries answers within the limit
 YEARS = 10  # over which the lines are spread
-SUPPLIERS = 40  # for each supplier of the demo county
+SUPPLIERS = 15  # for each supplier of the demo county: as many as a county pays, about 10,000
 TABLES = (
     *("dim_cost_centres", "dim_dates", "dim_suppliers", "fct_cost_centre_months", "fct_payment_months"),
     *("fct_supplier_months", "fct_supplier_payments"),
