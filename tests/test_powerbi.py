@@ -246,7 +246,7 @@ def test_each_measure_has_the_metrics_figure_in_all_and_by_month(
             (None, metric, row[metric]) for row in (answers(metrics, total, []) if total else []) for metric in total
         ]
         months = answers(metrics, dated, ["metric_time__month"]) if dated else []
-        for row in [row for row in months if row["metric_time__month"]][-14:]:
+        for row in [row for row in months if row["metric_time__month"]][-14::4]:
             first = row["metric_time__month"].date()
             days = {first + timedelta(days=n) for n in range((dax.shifted(first, 1) - first).days)}
             cells += [(days, metric, row[metric]) for metric in dated]
@@ -262,7 +262,7 @@ def test_each_measure_has_the_metrics_figure_in_all_and_by_month(
         assert context.measure("Data up to") == min(dates, default=context.measure("Data up to"))
         assert context.measure("State of the data") in ("Up to date", "Incomplete", "Out of date")
     assert differences == []
-    assert compared > 500
+    assert compared > 150
 
 
 def test_a_new_project_leaves_files_that_are_the_same(projects: dict[str, Project], tmp_path: Path) -> None:
