@@ -71,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="warehouse-test-", dir=_fast_folder())
         Path(folder).chmod(0o755)  # other accounts may enter, as is usual for a repository
-        os.environ[FOLDER] = folder
+        os.environ[FOLDER] = os.environ["PYTEST_DEBUG_TEMPROOT"] = folder  # the second is for `tmp_path`
 
 
 def _fast_folder() -> Path | None:
