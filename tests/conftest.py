@@ -45,10 +45,11 @@ if TYPE_CHECKING:  # MetricFlow takes seconds to import
 
 TIERS = ("unit", "database", "county")  # in the order in which they run
 COUNTY = {"built", "warehouse", "county"}  # fixtures that need the built demo county
-SERVER = {"trial", "old", "published", "loads", "mariadb", "folder", "any_folder", "served"}  # server, no county
-# slow fixtures: their tests share a worker
-SHARED = {"published", "loads", "mariadb", "served", "other", "compiled", "recipes", "parsed", "project", "made"}
+# need a server, and no county
+SERVER = {"trial", "old", "published", "loads", "mariadb", "folder", "bare", "any_folder", "served"}
 DBT = {"compiled", "parsed"}  # import dbt, which takes seconds
+# slow fixtures: their tests share a worker
+SHARED = {"published", "loads", "mariadb", "bare", "served", "other", "recipes", "project", "made"} | DBT
 FOLDER = "TEST_FOLDER"  # names the folder of one pytest run, which its workers share
 
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date, datetime
@@ -65,6 +66,14 @@ def new_folder(mode: int) -> Path:
 
 @pytest.fixture
 def folder():
+    folder = new_folder(0o755)
+    yield folder
+    remove(folder)
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Path]:
+    """A folder for a server without systems, which each test starts; a test may stop it or end it."""
     folder = new_folder(0o755)
     yield folder
     remove(folder)
@@ -148,8 +157,8 @@ def test_a_restart_keeps_data_and_address(any_folder):
         assert query(postgres.start(folder), "select to_regclass('kept')") == [(None,)]
 
 
-def test_a_killed_server_restarts_while_a_session_is_still_open(folder):
-    url = postgres.start(folder)
+def test_a_killed_server_restarts_while_a_session_is_still_open(bare):
+    folder, url = bare, postgres.start(bare)
     query(url, "create table kept as select 1 as one")
     with ThreadPoolExecutor(1) as pool, closing(psycopg2.connect(url)) as session:
         busy = pool.submit(session.cursor().execute, "select count(*) from generate_series(1, 12000000)")
@@ -172,8 +181,8 @@ def test_concurrent_threads_and_processes_start_one_server(folder):
     assert query(urls.pop(), "select 1") == [(1,)]
 
 
-def test_a_stale_pid_of_another_program_is_not_signalled(folder, stranger):
-    url = postgres.start(folder)
+def test_a_stale_pid_of_another_program_is_not_signalled(bare, stranger):
+    folder, url = bare, postgres.start(bare)
     data = Path(query(url, "show data_directory")[0][0])
     lines = (data / "postmaster.pid").read_text().splitlines()
     os.kill(postgres.status(folder)["pid"], signal.SIGKILL)
@@ -185,8 +194,8 @@ def test_a_stale_pid_of_another_program_is_not_signalled(folder, stranger):
     assert stranger.poll() is None
 
 
-def test_a_port_that_is_in_use_is_not_taken(folder):
-    url = postgres.start(folder)
+def test_a_port_that_is_in_use_is_not_taken(bare):
+    folder, url = bare, postgres.start(bare)
     port = postgres.status(folder)["port"]
     postgres.stop(folder)
     with socket.create_server(("127.0.0.1", port)):
@@ -280,10 +289,10 @@ def test_a_second_start_changes_nothing_and_refills_a_lost_database(served):
 
 def test_advancing_the_demo_clock_equals_filling_on_the_later_day(folder):
     url = postgres.start(folder)
-    where = systems.start(folder, url, SMALL._replace(day=date(2026, 9, 27)))
+    where = systems.start(folder, url, TINY._replace(day=date(2026, 9, 27)))
     kept = {path: path.stat().st_size for path in (folder / "landing").rglob("*2024*")}
     assert systems.advance(folder, url, 41) == date(2026, 11, 7)
-    later = SMALL._replace(day=date(2026, 11, 7))
+    later = TINY._replace(day=date(2026, 11, 7))
     for name, module in systems.DATABASES.items():
         made = Counter(table for table, _ in module.rows(later, Truth(later, name)))
         for table in module.TABLES:
@@ -300,19 +309,20 @@ def test_advancing_the_demo_clock_equals_filling_on_the_later_day(folder):
     assert get(api, "/requests.json")[1]["total"] == total
 
 
-def test_advancing_the_demo_clock_creates_no_county_in_a_real_warehouse(folder):
-    url = postgres.start(folder)
-    real = Warehouse(folder / "home", WAREHOUSE_URL=url)
+def test_advancing_the_demo_clock_creates_no_county_in_a_real_warehouse(bare):
+    url = postgres.start(bare)
+    real = Warehouse(bare / "home", WAREHOUSE_URL=url)
     assert "there is no demo county yet" in real("demo", "advance", expect=1)
     assert query(url, "select count(*) from pg_database where datname in ('confirm', 'mosaic')") == [(0,)]
 
 
-def test_a_confirm_database_of_another_system_is_refused(folder):
-    url = postgres.start(folder)
+def test_a_confirm_database_of_another_system_is_refused(bare):
+    url = postgres.start(bare)
     query(url, "create database confirm")
     query(url.replace("/warehouse", "/confirm"), "create table real_enquiries (a int)")
     with pytest.raises(RuntimeError, match="is not this demo county's"):
-        systems.start(folder, url)
+        systems.start(bare, url)
+    query(url, "drop database confirm with (force)")
 
 
 def test_pages_of_the_demo_api_server_add_up_and_bad_requests_are_refused(served):
