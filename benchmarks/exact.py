@@ -300,6 +300,7 @@ def compare(file: File, folder: Path) -> None:
     """Raise AssertionError unless our reader agrees with the independent one."""
     table = declared(**{"columns": file.layout["columns"], **file.layout})
     path = folder / file.name
+    path.unlink(missing_ok=True)  # some file systems wait for the disk when a file is written again
     path.write_bytes(file.packed())
     about = f"{file.layout} {file.content!r}"
     try:

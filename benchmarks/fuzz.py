@@ -87,7 +87,7 @@ def log(lines: list[bytes]) -> None:
     """Each row has the declared width, and no entry beside a hostile line without quotation marks is lost."""
     entry = ",".join(ENTRY).encode() + b"\n"
     content = entry + b"".join(line + b"\n" + entry for line in lines)
-    source = LogEntries(io.BytesIO(content), len(ENTRY), ",", "log")
+    source = LogEntries(io.BufferedReader(io.BytesIO(content)), len(ENTRY), ",", "log")
     text = b"".join(iter(lambda: source.read(1000), b"")).decode()
     rows = list(csv.reader(io.StringIO(text, newline="")))
     require(all(len(row) == len(ENTRY) for row in rows), "a row of another width")

@@ -43,7 +43,7 @@ def _reflected(system: str, variable: str, url: str, wanted: set[str], schema: s
         names = choose({name: name for name in available}, wanted, f"{where} of the database that {variable} names")
         for name, source_name in zip(unique(map(table_name, names)), names, strict=True):
             declared = {"name": name, "source_table": source_name}
-            source = database.reflect(draft_contract(system, place, declared).tables[0])
+            source = database.reflect(draft_contract(system, place, declared).tables[0], is_whole=True)
             yield _describe(name, source_name, source, database.live.dialect.name)
 
 

@@ -174,8 +174,8 @@ class Database:
         is_moment = isinstance(value, datetime) and value.tzinfo is None and has_offset(cursor.type)
         return value.replace(tzinfo=UTC) if is_moment and isinstance(value, datetime) else value
 
-    def reflect(self, table: Table) -> sa.Table:
-        """The table as the database describes it; raises DriftError if it does not exist."""
+    def reflect(self, table: Table, is_whole: bool = False) -> sa.Table:
+        """The table, or what a load needs of it, as the database describes it; raises DriftError if there is none."""
         name = table.source_table or table.name
         schema = table.source_schema or table.system.source_schema
         if (known := self.reflected.tables.get(f"{schema}.{name}" if schema else name)) is not None:
@@ -183,7 +183,10 @@ class Database:
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", sa.exc.SAWarning)
-                source = sa.Table(name, self.reflected, schema=schema, autoload_with=self.live)
+                if is_whole:
+                    source = sa.Table(name, self.reflected, schema=schema, autoload_with=self.live)
+                else:
+                    source = sa.Table(name, self.reflected, *self._parts(name, schema), schema=schema)
         except sa.exc.NoSuchTableError:
             where = table.system.location
             raise DriftError(f"{table.label}: {where} has no table {name}. Was it renamed?", table) from None
@@ -192,6 +195,13 @@ class Database:
                 source.columns[unknown["column"]].info[SOURCE_TYPE] = unknown["type"]
         source.info[BIRTHS] = {birth.table.name: self.reflect(birth.table) for birth in table.other_births.values()}
         return source
+
+    def _parts(self, name: str, schema: str | None) -> Iterator[sa.Column[Any] | sa.PrimaryKeyConstraint]:
+        inspector = sa.inspect(self.live)
+        for column in inspector.get_columns(name, schema):
+            yield sa.Column(column["name"], column["type"])
+        if self.engine.dialect.name in ARROW_SCHEMES:
+            yield sa.PrimaryKeyConstraint(*inspector.get_pk_constraint(name, schema)["constrained_columns"])
 
 
 @contextmanager

@@ -6,7 +6,8 @@ An entry that the CSV reader would refuse must not take the day's other entries 
 
 import csv
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from io import BufferedReader
+from typing import NamedTuple
 
 from ingestion.contracts import SourceError
 
@@ -25,7 +26,7 @@ class LogEntries:
     are no entry yet are left out. Raises SourceError, beginning with `where`, if no line has `width` values.
     """
 
-    def __init__(self, file: BinaryIO, width: int, delimiter: str, where: str):
+    def __init__(self, file: BufferedReader, width: int, delimiter: str, where: str):
         self.rows, self.left = _rows(file, width, delimiter, where), b""
 
     def read(self, size: int) -> bytes:
@@ -45,7 +46,7 @@ class _Entry(NamedTuple):
     is_complete: bool
 
 
-def _rows(file: BinaryIO, width: int, delimiter: str, where: str) -> Iterator[bytes]:
+def _rows(file: BufferedReader, width: int, delimiter: str, where: str) -> Iterator[bytes]:
     csv.field_size_limit(2 * MAX_BYTES)
     start = damaged = rescans = readable = other_width = 0
     while rescans < MAX_RESCANS:
@@ -67,9 +68,9 @@ def _rows(file: BinaryIO, width: int, delimiter: str, where: str) -> Iterator[by
         raise SourceError(f"{where}: a line has {other_width} values; {width} headings are declared")
 
 
-def _read_entry(file: BinaryIO) -> _Entry:
+def _read_entry(file: BufferedReader) -> _Entry:
     kept, length, first_line, marks = bytearray(), 0, 0, 0
-    while line := file.readline(MAX_BYTES):
+    while line := _to_next_mark(file) if first_line and marks % 2 else file.readline(MAX_BYTES):
         if len(kept) < MAX_BYTES:
             kept += line[: MAX_BYTES - len(kept)]
         length += len(line)
@@ -79,6 +80,12 @@ def _read_entry(file: BinaryIO) -> _Entry:
             if marks % 2 == 0:
                 return _Entry(bytes(kept), length, first_line, True)
     return _Entry(bytes(kept), length, first_line or length, False)
+
+
+def _to_next_mark(file: BufferedReader) -> bytes:
+    """The next bytes up to a quotation mark, or all that are buffered: within a value, a line end has no meaning."""
+    buffered = file.peek()
+    return file.read(buffered.find(b'"') + 1 or len(buffered))
 
 
 def _as_csv(entry: _Entry, delimiter: str) -> tuple[bytes, int]:

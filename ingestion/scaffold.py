@@ -101,7 +101,7 @@ def _without_password(url: str) -> str:
 def _scalar(text: str, flow: bool = False) -> str:
     """The text as a YAML scalar, quoted only if it would otherwise change its meaning."""
     try:
-        if yaml.safe_load(f"[{text}]" if flow else f"- {text}") == [text]:
+        if yaml.load(f"[{text}]" if flow else f"- {text}", yaml.CSafeLoader) == [text]:
             return text
     except yaml.YAMLError:
         pass

@@ -45,10 +45,11 @@ if TYPE_CHECKING:  # MetricFlow takes seconds to import
 
 TIERS = ("unit", "database", "county")  # in the order in which they run
 COUNTY = {"built", "warehouse", "county"}  # fixtures that need the built demo county
-SERVER = {"trial", "old", "published", "loads", "mariadb", "folder", "any_folder", "served"}  # server, no county
-# slow fixtures: their tests share a worker
-SHARED = {"published", "loads", "mariadb", "served", "other", "compiled", "recipes", "parsed", "project", "made"}
+# need a server, and no county
+SERVER = {"trial", "old", "published", "loads", "mariadb", "folder", "bare", "any_folder", "served"}
 DBT = {"compiled", "parsed"}  # import dbt, which takes seconds
+# slow fixtures: their tests share a worker
+SHARED = {"published", "loads", "mariadb", "bare", "served", "other", "recipes", "project", "made"} | DBT
 FOLDER = "TEST_FOLDER"  # names the folder of one pytest run, which its workers share
 
 
@@ -71,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="warehouse-test-", dir=_fast_folder())
         Path(folder).chmod(0o755)  # other accounts may enter, as is usual for a repository
-        os.environ[FOLDER] = folder
+        os.environ[FOLDER] = os.environ["PYTEST_DEBUG_TEMPROOT"] = folder  # the second is for `tmp_path`
 
 
 def _fast_folder() -> Path | None:

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -110,6 +111,11 @@ DECISIONS = {
 }
 
 
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(schema.schema())
+
+
 def decided(staging: Path, system: str = "trial") -> System:
     """Return the contract that `warehouse source add` wrote, after a person has replaced each TODO."""
     contract = staging / system / f"_{system}__sources.yml"
@@ -117,6 +123,6 @@ def decided(staging: Path, system: str = "trial") -> System:
     for todo, decision in DECISIONS.items():
         text = text.replace(todo, decision)
     contract.write_text(text, encoding="utf-8")
-    found = Draft202012Validator(schema.schema()).iter_errors(yaml.safe_load(text))
+    found = _validator().iter_errors(yaml.load(text, yaml.CSafeLoader))
     assert [(error.json_path, error.message) for error in found] == []
     return read_contracts(staging)[system]

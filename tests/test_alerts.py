@@ -327,7 +327,7 @@ def cycles(
 
     for name, value in {**receivers.variables(), "OUTBOX": str(tmp_path / "outbox"), "LANDING": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:  # in memory; otherwise each run has a database of its own
         yield Cycles(trial, receivers, manifest, instance)
 
 
@@ -514,19 +514,23 @@ defs = dg.Definitions(
 
 @pytest.fixture
 def dagster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Start a process of Dagster for a small code location; all are stopped at the end."""
+    """Start a process of Dagster for a small code location, which they share; all are stopped at the end."""
     (tmp_path / "tiny.py").write_text(TINY)
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}")
-    port, started = free_port(), []
+    port, code, started = free_port(), str(free_port()), []
+    location = f"{{host: 127.0.0.1, port: {code}, location_name: tiny}}"
+    (tmp_path / "workspace.yaml").write_text(f"load_from: [grpc_server: {location}]")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.setenv("DAGSTER_URL", f"http://127.0.0.1:{port}")
 
     def start(command: str, *options: str) -> None:
-        program = [str(Path(sys.executable).with_name(command)), *options, "-f", str(tmp_path / "tiny.py")]
+        program = [str(Path(sys.executable).with_name(command)), *options]
         with (tmp_path / f"{command}.log").open("w") as log:
             started.append(subprocess.Popen(program, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True))
 
-    yield lambda command: start(command, *(["--port", str(port)] if command == "dagster-webserver" else ["run"]))
+    start("dagster", "api", "grpc", "-f", "tiny.py", "--host", "127.0.0.1", "--port", code)
+    options = {"dagster-webserver": ["--port", str(port)], "dagster-daemon": ["run"]}
+    yield lambda command: start(command, *options[command], "-w", "workspace.yaml")
     for process in started:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -168,6 +168,14 @@ def test_control_totals_of_postgres_money_are_compared(trial: Trial) -> None:
     assert (result.total, trial.sql("select sum(fee) from raw_trial.fees")) == (2, [(Decimal("1234.49"),)])
 
 
+def test_only_the_tables_of_the_contract_are_read_from_the_catalogue(trial: Trial) -> None:
+    trial.source("create table teams (id int primary key); create table cases (id int, team int references teams)")
+    system = trial_system({"name": "cases", "columns": {"id": "bigint"}, "load": "replace"})
+    with databases.open_database(system, trial.place) as database:
+        database.reflect(system.tables[0])
+        assert [*database.reflected.tables] == ["cases"]
+
+
 SOURCE = sa.Table(
     "cases", sa.MetaData(),
     sa.Column("CaseNo", sa.BigInteger), sa.Column("Amount", sa.Numeric(18, 2)), sa.Column("ChangedAt", sa.DateTime),

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date, datetime
@@ -28,6 +29,7 @@ from demo.county import County, Truth
 from tests.support import ROOT, Warehouse
 
 SMALL = County(people=100)
+TINY = County(people=30)
 
 
 def query(url: str, statement: str) -> list[tuple]:
@@ -64,6 +66,14 @@ def new_folder(mode: int) -> Path:
 
 @pytest.fixture
 def folder():
+    folder = new_folder(0o755)
+    yield folder
+    remove(folder)
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Path]:
+    """A folder for a server without systems, which each test starts; a test may stop it or end it."""
     folder = new_folder(0o755)
     yield folder
     remove(folder)
@@ -113,7 +123,8 @@ def stranger():
 
 @pytest.fixture(scope="module")
 def made() -> dict:
-    return built_from(County(people=1_000))
+    """Three tenths of the documented size, which has 1,000 people."""
+    return built_from(County(people=300))
 
 
 def built_from(county: County) -> dict:
@@ -146,8 +157,8 @@ def test_a_restart_keeps_data_and_address(any_folder):
         assert query(postgres.start(folder), "select to_regclass('kept')") == [(None,)]
 
 
-def test_a_killed_server_restarts_while_a_session_is_still_open(folder):
-    url = postgres.start(folder)
+def test_a_killed_server_restarts_while_a_session_is_still_open(bare):
+    folder, url = bare, postgres.start(bare)
     query(url, "create table kept as select 1 as one")
     with ThreadPoolExecutor(1) as pool, closing(psycopg2.connect(url)) as session:
         busy = pool.submit(session.cursor().execute, "select count(*) from generate_series(1, 12000000)")
@@ -170,8 +181,8 @@ def test_concurrent_threads_and_processes_start_one_server(folder):
     assert query(urls.pop(), "select 1") == [(1,)]
 
 
-def test_a_stale_pid_of_another_program_is_not_signalled(folder, stranger):
-    url = postgres.start(folder)
+def test_a_stale_pid_of_another_program_is_not_signalled(bare, stranger):
+    folder, url = bare, postgres.start(bare)
     data = Path(query(url, "show data_directory")[0][0])
     lines = (data / "postmaster.pid").read_text().splitlines()
     os.kill(postgres.status(folder)["pid"], signal.SIGKILL)
@@ -183,8 +194,8 @@ def test_a_stale_pid_of_another_program_is_not_signalled(folder, stranger):
     assert stranger.poll() is None
 
 
-def test_a_port_that_is_in_use_is_not_taken(folder):
-    url = postgres.start(folder)
+def test_a_port_that_is_in_use_is_not_taken(bare):
+    folder, url = bare, postgres.start(bare)
     port = postgres.status(folder)["port"]
     postgres.stop(folder)
     with socket.create_server(("127.0.0.1", port)):
@@ -216,20 +227,20 @@ def test_a_wrong_password_is_refused_and_rows_are_not_logged(served):
 
 
 def test_the_county_depends_on_its_seed_alone():
-    made = built_from(SMALL)
-    program = "from tests.test_demo import *; print(hashlib.sha256(repr(built_from(SMALL)).encode()).hexdigest())"
+    made = built_from(TINY)
+    program = "from tests.test_demo import *; print(hashlib.sha256(repr(built_from(TINY)).encode()).hexdigest())"
     elsewhere = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert elsewhere.stdout.strip() == hashlib.sha256(repr(made).encode()).hexdigest()
-    other = built_from(SMALL._replace(seed=2))
+    other = built_from(TINY._replace(seed=2))
     fixed = {"enquiry_status", "enquiry_subject"}
     assert {name for name, content in made.items() if other[name] == content} == fixed
 
 
 def test_the_county_has_the_documented_size_and_share_of_faults(made):
     rows = made
-    least = {"site": 1_200, "central_enquiry": 20_000, "enquiry_status_log": 50_000, "defect": 9_000}
-    assert {name for name, number in least.items() if len(rows[name]) < number} == set()
-    assert len(made["requests"]) > 2_800
+    least = {"central_enquiry": 20_000, "enquiry_status_log": 50_000, "defect": 9_000, "requests": 2_800}
+    assert {name for name, number in least.items() if len(rows[name]) < 0.3 * number} == set()
+    assert len(rows["site"]) == 1_200
     assert all(len(site.site_code) == 8 and site.site_code.isdigit() for site in rows["site"])
     enquiries = rows["central_enquiry"]
     assert [row.enquiry_number for row in enquiries] == list(range(1_200_001, 1_200_001 + len(enquiries)))
@@ -252,7 +263,7 @@ def test_the_demo_ledger_has_the_published_ledgers_format_and_is_reproducible(ma
             text = archive.read(f"{stem}.csv").decode()
         assert text.count("\r\n") == text.count("\n")
         lines += csv.DictReader(io.StringIO(text, newline=""))
-    assert len(lines) >= 24_000
+    assert len(lines) >= 0.3 * 24_000
     assert max(Counter(tuple(line.values()) for line in lines).values()) > 1
     assert max(len(line["BeneficiaryName"]) for line in lines) == 35
     assert any(line["BeneficiaryName"] == line["BeneficiaryOtherID"] == "Redacted" for line in lines)
@@ -278,10 +289,10 @@ def test_a_second_start_changes_nothing_and_refills_a_lost_database(served):
 
 def test_advancing_the_demo_clock_equals_filling_on_the_later_day(folder):
     url = postgres.start(folder)
-    where = systems.start(folder, url, SMALL._replace(day=date(2026, 9, 27)))
+    where = systems.start(folder, url, TINY._replace(day=date(2026, 9, 27)))
     kept = {path: path.stat().st_size for path in (folder / "landing").rglob("*2024*")}
     assert systems.advance(folder, url, 41) == date(2026, 11, 7)
-    later = SMALL._replace(day=date(2026, 11, 7))
+    later = TINY._replace(day=date(2026, 11, 7))
     for name, module in systems.DATABASES.items():
         made = Counter(table for table, _ in module.rows(later, Truth(later, name)))
         for table in module.TABLES:
@@ -298,19 +309,20 @@ def test_advancing_the_demo_clock_equals_filling_on_the_later_day(folder):
     assert get(api, "/requests.json")[1]["total"] == total
 
 
-def test_advancing_the_demo_clock_creates_no_county_in_a_real_warehouse(folder):
-    url = postgres.start(folder)
-    real = Warehouse(folder / "home", WAREHOUSE_URL=url)
+def test_advancing_the_demo_clock_creates_no_county_in_a_real_warehouse(bare):
+    url = postgres.start(bare)
+    real = Warehouse(bare / "home", WAREHOUSE_URL=url)
     assert "there is no demo county yet" in real("demo", "advance", expect=1)
     assert query(url, "select count(*) from pg_database where datname in ('confirm', 'mosaic')") == [(0,)]
 
 
-def test_a_confirm_database_of_another_system_is_refused(folder):
-    url = postgres.start(folder)
+def test_a_confirm_database_of_another_system_is_refused(bare):
+    url = postgres.start(bare)
     query(url, "create database confirm")
     query(url.replace("/warehouse", "/confirm"), "create table real_enquiries (a int)")
     with pytest.raises(RuntimeError, match="is not this demo county's"):
-        systems.start(folder, url)
+        systems.start(bare, url)
+    query(url, "drop database confirm with (force)")
 
 
 def test_pages_of_the_demo_api_server_add_up_and_bad_requests_are_refused(served):

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from jinja2 import Environment
-from scipy.optimize import linprog
 
 from tests.support import ROOT, Trial, Warehouse, manifest
 
@@ -36,6 +35,8 @@ def range_of(cost: Sum, bounds: tuple[Bounds, ...], equal: tuple, at_most: tuple
         for unknown, factor in terms:
             values[unknown] = sign * factor
         return values
+
+    from scipy.optimize import linprog
 
     conditions: dict[str, Any] = {}
     for left, right, sums in (("A_eq", "b_eq", equal), ("A_ub", "b_ub", at_most)):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.build_faults import Builds
-from benchmarks.load_faults import Loads, obstacle
+from benchmarks.load_faults import LOAD_MARKS, Loads, obstacle
 from benchmarks.trials import Outcome
 from tests.support import Warehouse, bare_environment, environment_of
 
@@ -47,8 +47,9 @@ def repaired(trial: Callable[[str], Outcome]) -> Outcome:
     pytest.fail(f"no fault interrupted a run: {outcome}")
 
 
-@pytest.mark.parametrize("mark", ["extract", "normalize", "load", "commit"])
+@pytest.mark.parametrize("mark", [*(pytest.param(mark, marks=pytest.mark.long) for mark in LOAD_MARKS[:-1]), "commit"])
 def test_a_killed_load_is_repaired_by_the_next_load(loads: Loads, mark: str) -> None:
+    """The short form kills the load while it writes to the tables that readers see."""
     repaired(lambda seed: loads.trial("load killed", mark, seed))
 
 

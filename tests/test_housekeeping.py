@@ -4,7 +4,10 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.xdist_group("dbt-unit")  # one worker imports Dagster, which takes seconds
 def test_old_runs_are_deleted_except_the_last_of_each_asset() -> None:
     import dagster as dg
 

@@ -110,7 +110,7 @@ def test_taxpayer_references_agree_with_the_hmrc_definition() -> None:
 
 
 def test_findings_of_another_county_are_exactly_the_injected_faults() -> None:
-    truth = Truth(made := County(2026, people=300), "confirm")
+    truth = Truth(made := County(2026, people=100), "confirm")
     table = next(table for table in read_contracts()["confirm"].tables if table.name == "enquiry_customer")
     rows, judged = [row for name, row in highways.rows(made, truth) if name == "enquiry_customer"], set()
     for column in (column for column in table.identifiers if column.identifier in RULES):
@@ -121,7 +121,7 @@ def test_findings_of_another_county_are_exactly_the_injected_faults() -> None:
         for fault in truth.read()[0]
         if fault["raw_table"] == "raw_confirm.enquiry_customer"
     ]
-    assert len(spoilt) == len(judged) > 100
+    assert len(spoilt) == len(judged) > 40
     assert judged == set(spoilt)
 
 
