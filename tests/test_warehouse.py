@@ -4,6 +4,7 @@ import csv
 import re
 from collections import Counter
 from contextlib import closing, redirect_stderr, redirect_stdout
+from datetime import date
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +28,12 @@ EACH_BRANCH_ONCE = (
     "(select max(ctid) from conformed.dim_branches group by branch_code having count(*) > 1)"
 )
 DOUBLED = "update conformed.int_visit_months_conformed set visits = visits * 2"
+A_CORRECTION = """
+    update raw_erp_store.ledger_lines set invoice_number = 'corrected' where ctid = (
+        select min(ctid) from raw_erp_store.ledger_lines
+        where payment_date between '2025-05-01' and '2025-05-31' and beneficiary_name not ilike 'redacted%'
+    )
+"""
 LINES = f"stg_erp__ledger_lines+,+{FINANCE}"  # the models upstream of finance that new ledger lines change
 FINANCE_AFTER_A_LOAD = ("build", "--exclude-resource-type", "unit_test", "--select", FINANCE, LINES)
 
@@ -87,9 +94,14 @@ def test_the_next_load_has_the_changes_of_the_days_between(county: Warehouse, mo
     assert "14 November 2026" in county("demo", "advance", "--days", "14")
     county.start()
     assert {name for name in CHANGING if sum(county.load(name).values())} == CHANGING
+    county.sql(A_CORRECTION)
+    months = "select month_start_date, fingerprint from finance.fct_payment_months"
+    fingerprints = dict(county.sql(months))
     assert "finance: published" in county.dbt(*FINANCE_AFTER_A_LOAD)
     assert county.sql(past) == before
     assert county.sql("select max(payment_date) > '2026-11-01' from finance.fct_supplier_payments") == [(True,)]
+    changed = {month for month, fingerprint in county.sql(months) if fingerprints.get(month) != fingerprint}
+    assert changed == {date(2025, 5, 1), date(2026, 11, 1)}, "Power BI reads the corrected month again, and the new one"
 
 
 def test_bad_data_are_not_published_and_the_previous_publication_stays(county: Warehouse) -> None:
