@@ -190,7 +190,10 @@ def _recorded(system: System, connection: pg.connection, is_whole: bool) -> Iter
             record_failure(connection, system, is_failed=True)
         raise
     if is_whole:
-        record_failure(connection, system, is_failed=False)
+        try:
+            record_failure(connection, system, is_failed=False)
+        except psycopg2.Error as failure:  # the rows are committed; the next load records its own outcome
+            raise to_source_error(failure, system) from None
 
 
 @contextmanager

@@ -8,11 +8,13 @@ from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg2
 import pytest
 
+from ingestion import pipeline
 from ingestion.contracts import SourceError
 from tests.support import Trial, Warehouse
 
@@ -104,6 +106,26 @@ def test_a_load_ends_its_lock_before_it_closes_the_connection(trial: Trial, monk
     trial.load({"name": "cases", "columns": {"id": "bigint"}, "load": "replace"})
     assert open_at_close
     assert not any(open_at_close)
+
+
+def test_a_connection_lost_after_the_commit_is_reported_in_one_line(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, notes = pipeline._load, {"name": "notes", "columns": {"id": "bigint"}, "load": "replace"}
+
+    def lose_connection(*words: Any) -> Any:
+        results = load(*words)
+        trial.sql("select pg_terminate_backend(%s, 10000)", (words[-1].info.backend_pid,))
+        return results
+
+    trial.source("create table notes (id bigint); insert into notes values (1)")
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "_load", lose_connection)
+        with pytest.raises(SourceError) as refused:
+            trial.load(notes)
+    assert re.fullmatch(r"raw_trial: load failed: \S.*", str(refused.value))
+    assert trial.sql("select id from raw_trial.notes") == [(1,)]
+    trial.load(notes)
 
 
 def test_an_empty_source_does_not_empty_its_table(county: Warehouse) -> None:
