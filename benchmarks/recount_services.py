@@ -7,12 +7,14 @@ compares the results with the metrics of the published tables.
 from calendar import monthrange
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from statistics import median
 from typing import Any
 
 from benchmarks.recount import (
+    DIVISIONS,
+    LONDON,
     Figures,
     Row,
     Sources,
@@ -22,6 +24,7 @@ from benchmarks.recount import (
     local_day,
     month,
     month_end,
+    nth_working_day,
     posts_of_months,
     working_days,
     working_days_between,
@@ -195,7 +198,7 @@ def commitments(sources: Sources) -> Figures:
 
 
 def budgets(sources: Sources) -> Figures:
-    """{month: (budget, actual spend, forecast)} in pounds: the forecast is actual spend, or later the budget."""
+    """{month: (budget, actual spend, forecast, variance)} in pounds; later months have the budget as forecast."""
     budget, actual = Counter[date](), Counter[date]()
     for row in sources.table("procurement", "aglbudget"):
         year, period = divmod(int(row["period"]), 100)
@@ -206,7 +209,11 @@ def budgets(sources: Sources) -> Figures:
     as_at = max(row["last_update"] for row in sources.table("procurement", "apinvoice")).date()
     last = max(day for day in actual if day <= as_at)  # a line dated after the extract is posted to a later month
     return {
-        day: (float(budget[day]), float(actual[day]), float(actual[day] if day <= last else budget[day]))
+        day: tuple(
+            map(float, (budget[day], actual[day], actual[day], actual[day] - budget[day]))
+            if day <= last
+            else map(float, (budget[day], actual[day], budget[day], 0))
+        )
         for day in {*budget, *actual}
     }
 
@@ -251,6 +258,19 @@ def repair_days(sources: Sources) -> Figures:
         day: (len(potholes[day]), median(each), median(potholes[day]) if potholes[day] else None)
         for day, each in days.items()
     }
+
+
+def repair_hours(sources: Sources) -> Figures:
+    """{month of repair: median hours to repair} of the defects with a time of the report and of the repair."""
+    hours: dict[date, list[float]] = defaultdict(list)
+    for row, is_done, _ in _defects(sources):
+        if is_done and time() not in (row["date_reported"].time(), row["done"].time()):
+            begun, done = (
+                moment.replace(tzinfo=LONDON).astimezone(UTC) for moment in (row["date_reported"], row["done"])
+            )
+            if begun <= done:
+                hours[month(row["done"].date())].append((done - begun) / timedelta(hours=1))
+    return {day: median(each) for day, each in hours.items()}
 
 
 def sickness(sources: Sources) -> Figures:
@@ -432,6 +452,28 @@ def complaints(sources: Sources) -> Figures:
     return {day: tuple(counts) for day, counts in found.items()}
 
 
+def complaints_closed(sources: Sources) -> Figures:
+    """{month of the response: (stages with a response, upheld in full or in part)}."""
+    found: dict[date, list[int]] = defaultdict(lambda: [0, 0])
+    for row in sources.served("dynamics/complaints"):
+        if responded := local_day(row["respondedon"]):
+            found[month(responded)][0] += 1
+            found[month(responded)][1] += row["outcome"] in ("Upheld", "Partly upheld")
+    return {day: tuple(counts) for day, counts in found.items()}
+
+
+def internal_reviews(sources: Sources) -> Figures:
+    """{month of receipt: (reviews, answered in time)}: section 45 code, 5.4; EIR 2004, regulation 11(4)."""
+    found: dict[date, list[int]] = defaultdict(lambda: [0, 0])
+    for row in sources.served("dynamics/foi_requests"):
+        if asked := local_day(row["reviewaskedon"]):
+            answered, allowed = local_day(row["reviewansweredon"]), 40 if row["regime"] == "EIR" else 20
+            counts = found[month(local_day(row["receivedon"]))]
+            counts[0] += 1
+            counts[1] += bool(answered) and answered <= nth_working_day(asked, allowed, *DIVISIONS)
+    return {day: tuple(counts) for day, counts in found.items()}
+
+
 def care_leavers(sources: Sources) -> Figures:
     """{year: (care leavers, in touch, in education or work, in suitable accommodation)}: DfE, Children looked after."""
     rows = [row for row in sources.files("children/oc3.csv") if row["IN_TOUCH"] not in ("DIED", "RHOM")]
@@ -492,7 +534,11 @@ METRICS: dict[str, tuple[Callable[[Sources], Figures], list[str], str]] = {
         "suspension_year__academic_year",
     ),
     "commitments": (commitments, ["open_orders", "commitments_gbp"], "metric_time__month"),
-    "budgets": (budgets, ["budget_gbp", "actual_spend_gbp", "forecast_outturn_gbp"], "metric_time__month"),
+    "budgets": (
+        budgets,
+        ["budget_gbp", "actual_spend_gbp", "forecast_outturn_gbp", "budget_variance_gbp"],
+        "metric_time__month",
+    ),
     "highway defects": (
         defects,
         [
@@ -506,6 +552,7 @@ METRICS: dict[str, tuple[Callable[[Sources], Figures], list[str], str]] = {
         ["highways_potholes_repaired", "highways_median_days_to_repair", "highways_median_days_to_repair_potholes"],
         "metric_time__month",
     ),
+    "hours to repair a defect": (repair_hours, ["highways_median_hours_to_repair"], "metric_time__month"),
     "sickness absences": (
         sickness,
         [
@@ -555,6 +602,16 @@ METRICS: dict[str, tuple[Callable[[Sources], Figures], list[str], str]] = {
             *("complaints", "complaints_in_stage_2", "complaint_stages_acknowledged_in_time"),
             *("complaint_stages_answered_or_overdue", "complaint_stages_answered_in_time"),
         ],
+        "metric_time__month",
+    ),
+    "complaints closed": (
+        complaints_closed,
+        ["complaint_stages_closed", "complaint_stages_upheld"],
+        "metric_time__month",
+    ),
+    "internal reviews": (
+        internal_reviews,
+        ["foi_internal_reviews", "foi_internal_reviews_in_time"],
         "metric_time__month",
     ),
     "care leavers": (

@@ -174,7 +174,6 @@ def erase(tokens: tuple[str, ...], case: str, texts: bool) -> None:
         counts = requests.erase(set(tokens), case, getpass.getuser(), texts)
         for table, count in counts.items():
             click.echo(f"{table}: {count:,} rows deleted or emptied")
-        delete_files()
         held: list[str] = []
         try:
             rebuild()
@@ -185,6 +184,7 @@ def erase(tokens: tuple[str, ...], case: str, texts: bool) -> None:
                     held += [schema for (schema,) in cursor.fetchall()]
             requests.vacuum()
             forget_all()
+            delete_files()
     if held:
         raise WarehouseError(
             f"The person is erased, except from replaced publications that readers hold: {', '.join(held)}. "

@@ -1,7 +1,6 @@
 """The command that writes Power BI projects."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
@@ -21,7 +20,6 @@ def powerbi(publish_sets: tuple[str, ...], output: Path | None) -> None:
     known = environment.publish_sets()
     if unknown := sorted({*publish_sets} - {*known}):
         raise WarehouseError(f"There is no publish set {', '.join(unknown)}. Publish sets: {', '.join(known)}.")
-    address = urlsplit(environment.warehouse_url())
     from warehouse.access import read_access
     from warehouse.dbt_compiler import Compiler
     from warehouse.outgoing import outbox_folder
@@ -30,9 +28,8 @@ def powerbi(publish_sets: tuple[str, ...], output: Path | None) -> None:
     compiler = Compiler()
     compiler.parse()
     manifest, access = compiler.manifest.to_dict(omit_none=False), read_access(known)
-    server, database = f"{address.hostname}:{address.port or 5432}", address.path.removeprefix("/")
     for publish_set in publish_sets or known:
-        project = Project(publish_set, manifest, access[publish_set], server, database)
+        project = Project(publish_set, manifest, access[publish_set], environment.warehouse_url())
         folder = output / publish_set if output else outbox_folder(publish_set) / "powerbi"
         project.write(folder)
         star = project.star

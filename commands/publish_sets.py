@@ -33,7 +33,7 @@ def build(changed: bool) -> None:
     environment.prepare(start=False)
     if "DBT_HOST" not in os.environ:
         raise WarehouseError(environment.NOT_RUNNING)
-    from orchestration.build import build as build_sets  # reads the environment at import
+    from orchestration.build import build as build_sets  # Dagster takes seconds to import
 
     if problems := build_sets(changed):
         raise WarehouseError("\n".join(problems))

@@ -1,6 +1,7 @@
 """Builds, tests and publishes for `warehouse build`: every set, or what differs from the publications."""
 
 import json
+import os
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
 from orchestration.data_tests import DataTests
-from orchestration.models import BUILD, TARGET, downstream, publish_set_of, sets_and_inputs
+from orchestration.models import BUILD, downstream, publish_set_of, sets_and_inputs
 from warehouse import published
 from warehouse.builds import build_lock
 from warehouse.environment import dbt_connection
@@ -39,11 +40,7 @@ class Plan:
 def build(changed: bool) -> list[str]:
     """Builds and publishes, with `changed` only what differs. Returns why sets are not published, or why dbt failed."""
     click.echo("dbt parses the project")
-    parsed = dbtRunner().invoke([*QUIET, "parse"])
-    if not isinstance(parsed.result, Manifest):
-        raise WarehouseError(str(parsed.exception))
-    manifest = json.loads((TARGET / "manifest.json").read_text(encoding="utf-8"))
-    runner = dbtRunner(parsed.result)
+    manifest, runner = parse()
     arguments, sets = BUILD, list(sets_and_inputs(manifest))
     with build_lock(), closing(dbt_connection()) as connection, connection.cursor() as cursor:
         connection.autocommit = True
@@ -55,7 +52,7 @@ def build(changed: bool) -> list[str]:
             for name, reason in sorted(plan.reasons.items()):
                 click.echo(f"{name}: {reason}")
             arguments, sets = _arguments(manifest, plan), list(plan.reasons)
-        published.keep(TARGET / "manifest.json", dict.fromkeys(sets, published.UNFINISHED))
+        published.keep(_manifest_file(), dict.fromkeys(sets, published.UNFINISHED))
         last = published.last_outcome(cursor)
         done = runner.invoke(arguments)
         outcomes = published.outcomes_since(cursor, last)
@@ -67,6 +64,18 @@ def build(changed: bool) -> list[str]:
         raise done.exception
     problems = DataTests(manifest).refusals(outcomes)
     return problems or ([] if done.success else [str(done.exception or "dbt failed; its messages are above.")])
+
+
+def parse() -> tuple[dict[str, Any], dbtRunner]:
+    """dbt's manifest of the project, and dbt, which starts from the manifest. Raises WarehouseError."""
+    parsed = dbtRunner().invoke([*QUIET, "parse"])
+    if not isinstance(parsed.result, Manifest):
+        raise WarehouseError(str(parsed.exception))
+    return json.loads(_manifest_file().read_text(encoding="utf-8")), dbtRunner(parsed.result)
+
+
+def _manifest_file() -> Path:
+    return Path(os.environ["DBT_TARGET_PATH"], "manifest.json")
 
 
 def make_plan(manifest: dict[str, Any], states: dict[str, list[Path]], runner: dbtRunner) -> Plan:

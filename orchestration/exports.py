@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import dagster as dg
 
@@ -13,7 +12,7 @@ from orchestration.models import PUBLICATION
 from warehouse.access import Access, read_access
 from warehouse.environment import dbt_url, publish_sets
 from warehouse.outgoing import outbox_folder
-from warehouse.parquet import write_parquet
+from warehouse.parquet import copy_files, write_parquet
 from warehouse.powerbi.project import Project
 
 Metadata = dict[str, Any]
@@ -52,10 +51,8 @@ def _build(kind: str, publish_set: str, access: Access, write: Callable[[], Meta
 
 
 def _write_project(manifest: dict[str, Any], publish_set: str, access: Access) -> Metadata:
-    address = urlsplit(dbt_url())
-    server, database = f"{address.hostname}:{address.port or 5432}", address.path.removeprefix("/")
     folder = outbox_folder(publish_set) / "powerbi"
-    Project(publish_set, manifest, access, server, database).write(folder)
+    Project(publish_set, manifest, access, dbt_url()).write(folder)
     return {"folder": dg.MetadataValue.path(folder)}
 
 
@@ -63,5 +60,7 @@ def _write_parquet(publish_set: str, access: Access) -> Metadata:
     schemas = [publish_set, *(f"{publish_set}_{scope.name}" for scope in access.row_scopes)]
     folders = {schema: outbox_folder(schema) / "parquet" for schema in schemas}
     manifests = [write_parquet(schema, folder) for schema, folder in folders.items()]
+    for folder in folders.values():
+        copy_files(folder)
     rows = sum(table["rows"] for manifest in manifests for table in manifest["tables"])
     return {"folders": [str(folder) for folder in folders.values()], "rows_of_tables": rows}

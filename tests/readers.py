@@ -59,13 +59,9 @@ def reads(warehouse: Warehouse, application: str) -> list[tuple]:
 
 def holding(warehouse: Warehouse, words: str) -> set[str]:
     """The schemas with a table that has the words in any row."""
-    tables = warehouse.sql(
-        "select table_schema, table_name from information_schema.tables "
-        "where table_schema not in ('pg_catalog', 'information_schema')"
-    )
-    query = "select exists (select from {} as t where t::text like %s)"
-    return {
-        schema
-        for schema, table in tables
-        if warehouse.sql(sql.SQL(query).format(sql.Identifier(schema, table)), (f"%{words}%",))[0][0]
-    }
+    query = "select %L where exists (select from %I.%I as t where t::text like {})"
+    search = sql.SQL(
+        "select string_agg(format({}, schemaname, schemaname, tablename), ' union all ') from pg_tables "
+        "where schemaname not in ('pg_catalog', 'information_schema')"
+    ).format(sql.Literal(query.format("'%%" + words + "%%'")))
+    return {schema for (schema,) in warehouse.sql(warehouse.sql(search)[0][0])}

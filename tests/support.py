@@ -162,8 +162,9 @@ def manifest():
         environment.add_dbt_plugins()
         if not folder.exists():
             parsed_before(folder)
-        known = ["--no-write-json"] if (folder / "manifest.json").exists() else []  # by another worker: takes seconds
-        parsed = dbtRunner().invoke(["--quiet", *known, "parse", *words])
+        elif (folder / "manifest.json").exists():  # another worker has written it
+            words.append("--no-write-json")
+        parsed = dbtRunner().invoke(["--quiet", "parse", *words])
     assert parsed.success, parsed.exception
     return parsed.result
 
@@ -243,7 +244,7 @@ class Warehouse:
         printed = StringIO()
         with self.entered(), redirect_stdout(printed):
             runner = dbtRunner(manifest=manifest_of(os.environ["DBT_DATABASE"], published))
-            quick = [] if "docs" in words else ["--no-write-json", "--log-level-file", "none"]
+            quick = [] if {"docs", "--log-path"} & {*words} else ["--no-write-json", "--log-level-file", "none"]
             with build_lock() if WRITING & {*words} else nullcontext():
                 result = runner.invoke([*words, "--project-dir", str(ROOT), *quick])
         status = 0 if result.success else 2 if result.exception else 1
@@ -309,17 +310,17 @@ class Warehouse:
         files = sorted(self.home.glob(pattern))
         return [row for file in files for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines(True))]
 
-    def figures(self) -> dict[str, tuple]:
-        """Return the row count and a content hash of every table that readers see, and of every raw table.
+    def figures(self, *publish_sets: str) -> dict[str, tuple]:
+        """Return the row count and a content hash of every table of the sets.
 
-        The server log and the tables built from it are excluded, which a query changes, and the view `as_at`, which has
-        times of loads.
+        Without sets: of every table that readers see, and of every raw table. The server log and the tables built from
+        it are excluded, which a query changes, and the view `as_at`, which has times of loads.
         """
         tables = self.sql(
             "select table_schema, table_name from information_schema.tables "
-            "where table_schema = any(%s) and table_name <> 'as_at' or table_schema ~ '^raw_[a-z0-9]+$' "
+            "where table_schema = any(%s) and table_name <> 'as_at' or %s and table_schema ~ '^raw_[a-z0-9]+$' "
             "and table_schema <> 'raw_serverlog' order by 1, 2",
-            ([name for name in environment.publish_sets() if name != "usage"],),
+            ([*publish_sets] or [name for name in environment.publish_sets() if name != "usage"], not publish_sets),
         )
         counts = (
             f"select '{schema}.{table}', count(*), sum(('x' || left(md5(t::text), 8))::bit(32)::bigint) "
@@ -457,9 +458,9 @@ class Trial:
 
 def feed_report(table: str, form: str = "csv", columns: dict[str, str] | None = None, **feed: object) -> "Report":
     """A report in schema `conformed` with these columns ({name: type}), and a feed."""
-    from warehouse.feeds.declaration import Column, Feed, Report
+    from warehouse.feeds.declaration import FORMATS, Column, Feed, Report
 
-    words = {"file": f"{table}{'.xlsx' if form == 'xlsx' else '.csv'}", "reader": "Nobody", "when": "Never"}
+    words = {"file": f"{table}{FORMATS[form]}", "reader": "Nobody", "when": "Never"}
     described = {name: Column(kind, f"Definition of {name}.", {}) for name, kind in (columns or {}).items()}
     owner = ("A report of a test", "Data Team", "data@worcestershire.example")
     declared = Feed.model_validate(words | {"format": form} | feed)

@@ -2,108 +2,163 @@
 
 import importlib
 import re
+import shutil
 import subprocess
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import psycopg2
 import pytest
 
 from benchmarks.preview import copy_project
-from tests.support import Warehouse
+from tests.support import ROOT, Warehouse
 from warehouse import environment, published
 
 NOTHING = "The project does not differ from the publications."
-BRANCHES = "dbt_project/models/marts/libraries/libraries__dim_branches.sql"
+MARTS = "dbt_project/models/marts"
+BRANCHES = f"{MARTS}/libraries/libraries__dim_branches.sql"
+READS = f"{MARTS}/usage/usage__rpt_mart_reads_by_week"
+EXPOSURES = f"{MARTS}/usage/_usage__exposures.yml"
 ABSENCES = "dbt_project/models/conformed/int_absence_months_counted.sql"
 UNIT_TEST = "int_absence_months_counted::days_lost_are_working_days_times_fte"
 
 
-@pytest.fixture
-def edited(county: Warehouse, tmp_path: Path) -> Warehouse:
-    """The built county, with a copy of the repository that the test may edit."""
-    copy_project(tmp_path / "copy")
-    return Warehouse(county.home, tmp_path / "copy", **county.places)
+class Stopped(Exception):
+    """Raised where dbt would build, with its arguments."""
 
 
-def publications(edited: Warehouse) -> list[tuple[str, str]]:
+class Project:
+    """A copy of the dbt project that a test may edit, built in this process on a copy of the built county."""
+
+    def __init__(self, county: Warehouse, root: Path):
+        self.county, self.root, self.output = county, root, StringIO()
+        for folder in ("dbt_project", "seeds"):
+            shutil.copytree(ROOT / folder, root / folder)
+        shutil.copy(ROOT / "dbt_project.yml", root)
+
+    def build(self) -> str:
+        """Run `warehouse build --changed`; return its output and why sets are not published."""
+        from orchestration.build import build
+
+        self.output = StringIO()
+        with self.county.entered(), redirect_stdout(self.output), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DBT_PROJECT_DIR", str(self.root))
+            problems = build(changed=True)
+        return "\n".join([self.output.getvalue(), *problems])
+
+    def stop(self) -> list[str]:
+        """Interrupt `warehouse build --changed` where dbt would build; return dbt's arguments."""
+        from dbt.cli.main import dbtRunner
+
+        invoke = dbtRunner.invoke
+
+        def stop(runner: dbtRunner, arguments: list[str], **options: object) -> object:
+            if "build" in arguments:
+                raise Stopped(arguments)
+            return invoke(runner, arguments, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(dbtRunner, "invoke", stop)
+            with pytest.raises(Stopped) as stopped:
+                self.build()
+        return stopped.value.args[0]
+
+    @contextmanager
+    def edited(self, **texts: str | None) -> Iterator[None]:
+        """Replace files of the project (by path; None removes a file) within the block."""
+        before = {file: (self.root / file).read_text(encoding="utf-8") for file in texts}
+        self.write(texts)
+        yield
+        self.write(before)
+
+    def write(self, texts: dict[str, str | None]) -> None:
+        for file, text in texts.items():
+            if text is None:
+                (self.root / file).unlink()
+            else:
+                (self.root / file).write_text(text, encoding="utf-8")
+
+
+def publications(county: Warehouse) -> list[tuple[str, str]]:
     """Return the results of the builds of a set, in order."""
-    return edited.sql("select publish_set, action from governance.publications order by publication_id")
+    return county.sql("select publish_set, action from governance.publications order by publication_id")
 
 
-def add(edited: Warehouse, file: str, text: str) -> None:
-    """Append a line to a file of the project."""
-    path = edited.root / file
-    path.write_text(path.read_text(encoding="utf-8") + text + "\n", encoding="utf-8")
+def unknown(county: Warehouse) -> list[str]:
+    """Return the publish sets of whose publication no manifest is kept."""
+    with county.entered(), closing(psycopg2.connect(county.url)) as connection, connection.cursor() as cursor:
+        return [name for name, known in published.states(cursor).items() if not known]
 
 
-def test_only_changed_models_are_built_and_a_failed_set_stays_changed(edited: Warehouse) -> None:
-    before = len(publications(edited))
-    original = (edited.root / BRANCHES).read_text(encoding="utf-8")
-    add(edited, ABSENCES, "-- changed")
-    add(edited, BRANCHES, "where 1 = 1 / 0")
-    printed = edited("build", "--changed", expect=1)
-    assert "workforce: differs by int_absence_months_counted" in printed
-    assert "libraries is not published: model libraries__dim_branches failed" in printed
-    assert f"START unit_test {UNIT_TEST}" in printed
-    assert sorted(publications(edited)[before:]) == [("libraries", "refuse"), ("workforce", "publish")]
-    assert set(re.findall(r"OK created sql table model conformed\.(\w+)", printed)) == {"int_absence_months_counted"}
+def test_what_differs_from_the_publications_is_built_until_it_is_published(county: Warehouse, tmp_path: Path) -> None:
+    project = Project(county, tmp_path / "copy")
+    absences, branches, exposures = (
+        (project.root / file).read_text(encoding="utf-8") for file in (ABSENCES, BRANCHES, EXPOSURES)
+    )
+    with project.edited(**{ABSENCES: f"{absences}-- changed\n"}):
+        project.stop()
+    without_reads = exposures.replace("      - ref('usage__rpt_mart_reads_by_week')\n", "")
+    removed = {f"{READS}.sql": None, f"{READS}.yml": None, EXPOSURES: without_reads}
+    before = len(publications(county))
+    with project.edited(**removed):
+        with project.edited(**{BRANCHES: f"{branches}where 1 = 1 / 0\n"}):
+            printed = project.build()
+        assert "workforce: differs by int_absence_months_counted" in printed, "an interrupted build may have changed it"
+        assert f"START unit_test {UNIT_TEST}" in printed
+        assert "libraries: differs by libraries__dim_branches" in printed
+        assert "libraries is not published: model libraries__dim_branches failed" in printed
+        assert "usage: differs by usage__rpt_mart_reads_by_week" in printed
+        assert "--approve rpt_mart_reads_by_week" in printed, "the table of a removed model"
+        results = [("libraries", "refuse"), ("usage", "refuse"), ("workforce", "publish")]
+        assert sorted(publications(county)[before:]) == results
+        built = set(re.findall(r"OK created sql table model conformed\.(\w+)", printed))
+        assert built == {"int_absence_months_counted"}
 
-    (edited.root / BRANCHES).write_text(original, encoding="utf-8")
-    printed = edited("build", "--changed")
-    assert "libraries: differs by libraries__dim_branches" in printed, "the failed build may have left tables behind"
-    assert "workforce:" not in printed
-    assert "table model conformed." not in printed
-    assert publications(edited)[before + 2 :] == [("libraries", "publish")]
-    assert NOTHING in edited("build", "--changed")
+        county("publish", "usage", "--approve", "rpt_mart_reads_by_week")
+        printed = project.build()
+        assert "libraries: differs by libraries__dim_branches" in printed, "the failed build may have left tables"
+        assert not re.search("workforce:|usage:|table model conformed", printed)
+        assert publications(county)[before + 3 :] == [("usage", "publish"), ("libraries", "publish")]
+        assert NOTHING in project.build()
+
+        county("undo", "libraries")
+        assert unknown(county) == ["libraries"]
+        assert [word for word in project.stop() if "path:" in word] == [f"+path:{MARTS}/libraries"], "with all upstream"
+        printed = project.output.getvalue()
+        assert "libraries: no manifest of the publication is kept: the whole set is built" in printed
 
 
-def test_a_set_published_by_another_command_is_rebuilt_with_all_upstream(edited: Warehouse) -> None:
-    edited.build("libraries", upstream=False)
-    printed = edited("build", "--changed")
-    assert "libraries: no manifest of the publication is kept: the whole set is built" in printed
-    assert "table model conformed." in printed
-    assert "finance:" not in printed
-    edited("undo", "libraries")
-    with edited.entered(), closing(psycopg2.connect(edited.url)) as connection, connection.cursor() as cursor:
-        states = published.states(cursor)
-    assert [name for name, known in states.items() if not known] == ["libraries"], "an undo is another command too"
-
-
-def test_an_interrupted_build_stays_changed_after_its_edit_is_reverted(edited: Warehouse) -> None:
-    original = (edited.root / ABSENCES).read_text(encoding="utf-8")
-    add(edited, ABSENCES, "-- changed")
+@pytest.mark.long
+def test_a_killed_build_stays_changed_after_its_edit_is_reverted(county: Warehouse, tmp_path: Path) -> None:
+    """The short form is test_what_differs_from_the_publications_is_built_until_it_is_published."""
+    copy_project(tmp_path / "copy")
+    edited = Warehouse(county.home, tmp_path / "copy", **county.places)
+    file = edited.root / ABSENCES
+    original = file.read_text(encoding="utf-8")
+    file.write_text(f"{original}-- changed\n", encoding="utf-8")
     command = edited.command("build", "--changed")
     killed = {"cwd": edited.root, "env": edited.environment, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **killed) as build:
         assert any("OK created sql table model conformed.int_absence_months_counted" in line for line in build.stdout)
         build.kill()
-    (edited.root / ABSENCES).write_text(original, encoding="utf-8")
+    file.write_text(original, encoding="utf-8")
     assert "workforce: differs by int_absence_months_counted" in edited("build", "--changed")
 
 
-def test_a_set_is_published_without_the_table_of_a_removed_model(edited: Warehouse) -> None:
-    mart = edited.root / "dbt_project/models/marts/libraries/libraries__rpt_libraries_by_month"
-    exposures = edited.root / "dbt_project/models/marts/libraries/_libraries__exposures.yml"
-    exposures.unlink()
-    mart.with_suffix(".sql").unlink()
-    mart.with_suffix(".yml").unlink()
-    printed = edited("build", "--changed", expect=1)
-    assert "rpt_libraries_by_month" in printed.split("libraries: differs by ")[1].splitlines()[0]
-    assert "--approve rpt_libraries_by_month" in printed
-
-
-def test_proposed_declassifications_are_refused_until_accepted(edited: Warehouse) -> None:
-    before = len(publications(edited))
-    edited.sql("delete from governance.accepted_proposals")
-    for printed in (edited("build", expect=1), edited.build("libraries", upstream=False, expect=2)):
+def test_proposed_declassifications_are_refused_until_accepted(county: Warehouse) -> None:
+    before = len(publications(county))
+    county.sql("delete from governance.accepted_proposals")
+    for printed in (county("build", expect=1), county.build("libraries", upstream=False, expect=2)):
         assert "nobody has approved the declassification of int_loan_events_conformed." in printed
         assert "int_members_conformed.person_key" in printed
-    refused = {name for name, action in publications(edited)[before:] if action == "refuse"}
+    refused = {name for name, action in publications(county)[before:] if action == "refuse"}
     assert refused >= {"libraries", "finance"}
-    edited.sql("insert into governance.accepted_proposals values ('A. Officer', '2026-12-01')")
-    edited.build("libraries", upstream=False)
-    assert publications(edited)[-1] == ("libraries", "publish")
+    county.sql("insert into governance.accepted_proposals values ('A. Officer', '2026-12-01')")
+    county.build("libraries", upstream=False)
+    assert publications(county)[-1] == ("libraries", "publish")
+    assert unknown(county) == ["libraries"], "dbt alone published it"
 
 
 def test_a_parse_serves_every_server_but_not_another_database() -> None:

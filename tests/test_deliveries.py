@@ -412,3 +412,39 @@ def test_a_mail_server_that_refuses_is_named(
     url = mailbox.url().split("?")[0]
     assert refused(report, url, tmp_path, trial) == "its URL has no host, `to` or `from`."
     assert mailbox.messages == []
+
+
+@needs_root
+@pytest.mark.parametrize("kind", KINDS)
+def test_parquet_files_are_copied_and_those_of_old_builds_deleted(
+    places: Callable[[str], Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    from warehouse import parquet
+
+    place, source = places(kind), tmp_path / "outbox/highways/parquet"
+    monkeypatch.setenv("OUTBOX", str(tmp_path / "outbox"))
+    monkeypatch.setenv("PARQUET_URL", place.url)
+
+    def copied() -> dict[str, bytes]:
+        if place.read:
+            return place.read()
+        files = [path for path in place.folder.rglob("*") if path.is_file()]
+        return {path.relative_to(place.folder).as_posix(): path.read_bytes() for path in files}
+
+    for build, kept in (("1", []), ("2", ["1"]), ("3", ["2"])):
+        (source / build).mkdir(parents=True)
+        (source / build / "fct_defects.parquet").write_bytes(build.encode() * 100)
+        (source / "manifest.json").write_text(build)
+        for old in {"1", "2"} - {build, *kept}:
+            shutil.rmtree(source / old, ignore_errors=True)
+        parquet.copy_files(source)
+        there = {f"highways/{each}/fct_defects.parquet": each.encode() * 100 for each in (*kept, build)}
+        assert copied() == there | {"highways/manifest.json": build.encode()}
+    parquet.delete_files()
+    assert copied() == {}, "after an erasure"
+    monkeypatch.setenv("PARQUET_URL", f"{place.url}-gone" if kind == "s3" else f"{place.url}/gone")
+    with pytest.raises(WarehouseError) as refused:
+        parquet.copy_files(source)
+    assert str(refused.value) == (
+        "The Parquet files of highways were not copied (PARQUET_URL): the recipient's folder does not exist."
+    )

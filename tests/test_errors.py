@@ -195,12 +195,12 @@ def test_a_failing_cast_in_a_source_shows_no_value(trial: Trial, capfd: pytest.C
     assert VALUE in Warehouse(trial.home, WAREHOUSE_URL=trial.url)("error", reference[1])
 
 
-def test_dbt_shows_and_logs_no_value(warehouse: Warehouse) -> None:
+def test_dbt_shows_and_logs_no_value(warehouse: Warehouse, tmp_path: Path) -> None:
     ((value,),) = warehouse.sql("select max(branch_name) from conformed.dim_branches")
     query = "select max(branch_name)::int as x from conformed.dim_branches"
-    printed = warehouse.process("exec", "--", "dbt", "show", "--inline", query, expect=2)
+    printed = warehouse.dbt("show", "--inline", query, "--log-path", str(tmp_path), expect=2)
     assert "invalid input syntax for type integer [warehouse error" in printed
-    logged = (warehouse.home / "logs/dbt.log").read_text(encoding="utf-8")
+    logged = (tmp_path / "dbt.log").read_text(encoding="utf-8")
     assert "invalid input syntax" in logged
     assert value not in printed + logged
 

@@ -5,8 +5,11 @@ import io
 import os
 import shutil
 import subprocess
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import openpyxl
 import psycopg2
 import pytest
@@ -62,6 +65,29 @@ def test_text_in_a_csv_does_not_become_a_formula(trial: Trial, tmp_path: Path, f
     rows = list(csv.DictReader(io.StringIO(written.decode(encoding), newline="")))
     assert [row["words"] for row in rows] == [f"'{text}" for text in texts[:5]] + texts[5:]
     assert {row["amount"] for row in rows} == {"-1"}
+
+
+def test_a_parquet_feed_has_the_reports_types_and_names_suppressed_figures(trial: Trial, tmp_path: Path) -> None:
+    from warehouse.feeds.files import BATCH, write_report
+
+    values = {
+        "Month": ("date", "date '2026-04-30'", date(2026, 4, 30)),
+        "Seen": ("timestamp", "timestamp '2026-07-01 12:30'", datetime(2026, 7, 1, 12, 30)),
+        "Cost": ("numeric(18,2)", "9007199254740993.01", Decimal("9007199254740993.01")),
+        "People": ("bigint", "null::bigint", None),
+        "Year": ("integer", "2026", 2026),
+        "Words": ("text", "'=1+1'", "=1+1"),
+        "Suppressed figures": ("text", "'People'", "People"),
+    }
+    listed = ", ".join(f'{sql} as "{name}"' for name, (_, sql, _) in values.items())
+    trial.sql(f"create table conformed.rpt_typed as select {listed} from generate_series(1, {BATCH + 1})")
+    trial.sql("grant select on conformed.rpt_typed to svc_dbt")
+    report = feed_report("rpt_typed", "parquet", {name: kind for name, (kind, _, _) in values.items()})
+    file = tmp_path / "typed.parquet"
+    assert write_report(report, file) == BATCH + 1
+    found = duckdb.sql(f"select *, count(*) from read_parquet('{file}') group by all")
+    assert found.fetchall() == [(*(expected for *_, expected in values.values()), BATCH + 1)]
+    assert str(found.types[2]) == "DECIMAL(18,2)"
 
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])

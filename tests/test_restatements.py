@@ -129,8 +129,8 @@ def test_reports_and_periods_that_are_not_kept_are_refused_in_plain_words(builds
         day_within("May")
 
 
-def test_each_declared_column_exists_and_names_nobody() -> None:
-    nodes = manifest().nodes
+def test_each_declared_column_exists_and_names_nobody(parsed) -> None:
+    nodes = parsed.nodes
     declared = {node.unique_id: node for node in nodes.values() if node.config.meta.get("restatements")}
     assert len(declared) > 10
     for node in declared.values():

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 
 import psycopg2
 import pytest
@@ -246,11 +247,15 @@ def test_a_canary_value_is_only_in_the_vault_and_nowhere_after_erasure(county: W
     assert where_it_is(*canary, record) == set()
 
 
-def test_dagster_deletes_rows_past_their_retention_period_each_day(county: Warehouse) -> None:
+def test_dagster_deletes_rows_past_their_retention_period_each_day(county: Warehouse, definitions: ModuleType) -> None:
+    import dagster as dg
+
     county.sql(
         "insert into raw_confirm_store.enquiry_customer (enquiry_number, last_updated_time) values (-1, '2010-01-01')"
     )
-    county("exec", "--", "dagster", "job", "execute", "-m", "orchestration.definitions", "-j", "dispose")
+    assert definitions.defs.get_schedule_def("dispose_schedule").cron_schedule == "0 4 * * *"
+    with county.entered(**county.places), dg.DagsterInstance.ephemeral() as instance:
+        assert definitions.defs.resolve_job_def("dispose").execute_in_process(instance=instance).success
     assert county.sql("select count(*) from raw_confirm.enquiry_customer where enquiry_number = -1") == [(0,)]
     assert county.sql("select system, table_name, cause, rows from governance.disposals") == [
         ("raw_confirm", "enquiry_customer", "retention", 1)

@@ -20,6 +20,11 @@ PROPERTIES = {  # {kind: {property: pattern of its value; None is a flag; "" is 
     },
     "measure": {"formatString": r"\S.*", "displayFolder": ".+", "lineageTag": UUID},
     "partition": {"mode": "import|directQuery", "source": ""},
+    "refreshPolicy": {
+        "policyType": "basic", "rollingWindowGranularity": "year", "rollingWindowPeriods": r"\d+",
+        "incrementalGranularity": "month", "incrementalPeriods": r"\d+", "pollingExpression": "",
+        "sourceExpression": "",
+    },
     "relationship": {"isActive": "false", "fromColumn": rf"{NAME}\.{NAME}", "toColumn": rf"{NAME}\.{NAME}"},
     "role": {"modelPermission": "read"},
     "tablePermission": {},
@@ -29,8 +34,9 @@ PROPERTIES = {  # {kind: {property: pattern of its value; None is a flag; "" is 
 REQUIRED = {
     "database": {"compatibilityLevel"}, "column": {"dataType"}, "partition": {"mode", "source"},
     "relationship": {"fromColumn", "toColumn"}, "role": {"modelPermission"},
+    "refreshPolicy": set(PROPERTIES["refreshPolicy"]),
 }  # fmt: skip
-INSIDE = {"table": {"measure", "column", "partition"}, "role": {"tablePermission"}}
+INSIDE = {"table": {"measure", "column", "partition", "refreshPolicy"}, "role": {"tablePermission"}}
 AT_TOP = {"database", "model", "table", "relationship", "role", "expression", "ref"}
 WITH_EXPRESSION = {"measure", "partition", "tablePermission", "expression"}
 HEADER = re.compile(rf"(\w+)(?: (table |role )?({NAME}|{UUID}))?(?: =(?: (.+))?)?")
@@ -177,6 +183,8 @@ def _references(everything: dict[str, list[Found]], tables: dict[str, Found]) ->
     for table in tables.values():
         if not table.of("partition"):
             yield f"{table.place}: no partition"
+        for found in (*table.of("partition").values(), *table.of("refreshPolicy").values()):
+            yield from _queries(found, tables, {each.name for each in everything["expression"]})
         for column in table.of("column").values():
             sorted_by = column.properties.get("sortByColumn")
             if sorted_by and (table.name, bare(sorted_by)) not in columns:
@@ -185,6 +193,17 @@ def _references(everything: dict[str, list[Found]], tables: dict[str, Found]) ->
                 yield f"{column.place}: either an expression or a sourceColumn"
         for found in (*table.of("measure").values(), *table.of("column").values()):
             yield from _dax(found, tables, columns, measures)
+
+
+def _queries(found: Found, tables: dict[str, Found], parameters: set[str]) -> Iterator[str]:
+    """Faults of the names in the queries in M of a table."""
+    for query in (found.properties.get(key, "") for key in ("source", "pollingExpression", "sourceExpression")):
+        for item in re.findall(r'Item = "(\w+)"', query):
+            if item not in tables:
+                yield f"{found.place}: there is no table {item}"
+        for parameter in {"Server", "Database", "Schema", "RangeStart", "RangeEnd"} - parameters:
+            if re.search(rf"\b{parameter}\b(?! =)", query):
+                yield f"{found.place}: there is no parameter {parameter}"
 
 
 def _dax(found: Found, tables: dict[str, Found], columns: set, measures: set[str]) -> Iterator[str]:

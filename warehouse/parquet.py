@@ -23,7 +23,7 @@ from ingestion.postgres import names_in
 from warehouse.environment import dbt_connection, dbt_url
 from warehouse.errors import WarehouseError
 
-ATTEMPTS = 3
+ATTEMPTS, MANIFEST = 3, "manifest.json"
 BUILD = """
     select s.build_id, s.schema_name, b.invocation_id, b.loads, (
         select max(p.decided_at) from governance.publications as p
@@ -71,10 +71,31 @@ def write_parquet(schema: str, folder: Path) -> dict[str, Any]:
     raise WarehouseError(f"{schema} was published again while its Parquet files were written. Write them again.")
 
 
+def copy_files(folder: Path) -> None:
+    """Copy the Parquet files of a set or row scope to the folder of the variable PARQUET_URL, if it is set.
+
+    Files that `folder` does not have are deleted there. Raises WarehouseError.
+    """
+    if url := os.environ.get("PARQUET_URL"):
+        from warehouse.feeds.transfer import TransferError, mirror  # the libraries of the protocols take a second
+
+        try:
+            mirror(folder, url, folder.parent.name, last=MANIFEST)
+        except TransferError as error:
+            raise WarehouseError(
+                f"The Parquet files of {folder.parent.name} were not copied (PARQUET_URL): {error}."
+            ) from None
+
+
 def delete_files() -> None:
-    """Delete the Parquet files of every set, after an erasure. The next publication writes them again."""
+    """Delete the Parquet files of every set, and the copies, after an erasure; the next publication writes them again.
+
+    Raises WarehouseError if a copy cannot be deleted.
+    """
     for folder in Path(os.environ["OUTBOX"]).glob("*/parquet"):
-        shutil.rmtree(folder)
+        for path in folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        copy_files(folder)
 
 
 def _build(cursor: pg.cursor, schema: str) -> dict[str, Any]:
@@ -139,10 +160,10 @@ def _finish(cursor: pg.cursor, schema: str, folder: Path, draft: Path, manifest:
     if final.exists():  # published again by a roll back: its tables are the same
         shutil.rmtree(final)
     draft.rename(final)
-    new = folder / "manifest.new"
+    new = folder / f"{MANIFEST}.new"
     new.write_text(json.dumps(manifest, default=str, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     new.chmod(0o640)
-    new.replace(folder / "manifest.json")
+    new.replace(folder / MANIFEST)
     cursor.execute(KEPT, [schema])
     kept = {number, *(build for (build,) in cursor.fetchall())}
     for old in folder.iterdir():

@@ -20,6 +20,17 @@
   {{ return(reached) }}
 {% endmacro %}
 
+{# Whether a failure of a node concerns the publish set of these models: a node that they are made from (`reached`), or a test of
+   such a node. A mart of another set, and a test of it, concern that set only. #}
+{% macro concerns(node, models, reached) %}
+  {% if node.unique_id in reached %}{{ return(true) }}{% endif %}
+  {% if node.resource_type not in ('test', 'unit_test') %}{{ return(false) }}{% endif %}
+  {% for tested in node.depends_on.nodes if tested in graph.nodes and graph.nodes[tested].fqn[1] == 'marts' %}
+    {% if tested not in models %}{{ return(false) }}{% endif %}
+  {% endfor %}
+  {{ return(node.depends_on.nodes | select('in', reached) | list | length > 0) }}
+{% endmacro %}
+
 {# List of columns (model.column) of these nodes with a declassification that no named person has approved. #}
 {% macro proposed_declassifications(unique_ids) %}
   {% set approved = '^approved: [^:,]+, [0-9]{1,2} [A-Z][a-z]+ [0-9]{4}: .' %}
@@ -105,7 +116,7 @@
       {% set tests = {'pass': 0, 'warn': 0, 'fail': 0} %}
       {% set reached = with_upstream(models) %}
       {% for result in results if result.status | string in ('fail', 'error') %}
-        {% if result.node.unique_id in reached or result.node.depends_on.nodes | select('in', reached) | list %}
+        {% if concerns(result.node, models, reached) %}
           {% set failed = [result.node.resource_type ~ ' ' ~ result.node.name ~ ' failed'] %}
           {% set violated = modules.re.findall('[^ \n][^\n]* violates [^\n]*constraint[^\n]*', result.message or '') %}
           {% do problems.append((failed + violated[:1]) | join(': ')) %}

@@ -11,7 +11,7 @@ from ingestion.contract_yaml import describe_errors, read_yaml
 from warehouse.errors import WarehouseError
 from warehouse.outgoing import KINDS
 
-FORMATS = {"csv": ".csv", "csv_for_excel": ".csv", "xlsx": ".xlsx"}
+FORMATS = {"csv": ".csv", "csv_for_excel": ".csv", "xlsx": ".xlsx", "parquet": ".parquet"}
 
 
 class Delivery(BaseModel):
@@ -42,7 +42,7 @@ class Feed(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     file: Annotated[str, Field(pattern=r"^\w[\w .-]*$")]
-    format: Literal["csv", "csv_for_excel", "xlsx"]
+    format: Literal["csv", "csv_for_excel", "xlsx", "parquet"]
     reader: Text
     when: Text
     replaces: Text | None = None

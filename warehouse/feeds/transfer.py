@@ -9,8 +9,8 @@ import os
 import shutil
 import smtplib
 import ssl
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -57,14 +57,47 @@ def is_mail(url: str) -> bool:
 
 def send_files(url: str, *files: Path) -> None:
     """Copies files to the folder of a URL, one after another; replaces those of the same name. Raises TransferError."""
-    try:
-        # The instances that fsspec keeps may have lost their connection
-        system, folder = fsspec.core.url_to_fs(url, skip_instance_cache=True)
-        container = folder if _REPLACE.get(_protocol(system)) else folder.partition("/")[0]
-        if not system.exists(container):
-            raise TransferError("the recipient's folder does not exist", is_permanent=True)
+    with _in_words():
+        system, folder = _opened(url)
         for file in files:
-            _send_file(system, file, f"{folder.rstrip('/')}/{file.name}")
+            _send_file(system, file, f"{folder}/{file.name}")
+
+
+def mirror(source: Path, url: str, name: str, last: str = "") -> None:
+    """Gives the folder `name` below the folder of a URL the files that `source` has, and no others.
+
+    A file that is there with the same size is not sent again. The file `last` is replaced when all others are there,
+    and then the files that `source` does not have are deleted. Raises TransferError.
+    """
+    files = {path.relative_to(source).as_posix(): path for path in source.rglob("*") if path.is_file()}
+    with _in_words():
+        system, folder = _opened(url)
+        target = f"{folder}/{name}/"
+        found = system.find(target) if system.exists(target) else []
+        there = {path.removeprefix(target): system.size(path) for path in found}
+        for place in sorted(files, key=lambda place: (place == last, place)):
+            if place == last or there.get(place) != files[place].stat().st_size:
+                system.makedirs(f"{target}{place}".rpartition("/")[0], exist_ok=True)
+                _send_file(system, files[place], f"{target}{place}")
+        for place in there.keys() - files.keys():
+            system.rm_file(f"{target}{place}")
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and the path of its folder, which must exist."""
+    # The instances that fsspec keeps may have lost their connection
+    system, folder = fsspec.core.url_to_fs(url, skip_instance_cache=True)
+    container = folder if _REPLACE.get(_protocol(system)) else folder.partition("/")[0]
+    if not system.exists(container):
+        raise TransferError("the recipient's folder does not exist", is_permanent=True)
+    return system, folder.rstrip("/")
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Raises TransferError in place of any error."""
+    try:
+        yield
     except TransferError:
         raise
     except Exception as error:
@@ -119,29 +152,24 @@ def send_mail(url: str, message: EmailMessage) -> None:
         raise TransferError("its URL has no host, `to` or `from`", is_permanent=True)
     message["To"], message["From"] = ", ".join(query["to"]), query["from"][0]
     context = ssl.create_default_context()
-    try:
-        with ExitStack() as stack:
-            if parts.scheme == "smtps":
-                server: smtplib.SMTP = smtplib.SMTP_SSL(
-                    parts.hostname, parts.port or 465, timeout=TIMEOUT_SECONDS, context=context
-                )
-            else:
-                server = smtplib.SMTP(parts.hostname, parts.port or 587, timeout=TIMEOUT_SECONDS)
-            stack.enter_context(server)
-            server.ehlo()
-            is_encrypted = parts.scheme == "smtps"
-            if not is_encrypted and server.has_extn("starttls"):
-                server.starttls(context=context)
-                is_encrypted = True
-            if parts.username:
-                if not is_encrypted and parts.hostname not in LOCAL_HOSTS:
-                    raise TransferError("the mail server offers no TLS for the password", is_permanent=True)
-                server.login(unquote(parts.username), unquote(parts.password or ""))
-            server.send_message(message)
-    except TransferError:
-        raise
-    except Exception as error:
-        raise _refused(error) from None
+    with _in_words(), ExitStack() as stack:
+        if parts.scheme == "smtps":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                parts.hostname, parts.port or 465, timeout=TIMEOUT_SECONDS, context=context
+            )
+        else:
+            server = smtplib.SMTP(parts.hostname, parts.port or 587, timeout=TIMEOUT_SECONDS)
+        stack.enter_context(server)
+        server.ehlo()
+        is_encrypted = parts.scheme == "smtps"
+        if not is_encrypted and server.has_extn("starttls"):
+            server.starttls(context=context)
+            is_encrypted = True
+        if parts.username:
+            if not is_encrypted and parts.hostname not in LOCAL_HOSTS:
+                raise TransferError("the mail server offers no TLS for the password", is_permanent=True)
+            server.login(unquote(parts.username), unquote(parts.password or ""))
+        server.send_message(message)
 
 
 def _refused(error: Exception) -> TransferError:

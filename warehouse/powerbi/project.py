@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from warehouse import as_at
 from warehouse.access import Access, RowScope
@@ -20,13 +21,19 @@ from warehouse.powerbi.tmdl import Object, name
 
 Node = dict[str, Any]
 
+PERIOD = (  # the parameters of incremental refresh: Power BI Desktop loads this period, and the service each month
+    ("RangeStart", "First day of the period of a partition.", "2015, 1, 1"),
+    ("RangeEnd", "Day after the period of a partition.", "2100, 1, 1"),
+)
+
 
 class Project:
-    """The Power BI project of a publish set, from a manifest of dbt with the published schemas."""
+    """The Power BI project of a publish set, from a manifest of dbt, for the warehouse at a URL."""
 
-    def __init__(self, publish_set: str, manifest: Node, access: Access, server: str, database: str) -> None:
+    def __init__(self, publish_set: str, manifest: Node, access: Access, url: str) -> None:
+        address = urlsplit(url)
         self.publish_set, self.access = publish_set, access
-        self.server, self.database = server, database
+        self.server, self.database = f"{address.hostname}:{address.port or 5432}", address.path.removeprefix("/")
         self.title = f"Worcestershire {labelled(publish_set)}"
         self.star = Star(publish_set, manifest)
 
@@ -107,6 +114,13 @@ class Project:
         }
         for parameter, (description, value) in described.items():
             yield Object(f"expression {parameter}", description, f'"{value}" {meta}')
+        if any(map(self.star.refresh, self.star.tables)):
+            for parameter, description, day in PERIOD:
+                yield Object(
+                    f"expression {parameter}",
+                    description,
+                    f"#datetime({day}, 0, 0, 0) {meta.replace('Text', 'DateTime')}",
+                )
 
     def _role(self, scope: RowScope) -> Object:
         """A role that sees the rows of a row scope, and no row of a table that the row scope does not have."""

@@ -41,14 +41,9 @@ def table_object(star: Star, table: str) -> Object:
         measures = [_state(star, label, column) for label, column in STATES.items()]
     columns = [_column(star, table, column) for column in node["columns"].values()]
     columns += [_computed_date(star, *each) for each in star.computed_dates if each[0] == table]
-    rows = (
-        "let\n"
-        "    Source = PostgreSQL.Database(Server, Database),\n"
-        f'    Rows = Source{{[Schema = Schema, Item = "{table}"]}}[Data]\n'
-        "in\n"
-        "    Rows"
-    )
-    partition = Object(f"partition {name(table)} = m", properties={"mode": "import", "source": rows})
+    policy = star.refresh(table)
+    source = _source(table, policy["date"]) if policy else _source(table)
+    partition = Object(f"partition {name(table)} = m", properties={"mode": "import", "source": source})
     return Object(
         f"table {name(table)}",
         node["description"],
@@ -56,7 +51,37 @@ def table_object(star: Star, table: str) -> Object:
             "lineageTag": identity(star.publish_set, table),
             "dataCategory": "Time" if table == DATES else "",
         },
-        children=[*measures, *columns, partition],
+        children=[*measures, *columns, *([_refresh_policy(table, policy)] if policy else []), partition],
+    )
+
+
+def _source(table: str, date: str = "", result: str = "") -> str:
+    """The query in M for a table; for the period of a partition if the date of its rows is given."""
+    steps = [
+        "Source = PostgreSQL.Database(Server, Database)",
+        f'Rows = Source{{[Schema = Schema, Item = "{table}"]}}[Data]',
+    ]
+    if date:  # conversions of parameters, not of the column, so that Postgres filters the rows
+        condition = f"each [{date}] >= Date.From(RangeStart) and [{date}] < Date.From(RangeEnd)"
+        steps.append(f"Period = Table.SelectRows(Rows, {condition})")
+    result = result or steps[-1].partition(" ")[0]
+    return "let\n" + ",\n".join(f"    {step}" for step in steps) + f"\nin\n    {result}"
+
+
+def _refresh_policy(table: str, policy: Node) -> Object:
+    """Incremental refresh by month: of all months, those are read again whose fingerprint has changed."""
+    fingerprint = _source(policy["months"], "month_start_date", "Text.Combine(Period[fingerprint])")
+    return Object(
+        "refreshPolicy",
+        properties={
+            "policyType": "basic",
+            "rollingWindowGranularity": "year",
+            "rollingWindowPeriods": str(policy["years"]),
+            "incrementalGranularity": "month",
+            "incrementalPeriods": str(12 * policy["years"]),
+            "pollingExpression": fingerprint,
+            "sourceExpression": _source(table, policy["date"]),
+        },
     )
 
 

@@ -75,7 +75,7 @@ described as (
         incidents.state_name = 'Active' as is_open,
         coalesce(incidents.closed_at < incidents.created_at, false) as is_closed_before_created,
         {{ local_date('incidents.created_at') }} as created_date,
-        {{ local_date('incidents.closed_at') }} as closed_date,
+        case when incidents.closed_at <= as_at.as_at then incidents.closed_at end as credible_closed_at,
         as_at.as_at,
         {{ local_date('as_at.as_at') }} as as_at_date
     from incidents
@@ -100,7 +100,7 @@ timed as (
         case
             when not described.is_closed_before_created
                 then (
-                    {{ working_hours('described.closed_at', 'closed_on') }}
+                    {{ working_hours('described.credible_closed_at', 'closed_on') }}
                     - {{ working_hours('described.created_at', 'created_on') }}
                 )::numeric(9, 2)
         end as close_working_hours,
@@ -115,7 +115,7 @@ timed as (
     left join dim_dates as created_on
         on described.created_date = created_on.date_day
     left join dim_dates as closed_on
-        on described.closed_date = closed_on.date_day
+        on {{ local_date('described.credible_closed_at') }} = closed_on.date_day
     left join dim_dates as as_at_on
         on described.as_at_date = as_at_on.date_day
 
@@ -150,13 +150,13 @@ final as (
             when age_working_hours > service_level_hours then false
         end as is_within_service_level,
         case
-            when state_name = 'Resolved' and not is_closed_before_created then closed_at <= source_due_at
+            when state_name = 'Resolved' and not is_closed_before_created then credible_closed_at <= source_due_at
         end as is_within_source_deadline,
         is_closed_before_created,
         created_at,
-        closed_at,
+        credible_closed_at as closed_at,
         created_date,
-        closed_date,
+        {{ local_date('credible_closed_at') }} as closed_date,
         as_at_date
     from timed
 

@@ -45,7 +45,8 @@ cases as (
 
     select
         incidents.*,
-        contact_channels.channel_code
+        contact_channels.channel_code,
+        {{ local_date('max(incidents.updated_at) over ()') }} as as_at_date
     from incidents
     left join contact_channels
         on incidents.origin_code = contact_channels.source_value
@@ -67,7 +68,8 @@ unioned as (
 
     {{ column_checks('cases', 'raw_dynamics.incidents', 'case_reference', {
         'resolvedon': ("state_name <> 'Active'",
-            "case when closed_at is null then 'CRM03' when closed_at < created_at then 'CRM01' end"),
+            "coalesce(case when closed_at is null then 'CRM03' when closed_at < created_at then 'CRM01' end, "
+            ~ date_fault(local_date('closed_at'), 'as_at_date') ~ ')'),
         'subject': ('service_name is not null', listed_fault('service_name')),
         'title': ('title is not null', "case when is_test then 'CRM02' end"),
         'caseorigincode': ('origin_code is not null', "case when channel_code is null then 'CRM04' end"),
@@ -83,6 +85,15 @@ unioned as (
             "coalesce(case when answered_date < received_date then 'FOI01' end, "
             ~ date_fault('answered_date', 'as_at_date') ~ ')'
         ),
+        'clarificationaskedon': (
+            'clarification_asked_date is not null', date_fault('clarification_asked_date', 'as_at_date')
+        ),
+        'clarifiedon': ('clarified_date is not null', date_fault('clarified_date', 'as_at_date')),
+        'feenoticeon': ('fees_notice_date is not null', date_fault('fees_notice_date', 'as_at_date')),
+        'feepaidon': ('fee_paid_date is not null', date_fault('fee_paid_date', 'as_at_date')),
+        'extendedon': ('extended_date is not null', date_fault('extended_date', 'as_at_date')),
+        'reviewaskedon': ('review_asked_date is not null', date_fault('review_asked_date', 'as_at_date')),
+        'reviewansweredon': ('review_answered_date is not null', date_fault('review_answered_date', 'as_at_date')),
         'exemption': ("outcome_name in ('Granted in part', 'Refused')",
             "case when exemption_name is null then 'FOI02' end"),
     }) }}

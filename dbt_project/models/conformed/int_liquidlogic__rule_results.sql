@@ -41,6 +41,12 @@ int_protection_plans_conformed as (
 
 ),
 
+int_children_as_at_dated as (
+
+    select * from {{ ref('int_children_as_at_dated') }}
+
+),
+
 persons as (
 
     select
@@ -75,8 +81,11 @@ assessments_of_referrals as (
 
     select
         single_assessments.single_assessment_id,
+        single_assessments.completed_date,
+        int_children_as_at_dated.as_at_date,
         single_assessments.begun_date < referrals.referred_date as is_before_referral
     from single_assessments
+    cross join int_children_as_at_dated
     inner join referrals
         on single_assessments.referral_id = referrals.referral_id
 
@@ -113,7 +122,10 @@ unioned as (
 
     {{ column_checks('int_referrals_conformed', 'raw_liquidlogic.fact_referrals', 'referral_id', {
         'refrl_start_dttm': ('referred_date is not null', date_fault('referred_date', 'as_at_date')),
-        'refrl_end_dttm': ('not is_open', "case when is_closed_before_opened then 'CSC03' end"),
+        'refrl_end_dttm': (
+            'not is_open or closed_fault is not null',
+            "case when is_closed_before_opened then 'CSC03' else closed_fault end"
+        ),
         'dim_lookup_category_of_need_code': (
             'need_code is not null', "case when need_name is null then 'CSC08' end"
         ),
@@ -124,13 +136,17 @@ unioned as (
 
     {{ column_checks('assessments_of_referrals', 'raw_liquidlogic.fact_single_assessment', 'single_assessment_id', {
         'start_dttm': ('is_before_referral is not null', "case when is_before_referral then 'CSC06' end"),
+        'completed_dttm': ('completed_date is not null', date_fault('completed_date', 'as_at_date')),
     }) }}
 
     union all
 
     {{ column_checks('int_protection_plans_conformed', 'raw_liquidlogic.fact_cp_plan', 'cp_plan_id', {
         'start_dttm': ('began_date is not null', date_fault('began_date', 'as_at_date')),
-        'end_dttm': ('not is_open', "case when is_ended_before_began then 'CSC09' end"),
+        'end_dttm': (
+            'not is_open or ended_fault is not null',
+            "case when is_ended_before_began then 'CSC09' else ended_fault end"
+        ),
         'init_category_desc': ('initial_category_name is not null', listed_fault('initial_category_name')),
         'cp_category_desc': ('latest_category_name is not null', listed_fault('latest_category_name')),
     }) }}

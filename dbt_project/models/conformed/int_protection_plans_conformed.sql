@@ -33,9 +33,15 @@ int_children_as_at_dated as (
 joined as (
 
     select
-        cp_plans.*,
+        cp_plans.cp_plan_id,
+        cp_plans.initial_category_name,
+        cp_plans.latest_category_name,
+        cp_plans.age_years,
+        cp_plans.began_date,
         bridge_children_persons.child_key,
         int_children_as_at_dated.as_at_date,
+        {{ credible_date('cp_plans.ended_date', 'int_children_as_at_dated.as_at_date') }} as ended_date,
+        {{ date_fault('cp_plans.ended_date', 'int_children_as_at_dated.as_at_date') }} as ended_fault,
         coalesce(cp_plans.ended_date < cp_plans.began_date, false) as is_ended_before_began
     from cp_plans
     cross join int_children_as_at_dated
@@ -89,6 +95,7 @@ final as (
         end as is_repeat_within_2_years,
         measured.ended_date is null as is_open,
         measured.is_ended_before_began,
+        measured.ended_fault,
         measured.began_date,
         case when not measured.is_ended_before_began then measured.ended_date end as ended_date,
         measured.as_at_date

@@ -57,11 +57,14 @@ dim_dates as (
 first_assessments as (
 
     select
-        referral_id,
-        min(begun_date) as begun_date,
-        min(completed_date) as completed_date
+        single_assessments.referral_id,
+        min(single_assessments.begun_date) as begun_date,
+        min(
+            {{ credible_date('single_assessments.completed_date', 'int_children_as_at_dated.as_at_date') }}
+        ) as completed_date
     from single_assessments
-    group by referral_id
+    cross join int_children_as_at_dated
+    group by single_assessments.referral_id
 
 ),
 
@@ -75,7 +78,8 @@ joined as (
         referral_closure_reasons.closure_reason_name,
         referrals.is_no_further_action,
         referrals.referred_date,
-        referrals.closed_date,
+        {{ credible_date('referrals.closed_date', 'int_children_as_at_dated.as_at_date') }} as closed_date,
+        {{ date_fault('referrals.closed_date', 'int_children_as_at_dated.as_at_date') }} as closed_fault,
         bridge_children_persons.child_key,
         int_homes_dated.district_code,
         int_homes_dated.district_name,
@@ -172,6 +176,7 @@ final as (
         end as is_rereferral,
         closed_date is null as is_open,
         is_closed_before_opened,
+        closed_fault,
         is_assessed_before_referred,
         referred_date,
         case when not is_closed_before_opened then closed_date end as closed_date,

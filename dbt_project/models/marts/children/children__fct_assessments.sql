@@ -32,7 +32,9 @@ timed as (
         single_assessments.single_assessment_id,
         single_assessments.is_no_further_action,
         single_assessments.begun_date,
-        single_assessments.completed_date,
+        {{
+            credible_date('single_assessments.completed_date', 'int_children_as_at_dated.as_at_date')
+        }} as completed_date,
         int_referrals_conformed.referral_key,
         int_referrals_conformed.child_key,
         int_referrals_conformed.district_code,
@@ -57,7 +59,7 @@ measured as (
     select
         timed.*,
         case
-            when timed.completed_date between timed.clock_start_date and timed.as_at_date
+            when timed.completed_date >= timed.clock_start_date
                 then completed_on.working_day_number - started_on.working_day_number
         end as assessment_working_days,
         as_at_on.working_day_number - started_on.working_day_number as elapsed_working_days

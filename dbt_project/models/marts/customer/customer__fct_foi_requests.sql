@@ -51,12 +51,25 @@ as_at as (
 
 ),
 
--- an answer after the as-at date has not been given, and is a finding
+-- what is dated after the as-at date has not happened; such an answer is a finding
 answered as (
 
     select
-        foi_requests.*,
-        {{ credible_date('foi_requests.answered_date', 'as_at.as_at_date') }} as credible_answered_date,
+        foi_requests.request_reference,
+        foi_requests.regime_code,
+        foi_requests.topic_name,
+        foi_requests.outcome_name,
+        foi_requests.exemption_name,
+        foi_requests.received_date,
+        foi_requests.source_due_date,
+        {{ credible_date('foi_requests.clarification_asked_date', 'as_at.as_at_date') }} as clarification_asked_date,
+        {{ credible_date('foi_requests.clarified_date', 'as_at.as_at_date') }} as clarified_date,
+        {{ credible_date('foi_requests.fees_notice_date', 'as_at.as_at_date') }} as fees_notice_date,
+        {{ credible_date('foi_requests.fee_paid_date', 'as_at.as_at_date') }} as fee_paid_date,
+        {{ credible_date('foi_requests.extended_date', 'as_at.as_at_date') }} as extended_date,
+        {{ credible_date('foi_requests.answered_date', 'as_at.as_at_date') }} as answered_date,
+        {{ credible_date('foi_requests.review_asked_date', 'as_at.as_at_date') }} as review_asked_date,
+        {{ credible_date('foi_requests.review_answered_date', 'as_at.as_at_date') }} as review_answered_date,
         as_at.as_at_date
     from foi_requests
     cross join as_at
@@ -67,7 +80,7 @@ clocked as (
 
     select
         answered.*,
-        coalesce(answered.credible_answered_date < answered.received_date, false) as is_answered_before_received,
+        coalesce(answered.answered_date < answered.received_date, false) as is_answered_before_received,
         -- the time begins again when the requester clarifies the request (sections 1(3) and 10(6); regulation 9(4))
         greatest(answered.received_date, answered.clarified_date) as clock_start_date,
         (answered.clarification_asked_date is not null and answered.clarified_date is null)
@@ -96,7 +109,7 @@ numbered as (
     left join calendar as started_on
         on clocked.clock_start_date = started_on.date_day
     left join calendar as answered_on
-        on clocked.credible_answered_date = answered_on.date_day
+        on clocked.answered_date = answered_on.date_day
     left join calendar as noticed_on
         on clocked.fees_notice_date = noticed_on.date_day
     left join calendar as paid_on
@@ -139,8 +152,8 @@ final as (
         answer_working_days,
         allowed_working_days,
         stopped_working_days,
-        credible_answered_date is null as is_open,
-        credible_answered_date is null and is_clock_stopped as is_clock_stopped,
+        answered_date is null as is_open,
+        answered_date is null and is_clock_stopped as is_clock_stopped,
         case
             when outcome_name = 'Withdrawn' or is_answered_before_received then null
             when answer_working_days > 20 then false
@@ -149,8 +162,8 @@ final as (
         end as is_in_20_working_days,
         case
             when outcome_name = 'Withdrawn' or is_answered_before_received then null
-            when credible_answered_date > due_date then false
-            when credible_answered_date is not null then true
+            when answered_date > due_date then false
+            when answered_date is not null then true
             when as_at_date > due_date then false
         end as is_in_time,
         case
@@ -163,7 +176,7 @@ final as (
         clock_start_date,
         due_date,
         source_due_date,
-        credible_answered_date as answered_date,
+        answered_date,
         review_asked_date,
         review_due_date,
         review_answered_date,

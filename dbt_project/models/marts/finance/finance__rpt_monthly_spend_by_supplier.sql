@@ -1,8 +1,8 @@
 with
 
-finance__fct_supplier_payments as (
+finance__fct_supplier_months as (
 
-    select * from {{ ref('finance__fct_supplier_payments') }}
+    select * from {{ ref('finance__fct_supplier_months') }}
 
 ),
 
@@ -28,16 +28,18 @@ payments as (
 
     select
         supplier_key,
-        payment_date,
+        month_start_date as payment_date,
+        payment_lines,
         net_amount_gbp as invoice_amount_gbp,
         0 as card_amount_gbp
-    from finance__fct_supplier_payments
+    from finance__fct_supplier_months
 
     union all
 
     select
         supplier_key,
         payment_date,
+        1 as payment_lines,
         0 as invoice_amount_gbp,
         net_amount_gbp as card_amount_gbp
     from finance__fct_card_payments
@@ -52,7 +54,7 @@ final as (
         finance__dim_dates.month_start_date as "Month",
         -- lines with a withheld supplier share one row, so that the report adds up to the ledger
         finance__dim_suppliers.supplier_name as "Supplier",
-        count(*) as "Payment lines",
+        sum(payments.payment_lines)::bigint as "Payment lines",
         sum(payments.invoice_amount_gbp)::numeric(18, 2) as "Paid by invoice net GBP",
         sum(payments.card_amount_gbp)::numeric(18, 2) as "Paid by card net GBP"
     from payments
