@@ -1,5 +1,6 @@
 """Read YAML, and name the place of an invalid part of it by file, line and names."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ def read_yaml(path: Path) -> tuple[Path, yaml.Node | None, Any]:
     return parse(path, path.read_text(encoding="utf-8"))
 
 
+@lru_cache(maxsize=64)  # a process reads access.yml and the contracts many times; a changed text is another key
 def parse(path: Path, text: str) -> tuple[Path, yaml.Node | None, Any]:
-    """The same, of a text that was read before."""
+    """The same, of a text that was read before; do not change the content."""
     shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     try:
         return shown, yaml.compose(text, yaml.CSafeLoader), yaml.load(text, yaml.CSafeLoader)

@@ -1,7 +1,5 @@
 """Read relational databases by SQLAlchemy URL: SQL Server, Oracle, MariaDB and Postgres."""
 
-import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,14 +17,13 @@ from ingestion.columns import Column
 from ingestion.contracts import Birth, DriftError, SourceError, System, Table
 from ingestion.errors import describe
 from ingestion.headings import snake_case
-from ingestion.sql_types import MYSQL, SOURCE_TYPE, SPECIAL_TEXTS, has_offset, readable, summable
+from ingestion.sql_types import MYSQL, SPECIAL_TEXTS, described, has_offset, readable, summable
 
 CHUNK_ROWS = 10_000
 PAGE_ROWS = 10 * CHUNK_ROWS  # per query, where the driver holds the whole result in memory
 MAX_UNPAGED_ROWS = 3 * PAGE_ROWS  # per query, where the table has no key for paging
 BATCH_BYTES = {"adbc.postgresql.batch_size_hint_bytes": str(4 << 20)}  # 17,000 rows of 15 columns
 ARROW_SCHEMES = {"mysql": "mysql", "mariadb": "mysql", "mssql": "mssql"}  # read by connectorx
-UNKNOWN_TYPE = re.compile(r"Did not recognize type '(?P<type>.*)' of column '(?P<column>.*)'")
 SESSION = {  # statements that fix the form of texts, by engine
     "postgresql": [
         "set client_encoding to 'UTF8'",
@@ -181,27 +178,13 @@ class Database:
         if (known := self.reflected.tables.get(f"{schema}.{name}" if schema else name)) is not None:
             return known
         try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", sa.exc.SAWarning)
-                if is_whole:
-                    source = sa.Table(name, self.reflected, schema=schema, autoload_with=self.live)
-                else:
-                    source = sa.Table(name, self.reflected, *self._parts(name, schema), schema=schema)
+            is_paged = self.engine.dialect.name in ARROW_SCHEMES
+            source = described(self.live, self.reflected, name, schema, is_whole, is_paged)
         except sa.exc.NoSuchTableError:
             where = table.system.location
             raise DriftError(f"{table.label}: {where} has no table {name}. Was it renamed?", table) from None
-        for warning in caught:
-            if unknown := UNKNOWN_TYPE.search(str(warning.message)):
-                source.columns[unknown["column"]].info[SOURCE_TYPE] = unknown["type"]
         source.info[BIRTHS] = {birth.table.name: self.reflect(birth.table) for birth in table.other_births.values()}
         return source
-
-    def _parts(self, name: str, schema: str | None) -> Iterator[sa.Column[Any] | sa.PrimaryKeyConstraint]:
-        inspector = sa.inspect(self.live)
-        for column in inspector.get_columns(name, schema):
-            yield sa.Column(column["name"], column["type"])
-        if self.engine.dialect.name in ARROW_SCHEMES:
-            yield sa.PrimaryKeyConstraint(*inspector.get_pk_constraint(name, schema)["constrained_columns"])
 
 
 @contextmanager

@@ -4,6 +4,8 @@ Every value is read exactly, or refused by name (docs/reference/source-databases
 the driver's own Arrow type where that holds all its values, otherwise as a text that the database writes.
 """
 
+import re
+import warnings
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +15,7 @@ from ingestion.contracts import SourceError, Table
 from ingestion.internals import is_binary
 
 Expression = sa.ColumnElement[Any]
+UNKNOWN_TYPE = re.compile(r"Did not recognize type '(?P<type>.*)' of column '(?P<column>.*)'")
 SOURCE_TYPE = "source_type"  # entry of a reflected column's `info`: the name of a type that SQLAlchemy does not know
 MYSQL = ("mysql", "mariadb")
 LONGEST_NUMBER = 38  # digits of an Arrow decimal
@@ -24,6 +27,28 @@ SPECIAL_TEXTS = (sa.Enum, mysql.SET, postgresql.CITEXT)  # texts whose order or 
 ANY_BYTES, ANY_TEXT, PRECISE_TIME = mssql.VARBINARY("max"), mssql.NVARCHAR("max"), mssql.DATETIME2(7)  # type: ignore
 ORACLE_NUMBER = ("TM9", "NLS_NUMERIC_CHARACTERS='.,'")  # all digits, whatever the session's language
 ORACLE_TIME = 'SYYYY-MM-DD"T"HH24:MI:SS'
+
+
+def described(
+    live: sa.Connection, tables: sa.MetaData, name: str, schema: str | None, is_whole: bool, with_key: bool
+) -> sa.Table:
+    """The table as the database describes it: whole, or its columns alone and perhaps its primary key.
+
+    Raises NoSuchTableError.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", sa.exc.SAWarning)
+        if is_whole:
+            source = sa.Table(name, tables, schema=schema, autoload_with=live)
+        else:
+            inspector = sa.inspect(live)
+            columns = [sa.Column(each["name"], each["type"]) for each in inspector.get_columns(name, schema)]
+            key = inspector.get_pk_constraint(name, schema)["constrained_columns"] if with_key else []
+            source = sa.Table(name, tables, *columns, sa.PrimaryKeyConstraint(*key), schema=schema)
+    for warning in caught:
+        if unknown := UNKNOWN_TYPE.search(str(warning.message)):
+            source.columns[unknown["column"]].info[SOURCE_TYPE] = unknown["type"]
+    return source
 
 
 def contract_type(kind: Any, dialect: str, source_type: str = "") -> tuple[str | None, Any]:

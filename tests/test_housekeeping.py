@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("dbt-unit")  # one worker imports Dagster, which takes seconds
 
-@pytest.mark.xdist_group("dbt-unit")  # one worker imports Dagster, which takes seconds
+
 def test_old_runs_are_deleted_except_the_last_of_each_asset() -> None:
     import dagster as dg
 
