@@ -16,7 +16,7 @@ from warehouse.powerbi.dax import literal, quoted
 from warehouse.powerbi.excel import connection_file
 from warehouse.powerbi.report import fabric, platform, report_files
 from warehouse.powerbi.star import Star
-from warehouse.powerbi.tables import identity, labelled, table_object
+from warehouse.powerbi.tables import identity, labelled, refresh, table_object
 from warehouse.powerbi.tmdl import Object, name
 
 Node = dict[str, Any]
@@ -114,7 +114,7 @@ class Project:
         }
         for parameter, (description, value) in described.items():
             yield Object(f"expression {parameter}", description, f'"{value}" {meta}')
-        if any(map(self.star.refresh, self.star.tables)):
+        if any(refresh(self.star, table) for table in self.star.tables):
             for parameter, description, day in PERIOD:
                 yield Object(
                     f"expression {parameter}",

@@ -4,7 +4,6 @@ from functools import cached_property, partial
 from typing import Any
 
 from warehouse import as_at
-from warehouse.errors import WarehouseError
 from warehouse.measures import Measures
 from warehouse.powerbi.dax import Expressions, aggregate, measure, of_measures, on_last_day, quoted
 
@@ -109,19 +108,6 @@ class Star:
                 for each in above:
                     below[each] |= below[table]
         return active
-
-    def refresh(self, table: str) -> Node | None:
-        """How a large fact is refreshed: `date` of its rows, `years` to keep, and `months`, a table of fingerprints.
-
-        Raises WarehouseError if `meta.refresh` of the model names no table of the set.
-        """
-        if not (declared := self.tables[table].get("config", {}).get("meta", {}).get("refresh")):
-            return None
-        months = next((other for other, node in self.tables.items() if node.get("name") == declared["months"]), None)
-        if not months:
-            raise WarehouseError(f"{table}: `refresh` names {declared['months']}, no model of {self.publish_set}.")
-        date = next(self.time_dimension(m) for m in self.semantic_models if m["node_relation"]["alias"] == table)
-        return {"date": date, "months": months, "years": declared["years"]}
 
     def key(self, table: str) -> list[str]:
         constraints = self.tables[table]["constraints"]

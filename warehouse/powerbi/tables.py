@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from warehouse import as_at
+from warehouse.errors import WarehouseError
 from warehouse.powerbi.dax import Expressions, literal, parsed, quoted
 from warehouse.powerbi.star import DATES, DAY, STATES, Star
 from warehouse.powerbi.tmdl import Object, name
@@ -41,7 +42,7 @@ def table_object(star: Star, table: str) -> Object:
         measures = [_state(star, label, column) for label, column in STATES.items()]
     columns = [_column(star, table, column) for column in node["columns"].values()]
     columns += [_computed_date(star, *each) for each in star.computed_dates if each[0] == table]
-    policy = star.refresh(table)
+    policy = refresh(star, table)
     source = _source(table, policy["date"]) if policy else _source(table)
     partition = Object(f"partition {name(table)} = m", properties={"mode": "import", "source": source})
     return Object(
@@ -53,6 +54,20 @@ def table_object(star: Star, table: str) -> Object:
         },
         children=[*measures, *columns, *([_refresh_policy(table, policy)] if policy else []), partition],
     )
+
+
+def refresh(star: Star, table: str) -> Node | None:
+    """How a large fact is refreshed: `date` of its rows, `years` to keep, and `months`, a table of fingerprints.
+
+    Raises WarehouseError if `meta.refresh` of the model names no table of the set.
+    """
+    if not (declared := star.tables[table].get("config", {}).get("meta", {}).get("refresh")):
+        return None
+    months = next((other for other, node in star.tables.items() if node.get("name") == declared["months"]), None)
+    if not months:
+        raise WarehouseError(f"{table}: `refresh` names {declared['months']}, no model of {star.publish_set}.")
+    date = next(star.time_dimension(m) for m in star.semantic_models if m["node_relation"]["alias"] == table)
+    return {"date": date, "months": months, "years": declared["years"]}
 
 
 def _source(table: str, date: str = "", result: str = "") -> str:
