@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -88,8 +89,12 @@ def sftp_server(folder: Path, home: Path) -> Iterator[Place]:
 @contextmanager
 def share(folder: Path) -> Iterator[Place]:
     """A Samba server with the folder as its share `reports`."""
-    port, state = free_port(), folder.parent / "samba"
-    state.mkdir()
+    with TemporaryDirectory(prefix="samba-") as name:  # the path of a socket is at most 108 characters long
+        yield from _shared(folder, Path(name))
+
+
+def _shared(folder: Path, state: Path) -> Iterator[Place]:
+    port = free_port()
     places = ("private dir", "ncalrpc dir", *(f"{name} directory" for name in ("state", "cache", "lock", "pid")))
     lines = [f"{name} = {state}" for name in places]
     (state / "smb.conf").write_text(

@@ -235,7 +235,7 @@ exposures:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("format: pdf", "path.yml:7: exposures.months.feed.format: Input should be 'csv', 'csv_for_excel' or 'xlsx'"),
+        ("format: pdf", "path.yml:7: exposures.months.feed.format: Input should be 'csv', 'csv_for_excel', 'xlsx' or"),
         ("format: csv", "path.yml:5: exposures.months.feed: the name of a csv file ends in .csv"),
         ("file: ../months.xlsx", "path.yml:6: exposures.months.feed.file: String should match pattern"),
         ("deliver: [{to: A b}]", "path.yml:10: exposures.months.feed.deliver.to: String should match pattern"),
