@@ -13,6 +13,11 @@
     case when {{ column }} > {{ as_at }} then 'DAT01' when {{ column }} < '1900-01-01' then 'DAT02' end
 {%- endmacro %}
 
+{# Check of a date of the past for column_checks: the rows that have one, and the code of the rule that it breaks. #}
+{% macro date_check(column, as_at='as_at_date') -%}
+    {{ return((column ~ ' is not null', date_fault(column, as_at))) }}
+{%- endmacro %}
+
 {# A date of the past; null where it breaks a rule of date_fault, so that it enters no figure. #}
 {% macro credible_date(column, as_at) -%}
     case when {{ column }} between '1900-01-01' and {{ as_at }} then {{ column }} end

@@ -159,7 +159,7 @@ unioned as (
     union all
 
     {{ column_checks('suspensions', 'raw_capita.suspensions', file_row, {
-        'start_date': ('start_date is not null', date_fault('start_date', extract_date('capita'))),
+        'start_date': date_check('start_date', extract_date('capita')),
         'sessions_lost': ('sessions_lost_raw is not null', "case when sessions_lost is null then 'EDU04' end"),
         'reason': ('reason_code is not null', listed_fault('reason_code')),
     }) }}

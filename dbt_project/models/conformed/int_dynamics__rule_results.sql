@@ -79,21 +79,19 @@ unioned as (
 
     {{ column_checks('foi_requests', 'raw_dynamics.foi_requests', 'request_reference', {
         'topic': ('topic_name is not null', listed_fault('topic_name')),
-        'receivedon': ('received_date is not null', date_fault('received_date', 'as_at_date')),
+        'receivedon': date_check('received_date'),
         'answeredon': (
             'answered_date is not null',
             "coalesce(case when answered_date < received_date then 'FOI01' end, "
             ~ date_fault('answered_date', 'as_at_date') ~ ')'
         ),
-        'clarificationaskedon': (
-            'clarification_asked_date is not null', date_fault('clarification_asked_date', 'as_at_date')
-        ),
-        'clarifiedon': ('clarified_date is not null', date_fault('clarified_date', 'as_at_date')),
-        'feenoticeon': ('fees_notice_date is not null', date_fault('fees_notice_date', 'as_at_date')),
-        'feepaidon': ('fee_paid_date is not null', date_fault('fee_paid_date', 'as_at_date')),
-        'extendedon': ('extended_date is not null', date_fault('extended_date', 'as_at_date')),
-        'reviewaskedon': ('review_asked_date is not null', date_fault('review_asked_date', 'as_at_date')),
-        'reviewansweredon': ('review_answered_date is not null', date_fault('review_answered_date', 'as_at_date')),
+        'clarificationaskedon': date_check('clarification_asked_date'),
+        'clarifiedon': date_check('clarified_date'),
+        'feenoticeon': date_check('fees_notice_date'),
+        'feepaidon': date_check('fee_paid_date'),
+        'extendedon': date_check('extended_date'),
+        'reviewaskedon': date_check('review_asked_date'),
+        'reviewansweredon': date_check('review_answered_date'),
         'exemption': ("outcome_name in ('Granted in part', 'Refused')",
             "case when exemption_name is null then 'FOI02' end"),
     }) }}
@@ -101,8 +99,8 @@ unioned as (
     union all
 
     {{ column_checks('complaints', 'raw_dynamics.complaints', 'complaint_stage_reference', {
-        'acknowledgedon': ('acknowledged_date is not null', date_fault('acknowledged_date', 'as_at_date')),
-        'respondedon': ('responded_date is not null', date_fault('responded_date', 'as_at_date')),
+        'acknowledgedon': date_check('acknowledged_date'),
+        'respondedon': date_check('responded_date'),
     }) }}
 
 ),

@@ -121,7 +121,7 @@ unioned as (
     union all
 
     {{ column_checks('int_referrals_conformed', 'raw_liquidlogic.fact_referrals', 'referral_id', {
-        'refrl_start_dttm': ('referred_date is not null', date_fault('referred_date', 'as_at_date')),
+        'refrl_start_dttm': date_check('referred_date'),
         'refrl_end_dttm': (
             'not is_open or closed_fault is not null',
             "case when is_closed_before_opened then 'CSC03' else closed_fault end"
@@ -136,13 +136,13 @@ unioned as (
 
     {{ column_checks('assessments_of_referrals', 'raw_liquidlogic.fact_single_assessment', 'single_assessment_id', {
         'start_dttm': ('is_before_referral is not null', "case when is_before_referral then 'CSC06' end"),
-        'completed_dttm': ('completed_date is not null', date_fault('completed_date', 'as_at_date')),
+        'completed_dttm': date_check('completed_date'),
     }) }}
 
     union all
 
     {{ column_checks('int_protection_plans_conformed', 'raw_liquidlogic.fact_cp_plan', 'cp_plan_id', {
-        'start_dttm': ('began_date is not null', date_fault('began_date', 'as_at_date')),
+        'start_dttm': date_check('began_date'),
         'end_dttm': (
             'not is_open or ended_fault is not null',
             "case when is_ended_before_began then 'CSC09' else ended_fault end"
@@ -154,7 +154,7 @@ unioned as (
     union all
 
     {{ column_checks('int_care_episodes_conformed', 'raw_liquidlogic.fact_care_episodes', 'care_episode_id', {
-        'care_start_date': ('began_date is not null', date_fault('began_date', 'as_at_date')),
+        'care_start_date': date_check('began_date'),
         'care_end_date': (
             'is_overlapping or not is_open',
             "case when is_ended_before_began then 'CSC10' when is_overlapping then 'CSC04' end"

@@ -105,7 +105,7 @@ unioned as (
     {{ column_checks('requests', 'raw_mosaic.dm_requests', 'request_id', {
         'route_of_access': ('route_of_access is not null', listed_fault('route_of_access')),
         'outcome': ('outcome is not null', listed_fault('outcome')),
-        'request_date': ('request_date is not null', date_fault('request_date', 'as_at_date')),
+        'request_date': date_check('request_date'),
     }) }}
 
     union all

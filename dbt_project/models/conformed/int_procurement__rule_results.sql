@@ -60,8 +60,8 @@ unioned as (
 
     {{ column_checks('booked', 'raw_procurement.apinvoice', 'invoice_id', {
         'ext_inv_ref': ('invoice_number is not null', "case when is_entered_before then 'FIN04' end"),
-        'arrival_date': ('received_date is not null', date_fault('received_date', 'as_at_date')),
-        'pay_date': ('paid_date is not null', date_fault('paid_date', 'as_at_date')),
+        'arrival_date': date_check('received_date'),
+        'pay_date': date_check('paid_date'),
         'contract_ref': ('contract_reference is not null', "case when is_after_contract_end then 'FIN03' end"),
     }) }}
 

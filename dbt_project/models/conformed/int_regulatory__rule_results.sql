@@ -25,7 +25,7 @@ unioned as (
     {{ column_checks('service_requests', 'raw_regulatory.service_requests', 'service_request_reference', {
         'type': ('true', "case when type_name_raw is null then 'REG02' when is_type_cut then 'REG03' end"),
         'status': ('status_name is not null', "case when is_open and closed_date is not null then 'REG06' end"),
-        'received_date': ('received_date is not null', date_fault('received_date', 'as_at_date')),
+        'received_date': date_check('received_date'),
         'closed_date': (
             'not is_open or closed_date is not null',
             "coalesce(" ~ date_fault('closed_date', 'as_at_date')
