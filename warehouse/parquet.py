@@ -5,7 +5,6 @@
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +17,8 @@ import pyarrow.parquet as pq
 from psycopg2 import extensions as pg
 from psycopg2 import sql
 
+from ingestion.casting import arrow_type
+from ingestion.columns import NUMERIC
 from ingestion.files import fingerprint
 from ingestion.postgres import names_in
 from warehouse.environment import dbt_connection, dbt_url
@@ -41,7 +42,6 @@ KEPT = """
     select b.build_id::text from governance.reader_schemas() as s inner join governance.builds as b using (build_id)
     where b.is_kept and s.schema_name ~ ('^' || %s || '(__b[0-9]+)?$')
 """
-NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
 
 Columns = dict[str, tuple[str, str | None]]  # {column: (Postgres type, description)}
 
@@ -120,7 +120,10 @@ def _write(schema: str, table: str, columns: Columns, folder: Path, cursor: pg.c
     with adbc.connect(dbt_url()) as connection, connection.cursor() as reader:
         reader.execute(query)
         batches = reader.fetch_record_batch()
-        types = [(name, _type(kind) or batches.schema.field(name).type) for name, (kind, _) in columns.items()]
+        types = [
+            (name, arrow_type(kind) if NUMERIC.fullmatch(kind) else batches.schema.field(name).type)
+            for name, (kind, _) in columns.items()
+        ]
         with pq.ParquetWriter(file, pa.schema(types), compression="zstd") as writer:
             for batch in _cast(batches, types):
                 writer.write_table(batch)
@@ -137,12 +140,6 @@ def _query(schema: str, table: str, columns: Columns) -> sql.Composed:
         for name, (kind, _) in columns.items()
     )
     return sql.SQL("select {} from {}").format(chosen, sql.Identifier(schema, table))
-
-
-def _type(kind: str) -> pa.DataType | None:
-    """Arrow's type of a number with a scale; None for other types."""
-    found = NUMERIC.fullmatch(kind)
-    return pa.decimal128(int(found[1]), int(found[2])) if found else None
 
 
 def _cast(batches: pa.RecordBatchReader, types: list[tuple[str, pa.DataType]]) -> Iterator[pa.Table]:
