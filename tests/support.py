@@ -131,6 +131,25 @@ def change(url: str, *queries: str) -> None:
     engine.dispose()
 
 
+@contextmanager
+def edited(root: Path, **files: str | None) -> Iterator[None]:
+    """Replace the content of files below `root` (by path; None removes a file) within the block."""
+    before = {path: (root / path).read_text(encoding="utf-8") if (root / path).exists() else None for path in files}
+
+    def write(contents: dict[str, str | None]) -> None:
+        for path, content in contents.items():
+            if content is None:
+                (root / path).unlink()
+            else:
+                (root / path).write_text(content, encoding="utf-8")
+
+    write(files)
+    try:
+        yield
+    finally:
+        write(before)
+
+
 def files_holding(folders: Iterable[Path], *values: bytes) -> set[Path]:
     """Return the files below the folders that hold any of the values. A server may remove its own files meanwhile."""
     found = set()

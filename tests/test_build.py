@@ -2,10 +2,8 @@
 
 import importlib
 import re
-import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, redirect_stdout
+from contextlib import closing, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import psycopg2
 import pytest
 
 from benchmarks.preview import copy_project
-from tests.support import ROOT, Warehouse
+from tests.support import Warehouse, edited
 from warehouse import environment, published
 
 NOTHING = "The project does not differ from the publications."
@@ -34,9 +32,7 @@ class Project:
 
     def __init__(self, county: Warehouse, root: Path):
         self.county, self.root, self.output = county, root, StringIO()
-        for folder in ("dbt_project", "seeds"):
-            shutil.copytree(ROOT / folder, root / folder)
-        shutil.copy(ROOT / "dbt_project.yml", root)
+        copy_project(root)
 
     def build(self) -> str:
         """Run `warehouse build --changed`; return its output and why sets are not published."""
@@ -65,21 +61,6 @@ class Project:
                 self.build()
         return stopped.value.args[0]
 
-    @contextmanager
-    def edited(self, **texts: str | None) -> Iterator[None]:
-        """Replace files of the project (by path; None removes a file) within the block."""
-        before = {file: (self.root / file).read_text(encoding="utf-8") for file in texts}
-        self.write(texts)
-        yield
-        self.write(before)
-
-    def write(self, texts: dict[str, str | None]) -> None:
-        for file, text in texts.items():
-            if text is None:
-                (self.root / file).unlink()
-            else:
-                (self.root / file).write_text(text, encoding="utf-8")
-
 
 def publications(county: Warehouse) -> list[tuple[str, str]]:
     """Return the results of the builds of a set, in order."""
@@ -97,13 +78,13 @@ def test_what_differs_from_the_publications_is_built_until_it_is_published(count
     absences, branches, exposures = (
         (project.root / file).read_text(encoding="utf-8") for file in (ABSENCES, BRANCHES, EXPOSURES)
     )
-    with project.edited(**{ABSENCES: f"{absences}-- changed\n"}):
+    with edited(project.root, **{ABSENCES: f"{absences}-- changed\n"}):
         project.stop()
     without_reads = exposures.replace("      - ref('usage__rpt_mart_reads_by_week')\n", "")
     removed = {f"{READS}.sql": None, f"{READS}.yml": None, EXPOSURES: without_reads}
     before = len(publications(county))
-    with project.edited(**removed):
-        with project.edited(**{BRANCHES: f"{branches}where 1 = 1 / 0\n"}):
+    with edited(project.root, **removed):
+        with edited(project.root, **{BRANCHES: f"{branches}where 1 = 1 / 0\n"}):
             printed = project.build()
         assert "workforce: differs by int_absence_months_counted" in printed, "an interrupted build may have changed it"
         assert f"START unit_test {UNIT_TEST}" in printed
@@ -134,17 +115,17 @@ def test_what_differs_from_the_publications_is_built_until_it_is_published(count
 def test_a_killed_build_stays_changed_after_its_edit_is_reverted(county: Warehouse, tmp_path: Path) -> None:
     """The short form is test_what_differs_from_the_publications_is_built_until_it_is_published."""
     copy_project(tmp_path / "copy")
-    edited = Warehouse(county.home, tmp_path / "copy", **county.places)
-    file = edited.root / ABSENCES
+    changed = Warehouse(county.home, tmp_path / "copy", **county.places)
+    file = changed.root / ABSENCES
     original = file.read_text(encoding="utf-8")
     file.write_text(f"{original}-- changed\n", encoding="utf-8")
-    command = edited.command("build", "--changed")
-    killed = {"cwd": edited.root, "env": edited.environment, "stdout": subprocess.PIPE, "text": True}
+    command = changed.command("build", "--changed")
+    killed = {"cwd": changed.root, "env": changed.environment, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **killed) as build:
         assert any("OK created sql table model conformed.int_absence_months_counted" in line for line in build.stdout)
         build.kill()
     file.write_text(original, encoding="utf-8")
-    assert "workforce: differs by int_absence_months_counted" in edited("build", "--changed")
+    assert "workforce: differs by int_absence_months_counted" in changed("build", "--changed")
 
 
 def test_proposed_declassifications_are_refused_until_accepted(county: Warehouse) -> None:

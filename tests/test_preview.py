@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.preview import copy_project
-from tests.support import Warehouse
+from tests.support import Warehouse, edited
 from warehouse.errors import WarehouseError
 
 PAYMENTS = "dbt_project/models/marts/finance/finance__fct_supplier_payments"
@@ -74,21 +74,6 @@ class Project:
 @pytest.fixture(scope="module")
 def project(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project(warehouse, tmp_path_factory.mktemp("preview") / "copy")
-
-
-@contextmanager
-def edited(project: Project, **files: str) -> Iterator[None]:
-    """Replace the content of files of the project (by path) within the block."""
-    before = {}
-    for path, content in files.items():
-        file = project.root / path
-        before[file] = file.read_text(encoding="utf-8") if file.exists() else None
-        file.write_text(content, encoding="utf-8")
-    try:
-        yield
-    finally:
-        for file, content in before.items():
-            file.unlink() if content is None else file.write_text(content, encoding="utf-8")
 
 
 def replaced(project: Project, path: str, old: str, new: str) -> str:
@@ -153,7 +138,7 @@ def test_the_difference_equals_a_count_in_python(project: Project) -> None:
         removed += has_another_key or is_left_out
         emptied += number == "03032025" and not has_another_key and not is_left_out
 
-    with edited(project, **{f"{PAYMENTS}.sql": changed, f"{PAYMENTS}.yml": yaml}), project.parsed():
+    with edited(project.root, **{f"{PAYMENTS}.sql": changed, f"{PAYMENTS}.yml": yaml}), project.parsed():
         printed = project("finance__fct_supplier_payments", rows=2)
 
     assert counts(printed) == (added, removed, emptied)
@@ -169,7 +154,7 @@ def test_removed_added_and_retyped_columns_are_listed(project: Project) -> None:
         project, f"{SITES}.sql", "        site_code as usrn_raw,\n", "        site_code::varchar(20) as usrn_raw,\n"
     )
     changed = changed.replace(" as locality_name,", " as locality,")
-    with edited(project, **{f"{SITES}.sql": changed}):
+    with edited(project.root, **{f"{SITES}.sql": changed}):
         printed = project("stg_confirm__sites")
     assert "column locality (text) is added" in printed
     assert "column locality_name (text) is dropped" in printed
@@ -183,7 +168,7 @@ def test_rows_of_a_model_without_a_key_are_compared_as_a_whole(project: Project)
     assert repeated, "the report has identical rows"
     changed = (project.root / OVER_500).read_text(encoding="utf-8").rstrip()
     assert changed.endswith("select * from final")
-    with edited(project, **{OVER_500: changed.replace("select * from final", "select distinct * from final")}):
+    with edited(project.root, **{OVER_500: changed.replace("select * from final", "select distinct * from final")}):
         printed = project("finance__rpt_spend_over_500")
     assert counts(printed) == (0, repeated)
     assert "the model has no uniqueness test: whole rows are compared" in printed
@@ -191,7 +176,9 @@ def test_rows_of_a_model_without_a_key_are_compared_as_a_whole(project: Project)
 
 def test_a_duplicate_key_is_reported_and_rows_are_compared_as_a_whole(project: Project) -> None:
     text = (project.root / f"{SITES}.sql").read_text(encoding="utf-8").rstrip()
-    with edited(project, **{f"{SITES}.sql": text + "\nunion all (select * from renamed order by usrn_raw limit 3)\n"}):
+    with edited(
+        project.root, **{f"{SITES}.sql": text + "\nunion all (select * from renamed order by usrn_raw limit 3)\n"}
+    ):
         printed = project("stg_confirm__sites")
         by_another = project("stg_confirm__sites", key=("street_name", "town_name"))
     assert "the key (usrn_raw) is not unique in the preview (3 values repeat): whole rows are compared" in printed
@@ -204,7 +191,7 @@ def test_a_broken_model_contract_is_reported_with_the_rows(project: Project) -> 
         "case when ledger_lines.is_redacted then 'Redacted' else ledger_lines.supplier_id end as payee_reference"
     )
     changed = replaced(project, f"{PAYMENTS}.sql", reference, "1 as extra,\n        7 as payee_reference")
-    with edited(project, **{f"{PAYMENTS}.sql": changed}):
+    with edited(project.root, **{f"{PAYMENTS}.sql": changed}):
         printed = project("finance__fct_supplier_payments")
     refusal = "a build of this model will fail: "
     assert refusal + "payee_reference is text in the contract and has another type in the SQL" in printed
@@ -214,7 +201,7 @@ def test_a_broken_model_contract_is_reported_with_the_rows(project: Project) -> 
 def test_a_preview_leaves_nothing_in_the_database(project: Project) -> None:
     before = content(project)
     project("highways__fct_enquiries")
-    with edited(project, **{f"{SITES}.sql": "select 1 / 0 as usrn_raw\n"}):
+    with edited(project.root, **{f"{SITES}.sql": "select 1 / 0 as usrn_raw\n"}):
         project.refused("stg_confirm__sites")
     assert content(project) == before
 
@@ -222,7 +209,7 @@ def test_a_preview_leaves_nothing_in_the_database(project: Project) -> None:
 def test_a_preview_yields_to_sessions_that_wait_for_a_table(project: Project) -> None:
     text = (project.root / f"{PAYMENTS}.sql").read_text(encoding="utf-8").replace("select * from final", "")
     slow = text + "select final.* from final cross join pg_sleep(60)\n"
-    with edited(project, **{f"{PAYMENTS}.sql": slow}), ThreadPoolExecutor(1) as pool:
+    with edited(project.root, **{f"{PAYMENTS}.sql": slow}), ThreadPoolExecutor(1) as pool:
         refused = pool.submit(project.refused, "finance__fct_supplier_payments")
         waits = "select 1 from pg_stat_activity where usename = 'svc_dbt' and wait_event = 'PgSleep'"
         limit = time.monotonic() + 60
@@ -240,7 +227,7 @@ def test_an_unknown_model_is_answered_with_similar_names(project: Project) -> No
 
 
 def test_a_model_that_does_not_compile_is_reported_with_its_file(project: Project) -> None:
-    with edited(project, **{f"{SITES}.sql": "select 1\nfrom {{ source('raw_confirm', 'nothing') }}\n"}):
+    with edited(project.root, **{f"{SITES}.sql": "select 1\nfrom {{ source('raw_confirm', 'nothing') }}\n"}):
         printed = project.refused("stg_confirm__sites")
     assert f"{SITES}.sql" in printed
     assert "raw_confirm.nothing" in printed
@@ -251,11 +238,11 @@ def test_sql_that_postgres_refuses_is_reported_without_a_value(project: Project)
         project, f"{SITES}.sql", "        site_code as usrn_raw,\n", "        site_name::integer as usrn_raw,\n"
     )
     ((name,),) = project.sql("select site_name from raw_confirm.site limit 1")
-    with edited(project, **{f"{SITES}.sql": changed}):
+    with edited(project.root, **{f"{SITES}.sql": changed}):
         printed = project.refused("stg_confirm__sites")
     assert printed.startswith(f"{SITES}.sql: InvalidTextRepresentation (SQLSTATE 22P02): invalid input syntax for type")
     assert name.split()[0] not in printed
-    with edited(project, **{f"{SITES}.sql": "select site_nam\nfrom {{ source('raw_confirm', 'site') }}\n"}):
+    with edited(project.root, **{f"{SITES}.sql": "select site_nam\nfrom {{ source('raw_confirm', 'site') }}\n"}):
         printed = project.refused("stg_confirm__sites")
     assert 'column "site_nam" does not exist (line 1 of the compiled SQL: select site_nam)' in printed
 
@@ -271,7 +258,7 @@ def test_an_unpublished_model_is_previewed_and_an_unbuilt_upstream_model_is_repo
         for path, text in files.items()
     }
     report[f"{folder}.sql".replace("fct_", "rpt_")] = "select * from {{ ref('highways__fct_junctions') }}\n"
-    with edited(project, **files, **report), project.parsed():
+    with edited(project.root, **files, **report), project.parsed():
         printed = project("highways__fct_junctions")
         missed = project.refused("highways__rpt_junctions")
     assert "highways__fct_junctions: 3 rows\n" in printed
@@ -286,6 +273,7 @@ def test_a_preview_without_a_server_explains_how_to_start_one(tmp_path: Path) ->
 def test_watch_mode_renews_the_preview_after_each_save(project: Project) -> None:
     file, macro = project.root / f"{SITES}.sql", project.root / "dbt_project/macros/colours.sql"
     original = file.read_text(encoding="utf-8")
+    coloured = original.replace("    select\n", "    select {{ colour() }} as colour,\n", 1)
     command = project.process.command("preview", "stg_confirm__sites", "--watch")
     watching = subprocess.Popen(command, cwd=project.root, env=project.process.environment, stdout=subprocess.PIPE)
 
@@ -297,15 +285,15 @@ def test_watch_mode_renews_the_preview_after_each_save(project: Project) -> None
         return text
 
     try:
-        with edited(project, **{f"{SITES}.sql": original}):
+        with edited(project.root, **{f"{SITES}.sql": original}):
             assert "No difference" in said()
             file.write_text(original.rstrip() + "\nwhere usrn_raw <> '04736666'\n", encoding="utf-8")
             assert counts(said()) == (0, 1, 0)
-            file.write_text(
-                original.replace("    select\n", "    select {{ colour() }} as colour,\n", 1), encoding="utf-8"
-            )
+            file.write_text(original + "\nwhere nothing\n", encoding="utf-8")
+            assert 'column "nothing" does not exist' in said()
+            file.write_text(coloured, encoding="utf-8")
             assert "'colour' is undefined" in said()
-            with edited(project, **{"dbt_project/macros/colours.sql": "{% macro colour() %}\n"}):
+            with edited(project.root, **{"dbt_project/macros/colours.sql": "{% macro colour() %}\n"}):
                 assert "close tag" in said()
                 macro.write_text("{% macro colour() %}7{% endmacro %}\n", encoding="utf-8")
                 assert "column colour (integer) is added" in said()
