@@ -436,15 +436,19 @@ def test_parquet_files_are_copied_and_those_of_old_builds_deleted(
         files = [path for path in place.folder.rglob("*") if path.is_file()]
         return {path.relative_to(place.folder).as_posix(): path.read_bytes() for path in files}
 
-    for build, kept in (("1", []), ("2", ["1"]), ("3", ["2"])):
-        (source / build).mkdir(parents=True)
-        (source / build / "fct_defects.parquet").write_bytes(build.encode() * 100)
-        (source / "manifest.json").write_text(build)
+    contents = {"1": b"1" * 100, "2": b"2" * 100, "3": b"3" * 100}
+    for build, kept in (("1", []), ("2", ["1"]), ("3", ["2"]), ("3", ["2"])):
+        if (source / build).exists():
+            contents[build] = b"4" * 100  # of the same size
+        (source / build).mkdir(parents=True, exist_ok=True)
+        (source / build / "fct_defects.parquet").write_bytes(contents[build])
+        manifest = json.dumps({"tables": [{"file": f"{build}/fct_defects.parquet"}]})
+        (source / "manifest.json").write_text(manifest)
         for old in {"1", "2"} - {build, *kept}:
             shutil.rmtree(source / old, ignore_errors=True)
         parquet.copy_files(source)
-        there = {f"highways/{each}/fct_defects.parquet": each.encode() * 100 for each in (*kept, build)}
-        assert copied() == there | {"highways/manifest.json": build.encode()}
+        there = {f"highways/{each}/fct_defects.parquet": contents[each] for each in (*kept, build)}
+        assert copied() == there | {"highways/manifest.json": manifest.encode()}
     parquet.delete_files()
     assert copied() == {}, "after an erasure"
     monkeypatch.setenv("PARQUET_URL", f"{place.url}-gone" if kind == "s3" else f"{place.url}/gone")

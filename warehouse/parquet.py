@@ -79,8 +79,14 @@ def copy_files(folder: Path) -> None:
     if url := os.environ.get("PARQUET_URL"):
         from warehouse.feeds.transfer import TransferError, mirror  # the libraries of the protocols take a second
 
+        renewed: list[str] = []
+        if (
+            manifest := folder / MANIFEST
+        ).exists():  # written again, a table of the same build may have another content
+            tables = json.loads(manifest.read_text(encoding="utf-8"))["tables"]
+            renewed = [*(table["file"] for table in tables), MANIFEST]
         try:
-            mirror(folder, url, folder.parent.name, last=MANIFEST)
+            mirror(folder, url, folder.parent.name, renewed)
         except TransferError as error:
             raise WarehouseError(
                 f"The Parquet files of {folder.parent.name} were not copied (PARQUET_URL): {error}."

@@ -9,7 +9,7 @@ import os
 import shutil
 import smtplib
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from email.message import EmailMessage
 from pathlib import Path
@@ -63,11 +63,11 @@ def send_files(url: str, *files: Path) -> None:
             _send_file(system, file, f"{folder}/{file.name}")
 
 
-def mirror(source: Path, url: str, name: str, last: str = "") -> None:
+def mirror(source: Path, url: str, name: str, renewed: Sequence[str] = ()) -> None:
     """Gives the folder `name` below the folder of a URL the files that `source` has, and no others.
 
-    A file that is there with the same size is not sent again. The file `last` is replaced when all others are there,
-    and then the files that `source` does not have are deleted. Raises TransferError.
+    The files `renewed` are sent last, in their order; another file that is there with the same size is not sent again.
+    Then the files that `source` does not have are deleted. Raises TransferError.
     """
     files = {path.relative_to(source).as_posix(): path for path in source.rglob("*") if path.is_file()}
     with _in_words():
@@ -75,10 +75,10 @@ def mirror(source: Path, url: str, name: str, last: str = "") -> None:
         target = f"{folder}/{name}/"
         found = system.find(target) if system.exists(target) else []
         there = {path.removeprefix(target): system.size(path) for path in found}
-        for place in sorted(files, key=lambda place: (place == last, place)):
-            if place == last or there.get(place) != files[place].stat().st_size:
-                system.makedirs(f"{target}{place}".rpartition("/")[0], exist_ok=True)
-                _send_file(system, files[place], f"{target}{place}")
+        missing = {place for place, file in files.items() if there.get(place) != file.stat().st_size}
+        for place in (*(missing - {*renewed}), *renewed):
+            system.makedirs(f"{target}{place}".rpartition("/")[0], exist_ok=True)
+            _send_file(system, files[place], f"{target}{place}")
         for place in there.keys() - files.keys():
             system.rm_file(f"{target}{place}")
 
