@@ -3,7 +3,9 @@
 import json
 import re
 from contextlib import suppress
+from functools import cache
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -33,6 +35,7 @@ FIRST_EXCEL_DAY, EXCEL_TO_1970 = 61, 25_569  # before 1 March 1900 Excel counts 
 LAST_MOVED_DAY = 3  # a parser makes 3 March at the latest of an impossible day, 31 February
 
 
+@cache
 def arrow_type(data_type: str) -> pa.DataType:
     """The Arrow type of a contract's data_type."""
     numeric = NUMERIC.fullmatch(data_type)
@@ -55,13 +58,19 @@ def _text(value: object) -> str | None:
 
 def without_null_values(values: pa.ChunkedArray, column: Column, null_values: list[str]) -> pa.ChunkedArray:
     """The values, null where a text is one of `null_values` or, in a column that is not a text, of blanks only."""
-    if not pa.types.is_string(values.type):
-        return values
     null_values = null_values + column.null_values + [""] * (column.data_type not in ("text", "bytea"))
-    if not null_values:
+    if not pa.types.is_string(values.type) or not null_values:
         return values
-    is_null = pc.is_in(pc.utf8_trim_whitespace(values), pa.array(null_values))
-    return pc.if_else(is_null, pa.scalar(None, pa.string()), values)
+    trimmed = _trimmed(values)
+    is_null = pc.equal(trimmed, "") if null_values == [""] else pc.is_in(trimmed, pa.array(null_values))
+    return pc.if_else(is_null, pa.scalar(None, pa.string()), values) if pc.any(is_null).as_py() else values
+
+
+def _trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The texts without blanks around them. To look for blanks takes a tenth of the time of trimming."""
+    codes = [np.frombuffer(data, np.uint8) for chunk in values.chunks if (data := chunk.buffers()[2])]
+    has_blanks = any(part.min() <= ord(" ") or part.max() > ord("~") for part in codes if len(part))
+    return pc.utf8_trim_whitespace(values) if has_blanks else values
 
 
 def cast(values: pa.ChunkedArray, column: Column, time_zone: str) -> pa.ChunkedArray:
@@ -78,7 +87,7 @@ def cast(values: pa.ChunkedArray, column: Column, time_zone: str) -> pa.ChunkedA
     if pa.types.is_binary(target):
         return _as_bytes(values)
     if pa.types.is_string(values.type):
-        return _from_text(pc.utf8_trim_whitespace(values), column, target, time_zone)
+        return _from_text(_trimmed(values), column, target, time_zone)
     if pa.types.is_time(target):
         return _as_time(values)
     if pa.types.is_timestamp(target) or pa.types.is_date(target):

@@ -95,12 +95,13 @@ def _cast_columns(
     """The declared columns that can be cast, and {position of a rejected row: (rule, column)}."""
     declared: dict[str, pa.ChunkedArray] = {}
     violations: dict[int, tuple[str, str]] = {}
+    time_zone = table.system.time_zone
     for column in table.columns:
         if column.age:
             continue
         values = without_null_values(batch[column.name], column, table.null_values)
         try:
-            declared[column.name] = cast(values, column, table.system.time_zone)
+            declared[column.name] = cast(values, column, time_zone)
         except CAST_ERRORS:
             uncastable = _uncastable_positions(values, column, table)
             declared[column.name] = pa.chunked_array([pa.nulls(len(values), column.arrow_type)])
@@ -112,7 +113,7 @@ def _cast_columns(
                 ) from None
             violations = {position: (_rule(column), column.name) for position in uncastable} | violations
         else:
-            for outside, rule in _outside(declared[column.name], column, table.system.time_zone):
+            for outside, rule in _outside(declared[column.name], column, time_zone):
                 violations = dict.fromkeys(outside, (rule, column.name)) | violations
         if values.null_count and (column.required or column.name in table.key):
             rule = "no key" if column.name in table.key else "no value in a required column"
