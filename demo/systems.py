@@ -149,6 +149,12 @@ def stop(folder: Path) -> None:
     _stop(_api_server(folder, _state(folder)))
 
 
+def day(folder: Path) -> date | None:
+    """The day of the county, or None without one."""
+    state = _state(folder)
+    return date.fromisoformat(state["day"]) if "day" in state else None
+
+
 def status(folder: Path) -> dict[str, int] | None:
     """The API server's `pid` and `port`, or None if it does not run; starts and changes nothing."""
     state = _state(folder.resolve())

@@ -126,12 +126,18 @@ def check_system(system: "System") -> None:
             raise ValueError(f"{table.name}: `files` is required for kind: files, and only allowed there")
         if table.control_totals and system.kind != "database" and not table.has_footer:
             raise ValueError(f"{table.name}: control_totals need a source's own sums: a database, or a `footer`")
+        if table.due and ((not table.cursor and system.kind == "api") or _has_number_as_cursor(table)):
+            raise ValueError(f"{table.name}: `due` needs a cursor that is a date or time, or files, or a database")
         if table.parent:
             _check_child(system, table)
         for column in (column for column in table.columns if column.age):
             _check_age(system, table, column)
     for table in (table for table in system.tables if table.subject_by):
         _check_subject_by(system, table)
+
+
+def _has_number_as_cursor(table: "Table") -> bool:
+    return table.cursor is not None and table.column(table.cursor).data_type not in DATES
 
 
 def _check_age(system: "System", table: "Table", column: "Column") -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from ingestion.columns import Name, Part, Text, Unpivot
+from ingestion.due import Due
 
 GRAIN = "One row per"
 CELLS = re.compile(r"^([A-Z]{1,3})([1-9]\d{0,6}):([A-Z]{1,3})([1-9]\d{0,6})$")
@@ -62,6 +63,8 @@ class LoadFields(Part):
     """Retention period as an ISO 8601 duration, if it differs from the system's."""
     disposal: float = Field(default=0.1, ge=0, le=1)
     """Largest share of rows (0 to 1) that the end of the retention period may delete in a day; more are not deleted."""
+    due: Due | None = None
+    """When data are due; later there is an alert. Without it only the age of the last load is watched."""
     parent: Name | None = None
     """Parent table of an API: each element of its list `items` is a row of this table."""
     items: Text | None = None

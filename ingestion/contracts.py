@@ -66,7 +66,7 @@ class Table(LayoutFields):
         from ingestion.standards import RULES_VERSION
 
         excluded = {"description", "shrink", "rejects", "control_totals", "lag", "corrections", "growing"}
-        excluded |= {"retained_from", "retention", "disposal", "person", "subject_by"}
+        excluded |= {"retained_from", "retention", "disposal", "person", "subject_by", "due"}
         excluded |= _unused(self, ADDED_TABLE_KEYS)
         columns = {
             place: KEYS_WITHOUT_EFFECT | _unused(column, ADDED_COLUMN_KEYS) for place, column in enumerate(self.columns)

@@ -7,8 +7,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-from govuk_bank_holidays.bank_holidays import BankHolidays
 
+from ingestion.due import is_working_day
 from orchestration.automation import after_update
 from orchestration.failures import plain_failures
 from orchestration.models import PUBLICATION
@@ -35,9 +35,8 @@ def build_deliveries(manifest: dict[str, Any]) -> tuple[list[dg.AssetsDefinition
 
 def working_day_of_month(day: date) -> int | None:
     """The number of a working day in its month, from 1, by the bank holidays of England; None for other days."""
-    calendar = BankHolidays(use_cached_holidays=True)
     days = [day.replace(day=1) + timedelta(number) for number in range(day.day)]
-    worked = [each for each in days if calendar.is_work_day(each, division=BankHolidays.ENGLAND_AND_WALES)]
+    worked = [each for each in days if is_working_day(each)]
     return len(worked) if day in worked else None
 
 

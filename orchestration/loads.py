@@ -10,14 +10,18 @@ import dagster as dg
 import psycopg2
 
 from ingestion.contracts import Age, DriftError, LoadCheckError, SourceError, System, read_contracts
+from ingestion.due import moment_of
 from ingestion.files import unmatched_files
 from ingestion.load_results import LoadResult
 from ingestion.pipeline import load_system, source_state
 from orchestration.failures import plain_failures
+from orchestration.late_data import Missed, missed_targets
 from orchestration.models import dependent_sets, downstream_impact
+from warehouse import alerts as al
 from warehouse.disposals import Retention
 from warehouse.subjects import SubjectRequests
 
+UP_TO_DATE = "data_up_to_due_date"  # the check of a table with `due`
 RETRY_FROM_FAILURE = {"dagster/retry_strategy": "FROM_ASSET_FAILURE"}
 KIND_OF_FAILURE = {DriftError: "drift", LoadCheckError: "load_refused"}  # the kind of alert; else load_failed
 ACTIVE_STATUSES = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
@@ -40,8 +44,17 @@ def build_loads(system: System, manifest: dict[str, Any]) -> tuple[dg.AssetsDefi
         )
         for table in system.tables
     ]
+    checks = [
+        dg.AssetCheckSpec(
+            UP_TO_DATE,
+            asset=[system.name, table.name],
+            description=f"The table has data up to the date that is due by its contract: {table.due.in_words()}.",
+        )
+        for table in system.tables
+        if table.due
+    ]
 
-    @dg.multi_asset(name=f"{system.name}_tables", specs=specs, can_subset=True)
+    @dg.multi_asset(name=f"{system.name}_tables", specs=specs, check_specs=checks, can_subset=True)
     @plain_failures
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         try:
@@ -52,10 +65,16 @@ def build_loads(system: System, manifest: dict[str, Any]) -> tuple[dg.AssetsDefi
             raise dg.Failure(f"{error}\n{impact}".strip(), metadata={"alert": kind, "reason": str(error)}) from None
         if unread := _unmatched_files(system):
             context.log.warning(f"{system.name}: no table reads {len(unread)} files: {', '.join(unread[:20])}")
+        missed = missed_targets(system, {result.table: result.high_watermark for result in results}, al.utc_now())
         for result in results:
-            version = dg.DataVersion(result.version)
-            key = [system.name, result.table]
-            yield dg.MaterializeResult(asset_key=key, metadata=_metadata(result), data_version=version)
+            key = dg.AssetKey([system.name, result.table])
+            is_checked = dg.AssetCheckKey(key, UP_TO_DATE) in context.selected_asset_check_keys
+            yield dg.MaterializeResult(
+                asset_key=key,
+                metadata=_metadata(system, result),
+                data_version=dg.DataVersion(result.version),
+                check_results=[_check(missed.get(result.table))] if is_checked else [],
+            )
 
     job = dg.define_asset_job(
         f"load_{system.short_name}",
@@ -83,14 +102,22 @@ def _unmatched_files(system: System) -> list[str]:
 def report_load(system: System, result: LoadResult) -> None:
     """Records in Dagster a load that ran outside Dagster."""
     event = dg.AssetMaterialization(
-        [system.name, result.table], metadata=_metadata(result), tags={"dagster/data_version": result.version}
+        [system.name, result.table], metadata=_metadata(system, result), tags={"dagster/data_version": result.version}
     )
     with dg.DagsterInstance.get() as instance:
         instance.report_runless_asset_event(event)
 
 
-def _metadata(result: LoadResult) -> dict[str, Any]:
-    return {
+def _check(missed: Missed | None) -> dg.AssetCheckResult:
+    description = missed.in_words() if missed else None
+    return dg.AssetCheckResult(
+        check_name=UP_TO_DATE, passed=not missed, severity=dg.AssetCheckSeverity.WARN, description=description
+    )
+
+
+def _metadata(system: System, result: LoadResult) -> dict[str, Any]:
+    moment = moment_of(result.high_watermark, system.time_zone)
+    return ({"data_up_to": dg.MetadataValue.timestamp(moment)} if moment else {}) | {
         "rows_written": result.rows,
         "rows_read": result.read,
         "rows_quarantined": result.quarantined,

@@ -13,10 +13,10 @@ from typing import Any
 
 import dagster as dg
 
-from ingestion.contracts import read_contracts
 from orchestration.data_tests import DataTests
 from orchestration.failed_runs import FailedRuns
 from orchestration.impact import Impact
+from orchestration.late_data import late_data
 from orchestration.models import (
     PUBLICATION_AGE,
     downstream,
@@ -52,11 +52,6 @@ LATEST_OUTCOMES = """
     ) as refused_since
     from latest left join published using (publish_set)
 """
-OLDEST_LOADS = """
-    select system, min(loaded_at) from (
-        select system, table_name, max(loaded_at) as loaded_at from governance.load_audit group by system, table_name
-    ) as latest group by system
-"""
 LATEST_LOADS = "select system, max(loaded_at) from governance.load_audit group by system"
 NEW_COLUMNS = """
     select distinct on (system, table_name) system, table_name, loaded_at, new_columns
@@ -90,7 +85,11 @@ class Observer:
         problems += self._refusals()
         failing = {problem.subject for problem in problems if problem.kind in (*LOAD_KINDS, "feed_failed")}
         blocked = {name for problem in problems if problem.kind != "feed_failed" for name in problem.sets}
-        late = [*self._late_data(failing), *self._late_publications(blocked), *self._late_feeds(failing)]
+        late = [
+            *late_data(self.cursor, self.impact, self.now, failing),
+            *self._late_publications(blocked),
+            *self._late_feeds(failing),
+        ]
         is_open = {key for key, alert in alerts.items() if not alert.resolved_at}
         problems += [problem for problem in late if self.is_live or problem.key in is_open or self._is_caught_up()]
         problems += [*self._checks(), *self._new_columns(), *self._access(), *self._space(), *self._silence()]
@@ -106,19 +105,6 @@ class Observer:
                 sets, reports = (name,), self.impact.reports_of(name)
                 began, occurrence = outcome["refused_since"], str(outcome["publication_id"])
                 yield Problem("publication_refused", name, began, what, sets, reports, occurrence=occurrence)
-
-    def _late_data(self, failing: set[str]) -> Iterator[Problem]:
-        self.cursor.execute(OLDEST_LOADS)
-        for name, loaded_at in self.cursor.fetchall():
-            system = read_contracts().get(name.removeprefix("raw_"))
-            if not system or name in failing:
-                continue
-            age = system.freshness["error_after"]
-            limit = timedelta(**{f"{age.period}s": age.count})
-            if self.now - loaded_at > limit:
-                sets, reports = self.impact.of(raw_nodes(self.impact.manifest, name))
-                what = f"{name} was last loaded on {al.when(loaded_at)}. Its contract allows {_words(limit)}."
-                yield Problem("data_late", name, loaded_at + limit, what, sets, reports)
 
     def _late_publications(self, blocked: set[str]) -> Iterator[Problem]:
         for name, outcome in self.outcomes.items():
@@ -216,8 +202,3 @@ class Observer:
 def _listed(lines: list[str]) -> str:
     more = [f"- and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
     return "\n".join([*(f"- {line}" for line in lines[:MAX_LISTED]), *more])
-
-
-def _words(limit: timedelta) -> str:
-    hours = limit.total_seconds() / 3600
-    return f"{hours:g} hours" if hours < 48 else f"{hours / 24:g} days"

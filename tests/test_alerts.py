@@ -22,11 +22,12 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from ingestion.contracts import DriftError, LoadCheckError, SourceError, System, read_contracts
+from ingestion.due import Due, moment_of
 from tests import support
 from tests.support import ROOT, Trial, free_port
 from warehouse import alerts, watch
 from warehouse.access import read_access
-from warehouse.alerts import KINDS, AlertFile, Problem, deliver, describe, reconcile
+from warehouse.alerts import KINDS, LOCAL, AlertFile, Problem, deliver, describe, reconcile
 from warehouse.environment import publish_sets
 
 if TYPE_CHECKING:
@@ -243,6 +244,44 @@ def test_the_file_of_the_watch_keeps_alerts(tmp_path: Path) -> None:
     assert file.read() == known
 
 
+@pytest.mark.parametrize(
+    ("moment", "due", "missing", "data_up_to"),
+    [
+        ("2026-12-01 06:31", {"data_up_to": "day_before"}, "2026-12-01 06:30", "2026-11-30"),
+        ("2026-12-01 06:29", {"data_up_to": "day_before"}, "2026-11-30 06:30", "2026-11-29"),
+        ("2026-12-01 06:30", {"data_up_to": "same_day"}, "2026-12-01 06:30", "2026-12-01"),
+        # Boxing Day 2026 is a Saturday: its bank holiday is Monday 28 December
+        ("2026-12-28 12:00", {"data_up_to": "day_before", "days": "working_days"}, "2026-12-24 06:30", "2026-12-23"),
+        ("2026-12-29 12:00", {"data_up_to": "working_day_before"}, "2026-12-29 06:30", "2026-12-24"),
+        ("2026-12-29 06:00", {"data_up_to": "working_day_before"}, "2026-12-28 06:30", "2026-12-24"),
+        # 05:31 UTC is 06:31 in London in summer
+        ("2026-07-01 06:31", {"data_up_to": "day_before"}, "2026-07-01 06:30", "2026-06-30"),
+    ],
+)
+def test_data_are_due_by_a_local_time_on_the_days_of_the_contract(
+    moment: str, due: dict[str, str], missing: str, data_up_to: str
+) -> None:
+    now = datetime.fromisoformat(moment).replace(tzinfo=LOCAL).astimezone(UTC)
+    target = Due(by="06:30", **due).last_target(now, "Europe/London")
+    assert (f"{target.at:%Y-%m-%d %H:%M}", f"{target.data_up_to}") == (missing, data_up_to)
+
+
+@pytest.mark.parametrize(
+    ("high_watermark", "moment"),
+    [
+        ("2026-07-01 23:30:00+00:00", "2026-07-01T23:30:00+00:00"),  # a cursor
+        ("2026-07-01T23:30:00+00:00", "2026-07-01T23:30:00+00:00"),  # a file
+        ("2026-07-01", "2026-06-30T23:00:00+00:00"),  # a cursor that is a date
+        ("20260701", None),  # a number
+        ("", None),
+        ("a fingerprint-of-an-api", None),
+    ],
+)
+def test_a_high_watermark_is_a_moment_where_it_is_a_date_or_time(high_watermark: str, moment: str | None) -> None:
+    found = moment_of(high_watermark, "Europe/London")
+    assert (found and found.isoformat()) == moment
+
+
 # --- planted faults in a real warehouse: an empty one, with Dagster's instance and the manifest of the project
 
 
@@ -447,6 +486,47 @@ def test_each_planted_fault_is_one_alert_at_its_audiences_and_one_recovery_notic
     monkeypatch.delenv("DATABASE_LIMIT_GB")
     assert cycles() == {f"Resolved: {subject}": to for subject, to in received.items()}
     assert cycles() == {}
+
+
+def test_a_source_that_repeats_an_earlier_file_is_reported_until_it_brings_the_data_that_are_due(
+    cycles: Cycles, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import dagster as dg
+
+    from orchestration.loads import UP_TO_DATE, build_loads
+
+    system = read_contracts()["koha"]
+    (table,) = (table for table in system.tables if table.due)
+    monkeypatch.setenv(system.location or "", str(tmp_path))
+    key = dg.AssetKey([system.name, table.name])
+    load = build_loads(system, cycles.manifest)[0]
+
+    def deliver_and_load(name: str, written: datetime) -> dg.AssetCheckEvaluation:
+        file = tmp_path / "libraries" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"{','.join(table.column_names)}\n{written:%Y-%m-%d} 09:00:00,BR1,issue,7,\n")
+        os.utime(file, (written.timestamp(), written.timestamp()))
+        done = dg.materialize([load], instance=cycles.instance, selection=[key])
+        (checked,) = done.get_asset_check_evaluations()
+        (metadata,) = (
+            event.step_materialization_data.materialization.metadata
+            for event in done.get_asset_materialization_events()
+        )
+        assert datetime.fromtimestamp(metadata["data_up_to"].value, UTC) == written
+        assert checked.asset_check_key == dg.AssetCheckKey(key, UP_TO_DATE)
+        return checked
+
+    now = datetime.now(UTC).replace(microsecond=0)
+    old = deliver_and_load("koha_statistics_1.csv", now - timedelta(days=5))
+    assert (old.passed, old.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert list(cycles()) == ["Data are late: raw_koha"]
+    text = cycles.texts["Data are late: raw_koha"]
+    assert f"raw_koha.statistics has data up to {alerts.day_of(now - timedelta(days=5))}. By " in text
+    assert "- libraries: " in text, "the publish sets and their owners"
+    assert not deliver_and_load("koha_statistics_1.csv", now - timedelta(days=5)).passed, "the same file again"
+    assert cycles() == {}
+    assert deliver_and_load("koha_statistics_2.csv", now).passed
+    assert list(cycles()) == ["Resolved: Data are late: raw_koha"]
 
 
 def test_a_failed_run_is_reported_after_its_last_retry(cycles: Cycles) -> None:

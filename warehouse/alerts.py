@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -42,7 +42,7 @@ KINDS = {
     ),
     "load_refused": Kind("Load refused by a check", LATE, "Check the extract. If it is right, override the check."),
     "drift": Kind("Source differs from its contract", LATE, "Change the contract, or ask the supplier."),
-    "data_late": Kind("Data are late", LATE, "Find out why the source was not loaded, and load it."),
+    "data_late": Kind("Data are late", LATE, "Find out why there are no newer data, and load the source."),
     "publication_refused": Kind(
         "Publication refused", LATE, "Correct the data or the rule with the owner. The next build publishes the set."
     ),
@@ -173,7 +173,12 @@ def owners_of(sets: Iterable[str]) -> dict[str, str]:
 def when(moment: datetime) -> str:
     """A moment in local time for people."""
     local = moment.astimezone(LOCAL)
-    return f"{local.day} {local:%B %Y, %H:%M}"
+    return f"{day_of(local)}, {local:%H:%M}"
+
+
+def day_of(day: date) -> str:
+    """A date for people."""
+    return f"{day.day} {day:%B %Y}"
 
 
 def runbook(kind: str) -> str:

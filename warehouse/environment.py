@@ -313,6 +313,13 @@ def servers() -> dict[str, dict[str, Any]]:
     return servers
 
 
+def demo_day() -> date | None:
+    """The day of the demo county, if there is one."""
+    from demo import systems
+
+    return systems.day(home())
+
+
 def _passwords(logins: Iterable[str]) -> dict[str, str]:
     """{login: password}, from READER_PASSWORD_<LOGIN> or from passwords.json, where new logins are added."""
     file, wanted = home() / "passwords.json", set(logins)

@@ -92,7 +92,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp set t
             concat_ws(
                 ' ',
                 'The load of ' || as_at.in_words(s.failed_at) || ' failed: the tables have the data of the load before.',
-                case when s.is_late then 'The source was not loaded for longer than agreed.' end,
+                case when s.is_late then 'Its data are older than agreed.' end,
                 'The load of ' || as_at.in_words(s.newer_at) || ' is not published yet.',
                 'Rows that were rejected and are missing: ' || s.rejected || '.'
             ) as gaps
