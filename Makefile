@@ -93,7 +93,7 @@ stop: $(VENV)/installed ## stop the servers that a run started
 	@$(BIN)/warehouse stop
 
 bench: $(VENV)/installed ## run the benchmarks, on a machine without other load
-	@failed=0; for program in load incremental latency faults privacy quality publications dashboards suite county fuzz exact; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
+	@failed=0; for program in load incremental latency faults privacy quality publications dashboards overhead suite county fuzz exact; do $(BIN)/python -m benchmarks.$$program || failed=1; done; exit $$failed
 
 # The tools have an environment of their own, so that they cannot change the versions of what they examine
 $(VENV)/audit: requirements-audit.txt

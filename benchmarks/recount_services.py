@@ -495,6 +495,36 @@ def health_of_children(sources: Sources) -> Figures:
     return {_return_year(sources): (len(rows), *counted, sum(scores) / len(scores))}
 
 
+def involvements(sources: Sources) -> Figures:
+    """{service: involvements begun}: services, referrals, plans and times in care, issued plans, members and cases."""
+    known, _ = known_children(sources)
+    periods: dict[int, Row] = {}
+    for row in sources.table("liquidlogic", "fact_care_episodes"):
+        first = periods.setdefault(row["fact_cla_id"], row)
+        if row["care_start_date"] < first["care_start_date"]:
+            periods[row["fact_cla_id"]] = row
+    in_care = {
+        (known[row["dim_person_id"]], row["care_start_date"])
+        for row in periods.values()
+        if row["dim_person_id"] in known
+    }
+    referrals = sources.table("liquidlogic", "fact_referrals")
+    borrowers = list(sources.files("libraries/koha_borrowers*.csv"))
+    titles = [(row["title"] or "").lower() for row in sources.served("dynamics/incidents")]
+    return {
+        "Adult social care": len(sources.table("mosaic", "dm_services")),
+        "Children and families": len(in_care)
+        + sum(row["dim_person_id"] in known for row in referrals)
+        + sum(map(len, _plans(sources))),
+        "Special educational needs": sum(bool(row["issued_date"]) for row in sources.files("education/ehcps*.csv")),
+        "Libraries": sum(
+            row["categorycode"] != "S" and bool(row["dateofbirth"]) and row["debarredcomment"] != "Deceased"
+            for row in borrowers
+        ),
+        "Customer services": sum(not title.strip(" *-[(").startswith(("test", "dummy")) for title in titles),
+    }
+
+
 def _return_year(sources: Sources) -> int:
     """The year in which the episodes of the return end."""
     days = [datetime.strptime(row["DECOM"], "%d/%m/%Y").date() for row in sources.files("children/episodes.csv")]
@@ -630,5 +660,6 @@ METRICS: dict[str, tuple[Callable[[Sources], Figures], list[str], str]] = {
         ],
         "metric_time__year",
     ),
+    "involvements": (involvements, ["involvements_begun"], "involvement__service_area_name"),
     "missing periods": (missing_periods, ["missing_periods", "children_missing"], "metric_time__month"),
 }

@@ -313,8 +313,25 @@ def _api_server(folder: Path, state: State) -> psutil.Process | None:
 def _stop(process: psutil.Process | None) -> None:
     if process:
         process.terminate()
-        if psutil.wait_procs([process], timeout=TIMEOUT)[1]:
+        if not ends(process):
             process.kill()
+
+
+def ends(process: psutil.Process, seconds: float = TIMEOUT) -> bool:
+    """Wait until the process has ended, also where its parent does not collect it; False if it still runs."""
+    deadline = monotonic() + seconds
+    while _runs(process):
+        if monotonic() > deadline:
+            return False
+        sleep(0.01)
+    return True
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _responds(port: int) -> bool:

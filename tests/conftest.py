@@ -70,6 +70,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what the tests started ends too
         folder = tempfile.mkdtemp(prefix="warehouse-test-", dir=_fast_folder())
         Path(folder).chmod(0o755)  # other accounts may enter, as is usual for a repository
         os.environ[FOLDER] = os.environ["PYTEST_DEBUG_TEMPROOT"] = folder  # the second is for `tmp_path`

@@ -352,8 +352,9 @@ class Warehouse:
         """Stop the servers immediately and remove the folder."""
         systems.stop(self.home)
         if running := postgres.status(self.home):
-            os.kill(running["pid"], signal.SIGQUIT)  # data that are not yet written are not needed
-            psutil.wait_procs([psutil.Process(running["pid"])], timeout=60)
+            server = psutil.Process(running["pid"])
+            server.send_signal(signal.SIGQUIT)  # data that are not yet written are not needed
+            assert systems.ends(server, 60)
         state = self.home / "postgres.json"
         if state.exists() and (elsewhere := json.loads(state.read_text()).get("home")):
             shutil.rmtree(elsewhere)
