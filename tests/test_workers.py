@@ -248,6 +248,35 @@ def test_a_run_whose_worker_is_killed_is_repeated_by_another_worker(machines: Ma
     assert not left.exists()
 
 
+@needs_redis
+@pytest.mark.long
+def test_a_worker_that_stops_ends_its_run_and_a_terminated_run_is_not_repeated(machines: Machines) -> None:
+    import dagster as dg
+
+    county = machines.county
+    with dg.DagsterInstance.get() as instance:
+        with slow_source(county) as is_waiting:
+            (machines.requests / "load_mosaic.1").touch()
+            wait_for(is_waiting)
+            (stopping,) = wait_for(lambda: machines.busy(instance))
+            worker = machines.started.pop(stopping)
+            worker.terminate()  # as systemd does with KillMode=mixed
+            time.sleep(5)
+            assert machines.runs(instance, "load_mosaic.1") == ["STARTED"]
+        wait_for(lambda: machines.runs(instance, "load_mosaic.1") == ["SUCCESS"])
+        assert worker.wait(60) == 0
+        with slow_source(county) as is_waiting:
+            (machines.requests / "load_mosaic.2").touch()
+            wait_for(is_waiting)
+            (run,) = instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": "load_mosaic.2"}))
+            assert instance.run_coordinator.cancel_run(run.run_id)
+            wait_for(lambda: machines.runs(instance, "load_mosaic.2") == ["CANCELED"])
+        wait_for(lambda: not machines.busy(instance))
+        assert county.sql("select governance.take_load_lock('raw_mosaic')") == [(True,)]
+        time.sleep(5)
+        assert machines.runs(instance, "load_mosaic.2") == ["CANCELED"]
+
+
 def test_the_server_ends_the_sessions_of_a_stopped_machine_within_a_minute(trial: Trial) -> None:
     """Their locks would last for two hours by Linux' own settings. A worker is given up after 75 seconds."""
     from orchestration import workers
