@@ -72,7 +72,7 @@ defs = dg.Definitions(
     executor=dg.in_process_executor,
 )
 """
-# The daemon waits for the answer of a worker for a second instead of 75
+# A worker may be silent for a second instead of 75
 DAEMON = """
 from dagster._daemon.cli import main
 
@@ -147,7 +147,7 @@ class Machines:
         """Start the daemon, which looks for stopped workers each second. This process has its environment."""
         (self.folder / "location.py").write_text(LOCATION)
         settings = Path(os.environ["DAGSTER_HOME"], "dagster.yaml")
-        text = settings.read_text().replace("poll_interval_seconds: 60", "poll_interval_seconds: 1")
+        text = settings.read_text().replace("poll_interval_seconds: 30", "poll_interval_seconds: 1")
         settings.write_text(text)
         program = [sys.executable, "-c", DAEMON, "run", "--python-file", str(self.folder / "location.py")]
         given = {**os.environ, "REQUESTS": str(self.requests), "DBT_TARGET_PATH": str(manifest_folder())}
