@@ -127,8 +127,8 @@ class Machines:
         self.requests.mkdir()
         self.started: dict[str, subprocess.Popen] = {}
         variables = dict(line.split("=", 1) for line in county("env").splitlines())
-        places = {name: place for name, place in county.places.items() if name in CONFIGURED - {"DAGSTER_HOME"}}
-        self.environment_file = {name: json.loads(value) for name, value in variables.items()} | places
+        self.places = {name: place for name, place in county.places.items() if name in CONFIGURED - {"DAGSTER_HOME"}}
+        self.environment_file = {name: json.loads(value) for name, value in variables.items()} | self.places
         assert not [name for name in self.environment_file if name == "WAREHOUSE_URL"]
 
     def home(self, worker: str) -> Path:
@@ -141,7 +141,7 @@ class Machines:
         shutil.copy(self.county.home / "vault.key", home)
         given = self.environment_file | {"WAREHOUSE_HOME": str(home), "DAGSTER_BROKER_URL": self.broker}
         given |= {"DAGSTER_CONCURRENT_RUNS": "1", "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-        self._start(name, [*command("ExecStart", home, given), "--hostname", name], given)
+        self._start(name, [*command("ExecStart", home, given), "--hostname", f"{name}@%h"], given)
 
     def start_daemon(self) -> None:
         """Start the daemon, which looks for stopped workers each second. This process has its environment."""
@@ -170,7 +170,7 @@ class Machines:
         import dagster as dg
 
         active = instance.run_launcher.celery.control.inspect(timeout=1).active() or {}
-        tasks = {task["id"]: worker for worker, tasks in active.items() for task in tasks}
+        tasks = {task["id"]: worker.split("@")[0] for worker, tasks in active.items() for task in tasks}
         runs = instance.get_runs(dg.RunsFilter(tags={"dagster-celery/task_id": [*tasks]})) if tasks else []
         return {tasks[run.tags["dagster-celery/task_id"]]: run.job_name for run in runs}
 
@@ -192,7 +192,7 @@ def command(key: str, home: Path, variables: dict[str, str]) -> list[str]:
 def machines(county: Warehouse, broker: str, definitions: ModuleType, tmp_path: Path) -> Iterator[Machines]:
     machines = Machines(county, broker, tmp_path)
     try:
-        with county.entered(**county.places, DAGSTER_BROKER_URL=broker):
+        with county.entered(**machines.places, DAGSTER_BROKER_URL=broker):
             for name in ("one", "two"):
                 machines.start_worker(name)
             machines.start_daemon()
@@ -300,12 +300,13 @@ def test_a_broker_without_password_or_encryption_is_refused(url: str, tmp_path: 
         environment.prepare(start=False)
 
 
-def test_without_a_broker_dagster_starts_runs_itself(tmp_path: Path) -> None:
+def test_the_settings_of_workers_do_not_change_by_a_command_without_the_broker(tmp_path: Path) -> None:
     place = {"WAREHOUSE_HOME": str(tmp_path), "DBT_HOST": "127.0.0.1"}
-    broker = "rediss://:secret@broker.example:6379/0"
-    for added, is_expected in {(): False, (("DAGSTER_BROKER_URL", broker),): True}.items():
-        with environment_of(bare_environment(**place) | dict(added)):
+    for broker in ("rediss://:secret@broker.example:6379/0", ""):
+        with environment_of(bare_environment(**place, DAGSTER_BROKER_URL=broker)):
             environment.prepare(start=False)
-        settings = (tmp_path / "dagster/dagster.yaml").read_text()
-        assert ("run_launcher" in settings) == is_expected
-        assert "secret" not in settings
+    settings = {file.parent.name: file.read_text() for file in tmp_path.glob("*/dagster.yaml")}
+    assert settings["workers"].startswith(settings["dagster"])
+    assert "run_launcher" in settings["workers"]
+    assert "run_launcher" not in settings["dagster"]
+    assert "secret" not in settings["workers"]

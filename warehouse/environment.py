@@ -92,12 +92,12 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
         WAREHOUSE_HOME=str(folder), DLT_PROJECT_DIR=str(ROOT), DBT_PROFILES_DIR=str(ROOT), DBT_PROJECT_DIR=str(ROOT)
     )
     _default({"OUTBOX": folder / "outbox", "DBT_TARGET_PATH": folder / "target", "DBT_LOG_PATH": folder / "logs"})
+    files = ["dagster.yaml"]
+    if broker := _broker():  # a command without the variable must not change the settings of the daemon
+        _default({"CELERY_BROKER_URL": broker, "CELERY_RESULT_BACKEND": broker, "DAGSTER_HOME": folder / "workers"})
+        files.append("run_launcher.yaml")
     _default({"DAGSTER_HOME": folder / "dagster", "DAGSTER_CONCURRENT_RUNS": 4})
     add_dbt_plugins()
-    files = ["dagster.yaml"]
-    if broker := _broker():
-        _default({"CELERY_BROKER_URL": broker, "CELERY_RESULT_BACKEND": broker})
-        files.append("run_launcher.yaml")
     Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
     settings = "".join((ROOT / "warehouse" / name).read_text(encoding="utf-8") for name in files)
     Path(os.environ["DAGSTER_HOME"], "dagster.yaml").write_text(settings, encoding="utf-8")
