@@ -46,7 +46,7 @@ test-packages: ## install the servers that some tests need (Debian 12, as root)
 	grep -qs create_main_cluster /etc/postgresql-common/createcluster.conf || \
 		echo "create_main_cluster = false" >> /etc/postgresql-common/createcluster.conf
 	mkdir -p /etc/systemd/system  # servers that are new here do not start: tests start their own
-	for unit in ssh smbd nmbd samba-ad-dc; do \
+	for unit in redis-server ssh smbd nmbd samba-ad-dc; do \
 		[ -e /lib/systemd/system/$$unit.service ] || ln -sf /dev/null /etc/systemd/system/$$unit.service; done
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$(grep -v '^#' tests/packages.txt)

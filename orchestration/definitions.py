@@ -44,7 +44,7 @@ dispose = dg.define_asset_job(
 clean_up = dg.define_asset_job(
     "clean_up",
     dg.AssetSelection.assets(housekeeping),
-    description="Deletes old runs of Dagster, old working folders of dbt, and old copies of delivered files.",
+    description="Deletes old runs of Dagster and old copies of delivered files.",
 )
 match = dg.define_asset_job(
     "match_people",

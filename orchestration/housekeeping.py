@@ -1,9 +1,9 @@
-"""Housekeeping as a daily asset: deletes old runs of Dagster, working folders of dbt, and copies of delivered files."""
+"""Housekeeping: deletes old runs of Dagster, working folders of dbt, and copies of delivered files."""
 
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from psycopg2 import extensions as pg
 
 from ingestion.postgres import value_of
 from orchestration.failures import plain_failures
-from orchestration.models import TARGET
 from warehouse.environment import dbt_connection, home
 from warehouse.outgoing import DELIVERED
 
@@ -41,7 +40,10 @@ def delete_old_runs(instance: dg.DagsterInstance, now: datetime) -> int:
 
 
 def delete_old_folders(target: Path, now: datetime) -> int:
-    """Deletes the working folders that runs of dbt left in `target` before FOLDERS_KEPT; returns their number."""
+    """Deletes the working folders that runs of dbt left in `target` before FOLDERS_KEPT; returns their number.
+
+    Each build does it for its own machine.
+    """
     return _delete_before(now - FOLDERS_KEPT, target.glob("models-*"))
 
 
@@ -51,10 +53,13 @@ def delete_old_deliveries(outbox: Path, now: datetime) -> int:
 
 
 def _delete_before(moment: datetime, folders: Iterable[Path]) -> int:
-    old = [folder for folder in folders if folder.stat().st_mtime < moment.timestamp()]
-    for folder in old:
-        shutil.rmtree(folder)
-    return len(old)
+    deleted = 0
+    for folder in folders:
+        with suppress(FileNotFoundError):  # another run deletes it
+            if folder.stat().st_mtime < moment.timestamp():
+                shutil.rmtree(folder)
+                deleted += 1
+    return deleted
 
 
 def build_housekeeping() -> dg.AssetsDefinition:
@@ -64,14 +69,13 @@ def build_housekeeping() -> dg.AssetsDefinition:
         key=["governance", "housekeeping"],
         group_name="6_governance",
         owners=["team:Data Platform"],
-        description=f"Deletes runs older than {RUNS_KEPT.days} days, working folders of dbt older than "
-        f"{FOLDERS_KEPT.days} days, and copies of delivered files older than {DELIVERIES_KEPT.days} days. Its metadata "
-        "has the sizes that remain.",
+        description=f"Deletes runs older than {RUNS_KEPT.days} days and copies of delivered files older than "
+        f"{DELIVERIES_KEPT.days} days. Its metadata has the sizes that remain.",
     )
     @plain_failures
     def housekeeping(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         now = datetime.now(UTC)
-        runs, folders = delete_old_runs(context.instance, now), delete_old_folders(TARGET, now)
+        runs = delete_old_runs(context.instance, now)
         files = delete_old_deliveries(Path(os.environ["OUTBOX"]), now)
         sizes = {
             "database_megabytes": _size_of(dbt_connection()),
@@ -79,7 +83,7 @@ def build_housekeeping() -> dg.AssetsDefinition:
             "folder_megabytes": sum(_sizes(home())),
         }
         return dg.MaterializeResult(
-            metadata={"runs_deleted": runs, "folders_deleted": folders, "deliveries_deleted": files}
+            metadata={"runs_deleted": runs, "deliveries_deleted": files}
             | {name: round(size / 1e6, 1) for name, size in sizes.items()}
         )
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from operator import or_
 from pathlib import Path
@@ -22,6 +22,7 @@ from ingestion import ROOT
 from orchestration.automation import since_handled
 from orchestration.data_tests import DataTests
 from orchestration.failures import plain_failures
+from orchestration.housekeeping import delete_old_folders
 from warehouse import published
 from warehouse.access import read_access, read_platform_owner
 from warehouse.environment import add_dbt_plugins, dbt_connection, publish_sets
@@ -227,6 +228,7 @@ def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg
         whole = [f"path:dbt_project/models/marts/{name}" for name in touched]
         selected, failure = context.op_execution_context.selected_output_names, None
         context.instance.optimize_for_webserver(**POOL)
+        delete_old_folders(TARGET, datetime.now(UTC))
         with closing(dbt_connection()) as connection, connection.cursor() as cursor:
             connection.autocommit = True
             last = published.last_outcome(cursor)

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -93,10 +92,24 @@ def prepare(demo: bool = False, start: bool = True, systems: Iterable[str] = (),
         WAREHOUSE_HOME=str(folder), DLT_PROJECT_DIR=str(ROOT), DBT_PROFILES_DIR=str(ROOT), DBT_PROJECT_DIR=str(ROOT)
     )
     _default({"OUTBOX": folder / "outbox", "DBT_TARGET_PATH": folder / "target", "DBT_LOG_PATH": folder / "logs"})
-    _default({"DAGSTER_HOME": folder / "dagster"})
+    files = ["dagster.yaml"]
+    if broker := _broker():  # a command without the variable must not change the settings of the daemon
+        _default({"CELERY_BROKER_URL": broker, "CELERY_RESULT_BACKEND": broker, "DAGSTER_HOME": folder / "workers"})
+        files.append("run_launcher.yaml")
+    _default({"DAGSTER_HOME": folder / "dagster", "DAGSTER_CONCURRENT_RUNS": 4})
     add_dbt_plugins()
     Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "warehouse/dagster.yaml", os.environ["DAGSTER_HOME"])
+    settings = "".join((ROOT / "warehouse" / name).read_text(encoding="utf-8") for name in files)
+    Path(os.environ["DAGSTER_HOME"], "dagster.yaml").write_text(settings, encoding="utf-8")
+
+
+def _broker() -> str:
+    """DAGSTER_BROKER_URL, empty if not set. Raises WarehouseError: who reaches the broker runs code on each worker."""
+    broker = urlsplit(os.environ.get("DAGSTER_BROKER_URL", ""))
+    is_private = broker.scheme == "rediss" or broker.hostname in ("127.0.0.1", "::1", "localhost")
+    if broker.scheme and not (broker.password and is_private):
+        raise WarehouseError("DAGSTER_BROKER_URL needs a password, and TLS (rediss://) where it is on another machine.")
+    return broker.geturl()
 
 
 def start_server() -> str:

@@ -21,13 +21,21 @@ comment on table governance.service_rights is
 alter table governance.service_rights owner to wh_owner;
 grant select on governance.service_rights to svc_dbt;
 
--- Returns the setting of each login, as `alter role ... set` takes it.
+-- Returns the setting of each login, as `alter role ... set` takes it. The sessions and locks of a service end within a
+-- minute after its machine has stopped or is cut off; by the settings of most systems they last for two hours.
 create or replace function governance.login_settings() returns table (login text, name text, value text)
 language sql stable set search_path = pg_catalog, pg_temp as $$
     select l.login, s.key, s.value
     from governance.login_limits as l cross join jsonb_each_text(to_jsonb(l) - 'login' - 'connections') as s
     union all
     select s.login, s.name, s.value from governance.log_settings() as s
+    union all
+    select l.login, s.name, s.value
+    from governance.login_limits as l cross join (
+        values ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3'),
+        ('tcp_user_timeout', '60s')
+    ) as s (name, value)
+    where l.login ~ '^svc_'
 $$;
 
 -- Returns the members of each role. Sizes and row counts of all tables (sizes.sql) are for services and for logins without
