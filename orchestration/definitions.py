@@ -14,6 +14,7 @@ from orchestration.matching import build_matching
 from orchestration.models import (
     build_access_checks,
     build_models,
+    build_records,
     dbt_resource,
     read_manifest,
     record_publications,
@@ -83,6 +84,7 @@ defs = dg.Definitions(
         matching,
         models,
         *publications,
+        *build_records(manifest),
         *feeds,
         *exports,
         *deliveries,

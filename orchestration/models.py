@@ -122,6 +122,11 @@ def reports_in(manifest: dict[str, Any], reached: set[str]) -> list[str]:
     ]
 
 
+def is_record(source: Mapping[str, Any]) -> bool:
+    """Whether a source is the warehouse's own record of its work, which has no schedule."""
+    return "schedule" not in source["config"]["meta"]
+
+
 def group_of(node: Mapping[str, Any]) -> str:
     """The group of a node on Dagster's pages: its layer, numbered in the order of the flow, and its system or set."""
     match node["resource_type"], node["fqn"][1:3]:
@@ -181,10 +186,14 @@ class Translator(DagsterDbtTranslator):
         )
 
     def get_automation_condition(self, dbt_resource_props: Mapping[str, Any]) -> dg.AutomationCondition[Any] | None:
-        """True when a raw table changes on which a set of the node depends, so that whole sets are requested."""
+        """True when a raw table changes on which a set of the node depends, so that whole sets are requested.
+
+        The warehouse's own records, which each build changes, request nothing.
+        """
         unique_id = dbt_resource_props["unique_id"]
         inputs = set().union(*(members for members in self.sets.values() if unique_id in members))
-        raw = [node_key(node) for unique_id, node in sorted(self.manifest["sources"].items()) if unique_id in inputs]
+        sources = [node for unique_id, node in sorted(self.manifest["sources"].items()) if unique_id in inputs]
+        raw = [node_key(node) for node in sources if not is_record(node)]
         return _changed(tuple(raw)) if raw else None
 
 
@@ -260,6 +269,15 @@ def build_models(manifest: dict[str, Any]) -> tuple[dg.AssetsDefinition, list[dg
         for name in translator.sets
     ]
     return models, publications
+
+
+def build_records(manifest: dict[str, Any]) -> list[dg.AssetSpec]:
+    """The warehouse's own records, which no run makes."""
+    owners, sources = [read_platform_owner().email], filter(is_record, manifest["sources"].values())
+    return [
+        dg.AssetSpec(node_key(node), group_name=group_of(node), owners=owners, description=node["description"])
+        for node in sources
+    ]
 
 
 def _unrecorded(instance: dg.DagsterInstance, outcomes: list[dict[str, Any]]) -> Iterator[dg.AssetMaterialization]:

@@ -333,13 +333,13 @@ class Warehouse:
         """Return the row count and a content hash of every table of the sets.
 
         Without sets: of every table that readers see, and of every raw table. The server log and the tables built from
-        it are excluded, which a query changes, and the view `as_at`, which has times of loads.
+        it are excluded, which a query changes, those about builds, and the view `as_at`, which has times of loads.
         """
         tables = self.sql(
             "select table_schema, table_name from information_schema.tables "
             "where table_schema = any(%s) and table_name <> 'as_at' or %s and table_schema ~ '^raw_[a-z0-9]+$' "
             "and table_schema <> 'raw_serverlog' order by 1, 2",
-            ([*publish_sets] or [name for name in environment.publish_sets() if name != "usage"], not publish_sets),
+            ([*publish_sets] or sorted({*environment.publish_sets()} - {"operations", "usage"}), not publish_sets),
         )
         counts = (
             f"select '{schema}.{table}', count(*), sum(('x' || left(md5(t::text), 8))::bit(32)::bigint) "

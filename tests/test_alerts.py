@@ -464,7 +464,7 @@ def test_each_planted_fault_is_one_alert_at_its_audiences_and_one_recovery_notic
     )
     assert cycles() == {}, "nothing is repeated"
     page = (cycles.trial.home / "status.html").read_text(encoding="utf-8")
-    assert "11 of 11 publish sets are late" in page
+    assert "12 of 12 publish sets are late" in page
     assert [subject for subject in received if f"<h3>{subject}</h3>" not in page] == []
 
     for system, table in (("erp", "ledger_lines"), ("capita", "pupils"), ("koha", "loans"), ("itrent", "employees")):

@@ -117,7 +117,7 @@ def test_bad_data_are_not_published_and_the_previous_publication_stays(county: W
     (problem,) = [problem for problem in status["problems"] if problem["kind"] == "publication_refused"]
     assert (problem["subject"], problem["effect"], status["exit_status"]) == ("libraries", "late", 2)
     assert "Head of Libraries" in problem["publish_sets"]["libraries"]
-    assert status["summary"].startswith("1 of 11 publish sets is late; 2 reports are affected")
+    assert status["summary"].startswith("1 of 12 publish sets is late; 2 reports are affected")
     assert "What to do: " in county("status", expect=2)
     county.sql(EACH_BRANCH_ONCE)
     assert "libraries: published" in county.build("libraries", upstream=False)

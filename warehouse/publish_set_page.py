@@ -26,6 +26,7 @@ is inactive in Power BI. Each set also has the view `as_at`, with the state of i
 
 A set is published when one of its sources has changed, and every day at about 06:15. Times are local (Europe/London).
 """
+OWN_RECORDS = "the warehouse's own records, which start no build"
 DAYS = {"*": "every day", "1-5": "Monday to Friday", "1": "every Monday"}
 
 Node = dict[str, Any]
@@ -90,8 +91,8 @@ def _sources(manifest: Node, tables: Any) -> dict[str, str]:
     found = {}
     for unique_id in sorted(reached & manifest["sources"].keys()):
         source = manifest["sources"][unique_id]
-        if schedule := source["config"]["meta"].get("schedule"):
-            found[source["source_name"].removeprefix("raw_")] = in_words(schedule)
+        schedule = source["config"]["meta"].get("schedule")
+        found[source["source_name"].removeprefix("raw_")] = in_words(schedule) if schedule else OWN_RECORDS
     return found
 
 

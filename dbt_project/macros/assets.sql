@@ -3,8 +3,9 @@
     {{ 'null' if value is none else "'" ~ (value | string | replace("'", "''")) ~ "'" }}::text
 {%- endmacro %}
 
-{# A select of all source tables (the tables of source contracts and the crosswalk of persons) with their config.meta and
-   the publish sets and report readers that depend on them. It has no row while dbt parses, before the graph is known. #}
+{# A select of all source tables that have a schedule (the tables of source contracts and the crosswalk of persons) with
+   their config.meta and the publish sets and report readers that depend on them. It has no row while dbt parses, before the
+   graph is known. #}
 {% macro contracted_tables() -%}
     {%- set texts = [
         'asset_name', 'system_name', 'system_description', 'table_name', 'asset_description', 'location_kind',
@@ -31,7 +32,7 @@
             {%- do readers.setdefault(unique_id, []).append((meta.feed or meta).reader) %}
         {%- endfor %}
     {%- endfor %}
-    {%- for source in graph.sources.values() | sort(attribute='unique_id') %}
+    {%- for source in graph.sources.values() | sort(attribute='unique_id') if source.config.meta.schedule %}
         {%- set meta = source.config.meta %}
         {%- set privacy = [] %}
         {%- for column in source.columns.values() %}{% do privacy.append(column.config.meta.privacy) %}{% endfor %}

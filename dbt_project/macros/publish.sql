@@ -135,6 +135,11 @@
           {% do problems.append('test ' ~ test.name ~ ' was not run') %}
         {% endif %}
       {% endfor %}
+      {% set seconds = [] %}
+      {% for result in results %}
+        {% set is_test = result.node.resource_type == 'test' and result.node.depends_on.nodes | select('in', models) | list %}
+        {% if is_test or result.node.unique_id in models %}{% do seconds.append(result.execution_time) %}{% endif %}
+      {% endfor %}
       {% set tables, reports = [], [] %}
       {% for unique_id in models %}
         {% set node = graph.nodes[unique_id] %}
@@ -145,7 +150,8 @@
       {% endfor %}
       {% set build = {
           'invocation_id': invocation_id, 'tables': tables, 'reports': reports,
-          'tests_passed': tests['pass'], 'tests_warned': tests['warn'], 'tests_failed': tests['fail']
+          'tests_passed': tests['pass'], 'tests_warned': tests['warn'], 'tests_failed': tests['fail'],
+          'model_seconds': seconds | sum | round(1)
       } %}
       {% set set_and_build = "'" ~ publish_set ~ "', '" ~ tojson(build) ~ "'::jsonb" %}
       {% set added_keys = foreign_keys(models) if not problems %}

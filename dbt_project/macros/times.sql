@@ -38,6 +38,19 @@
     ({{ column }} at time zone 'Europe/London')::date
 {%- endmacro %}
 
+{# Start of a day in the United Kingdom. A day on which the clocks change has 23 or 25 hours. #}
+{% macro local_midnight(day) -%}
+    (({{ day }})::timestamp at time zone 'Europe/London')
+{%- endmacro %}
+
+{# Hours in a range of times. #}
+{% macro hours_in(times) -%}
+    (extract(epoch from upper({{ times }}) - lower({{ times }})) / 3600)
+{%- endmacro %}
+
+{# Time up to which the build counts what still lasts. Unit tests override it. #}
+{% macro build_time() -%} now() {%- endmacro %}
+
 {# True if a period with a first day and a last day (null: no end) includes the day. #}
 {% macro is_in_force(period, day) -%}
     {{ day }} between {{ period }}.valid_from_date and coalesce({{ period }}.valid_to_date, 'infinity')
