@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import psycopg2
 import pytest
 
+from tests.reports import cells, difference, published
 from tests.support import ROOT, Warehouse, manifest
-from tests.test_metrics import cells, difference, published
 from warehouse.alerts import KINDS, LATE
 
 LONDON = ZoneInfo("Europe/London")
