@@ -319,11 +319,12 @@ class Cycles:
         return {subject: sorted(recipients) for subject, recipients in sorted(received.items())}
 
     def loaded(self, system: str, table: str, hours: float, new_columns: tuple[str, ...] = ()) -> None:
-        """Record a load that ended some hours ago."""
+        """Record a load that ended some hours ago, of data up to then."""
         self.sql(
             "insert into governance.load_audit (system, table_name, load_id, data_version, rows_written, rows_read, "
             "rows_quarantined, rows_total, high_watermark, new_columns, loaded_at) "
-            "values (%s, %s, 'l', 'v', 1, 1, 0, 1, '', %s, clock_timestamp() - %s * interval '1 hour')",
+            "select %s, %s, 'l', 'v', 1, 1, 0, 1, at::text, %s, at "
+            "from (select clock_timestamp() - %s * interval '1 hour') loads (at)",
             (system, table, list(new_columns), hours),
         )
 
