@@ -66,7 +66,7 @@ def _load(raw: RawTable, parent: RawTable | None) -> LoadResult:
         replaces_store = has_clear_identifiers(raw)
     if not replaces_store:
         raw.alter_store()
-    before = extract.last.total
+    before = extract.last.total if replaces_store or extract.last.version else _stored_rows(raw)
     if replaces_store:
         rows, total = replace_table(raw)
     elif parent:
@@ -98,6 +98,12 @@ def _load(raw: RawTable, parent: RawTable | None) -> LoadResult:
     )
     _record(raw, load_result)
     return load_result
+
+
+def _stored_rows(raw: RawTable) -> int:
+    """The rows in the store, versions that have ended left out; for a table whose last load is not on record."""
+    current = "where valid_to is null" if raw.table.load == "history" else ""
+    return int(raw.value(f"select count(*) from {{store}} {current}"))
 
 
 def _quarantine(raw: RawTable) -> int:

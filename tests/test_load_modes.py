@@ -624,6 +624,21 @@ def test_a_change_of_load_mode_keeps_what_was_loaded(trial: Trial, before: str, 
         assert same(trial)
 
 
+@pytest.mark.parametrize("cases", [CASES, MERGE, HISTORY], ids=["replace", "merge", "history"])
+def test_a_table_whose_last_load_is_not_on_record_is_loaded_again(trial: Trial, cases: dict) -> None:
+    trial.source(HUNDRED)
+    trial.load(cases)
+    trial.source("update cases set name = 'second', updated_at = '2026-06-01Z' where case_no = 1")
+    trial.load(cases)
+    trial.sql("delete from governance.load_audit where system = 'raw_trial'")
+    trial.source("delete from cases where case_no = 50")
+    (result,) = trial.load(cases)
+    assert result.total == 99
+    trial.source("insert into cases values (101, 'new', 1, '2026-06-02Z')")
+    (result,) = trial.load(cases)
+    assert result.total == 100
+
+
 def test_a_changed_key_is_used_or_refused(trial: Trial) -> None:
     trial.source(HUNDRED)
     trial.load(MERGE)
