@@ -72,7 +72,7 @@ def by_dagster() -> None:
 
 
 def by_hand() -> None:
-    """The same without Dagster: its loads and matching in this process, and dbt in a process of its own."""
+    """The same without Dagster: its loads and matching in this process, and dbt with its build lock in a process of its own."""
     from ingestion.pipeline import load_system
     from warehouse.matching import match
 
@@ -81,8 +81,7 @@ def by_hand() -> None:
         load_system(system)
     with closing(psycopg2.connect(os.environ["VAULT_URL"])) as connection:
         match(connection, list(systems.values()))
-    dbt = str(Path(sys.executable).with_name("dbt"))
-    build = harness.measure([dbt, *BUILD], timeout=3600)
+    build = harness.measure([sys.executable, "-m", "warehouse.builds", *BUILD], timeout=3600)
     if build.failure:
         sys.exit(build.failure)
 
