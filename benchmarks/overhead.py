@@ -72,7 +72,7 @@ def by_dagster() -> None:
 
 
 def by_hand() -> None:
-    """The same without Dagster: its loads and matching in this process, and dbt with its build lock in a process of its own."""
+    """The same without Dagster: loads and matching in this process, and dbt with the build lock in its own."""
     from ingestion.pipeline import load_system
     from warehouse.matching import match
 

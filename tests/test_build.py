@@ -1,17 +1,19 @@
 """`warehouse build --changed`: the models that it builds, tests and publishes, and how it knows the published state."""
 
 import importlib
+import multiprocessing
 import re
 import subprocess
 from contextlib import closing, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg2
 import pytest
 
 from benchmarks.preview import copy_project
-from tests.support import Warehouse, edited
+from tests.support import Trial, Warehouse, edited
 from warehouse import environment, published
 
 NOTHING = "The project does not differ from the publications."
@@ -137,7 +139,11 @@ def test_proposed_declassifications_are_refused_until_accepted(county: Warehouse
     refused = {name for name, action in publications(county)[before:] if action == "refuse"}
     assert refused >= {"libraries", "finance"}
     county.sql("insert into governance.accepted_proposals values ('A. Officer', '2026-12-01')")
+    sessions = "select sessions from pg_stat_database where datname = current_database()"
+    ((before,),) = county.sql(sessions)
     county.build("libraries", upstream=False)
+    ((after,),) = county.sql(sessions)
+    assert after - before < 20, "not a session for each of more than fifty models and tests"
     assert publications(county)[-1] == ("libraries", "publish")
     assert unknown(county) == ["libraries"], "dbt alone published it"
 
@@ -153,3 +159,40 @@ def test_a_parse_serves_every_server_but_not_another_database() -> None:
         return dict(PostgresCredentials.from_dict(values).connection_info())
 
     assert compared() == compared(host="b", port=2, sslmode="require") != compared(database="other")
+
+
+def test_each_node_finds_the_kept_session_of_its_thread_as_new(trial: Trial) -> None:
+    from dbt.adapters.postgres.connections import PostgresConnectionManager, PostgresCredentials
+
+    environment.add_dbt_plugins()
+    importlib.import_module("dbt_keeps_connections")
+    server = psycopg2.extensions.parse_dsn(trial.url)
+    names = {"dbname": "database"}
+    given = {names.get(name, name): value for name, value in server.items()} | {"port": int(server["port"])}
+    credentials = PostgresCredentials.from_dict(given | {"schema": "public"})
+    manager = PostgresConnectionManager(SimpleNamespace(credentials=credentials), multiprocessing.get_context("spawn"))
+
+    def node(name: str, *queries: str) -> list:
+        manager.set_connection_name(name)
+        with manager.get_thread_connection().handle.cursor() as cursor:
+            for query in queries:
+                cursor.execute(query)
+            return cursor.fetchone()
+
+    state = (
+        "select pg_backend_pid(), current_setting('work_mem'), to_regclass('left_over'), "
+        "to_regclass('pg_temp.passing'), "
+        "(select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())"
+    )
+    new = node("first", state)
+    assert new[2:] == (None, None, 0)
+    changes = ("set work_mem = '64kB'", "create temp table passing ()", "select pg_advisory_lock(1)")
+    node("first", *changes, "select 1")
+    manager.get_thread_connection().handle.commit()
+    node("first", "create table left_over ()", "select 1")
+    manager.release()
+    assert node("second", state) == new
+    trial.sql("select pg_terminate_backend(%s)", (new[0],))
+    manager.release()
+    assert node("third", state)[1:] == new[1:]
+    manager.cleanup_all()
