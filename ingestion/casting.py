@@ -29,6 +29,7 @@ ARROW_TYPES = {
 }
 CAST_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 OFFSET = r"[T ]\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"  # the UTC offset at the end of a time
+HOUR = r"^.{10}[T ]\d\d(?:[Z+-]|$)"  # without minutes
 TIME_OF_DAY = r"^[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6}0*)?)?$"
 HEXADECIMAL = re.compile(r"(?:\\x|0x)?((?:[0-9a-f]{2})*)", re.IGNORECASE)
 FIRST_EXCEL_DAY, EXCEL_TO_1970 = 61, 25_569  # before 1 March 1900 Excel counts a day that did not exist
@@ -141,6 +142,7 @@ def _from_text(values: pa.ChunkedArray, column: Column, target: pa.DataType, tim
     if column.true_values:
         return _as_booleans(values, column)
     if pa.types.is_timestamp(target):
+        _refuse_hours(values)
         return _parse_timestamps(values, target, time_zone)
     if column.number_format:
         values = _plain_numbers(values, column.number_format)
@@ -236,6 +238,13 @@ def _refuse_moved_days(texts: pa.ChunkedArray, moments: pa.ChunkedArray, shape: 
     written = pc.replace_substring_regex(texts.filter(suspect), shape, r"\1").cast(pa.int64())
     if not pc.all(pc.equal(written, pc.day(moments.filter(suspect))), min_count=0).as_py():
         raise pa.ArrowInvalid("a day that its month does not have")
+
+
+def _refuse_hours(texts: pa.ChunkedArray) -> None:
+    """Refuse an hour without minutes, which Arrow reads: it may be the beginning of a time."""
+    has_minutes = pc.equal(pc.binary_slice(texts.cast(pa.binary()), 13, 14), b":")  # faster than an expression
+    if not pc.all(has_minutes).as_py() and pc.any(pc.match_substring_regex(texts, HOUR)).as_py():
+        raise pa.ArrowInvalid("an hour without minutes")
 
 
 def _parse_timestamps(texts: pa.ChunkedArray, target: pa.DataType, time_zone: str) -> pa.ChunkedArray:

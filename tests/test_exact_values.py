@@ -104,6 +104,15 @@ def test_a_local_time_that_the_change_of_clocks_skips_is_rejected(tmp_path: Path
     ]
 
 
+def test_an_hour_without_minutes_is_rejected(tmp_path: Path) -> None:
+    """A file that ends too early may end in one."""
+    times = ["2026-01-05 12", "2026-01-05T12", "2026-01-05 12Z", "2026-01-05 12+01", "2026-01-05 12-05:30"]
+    for accepted in ("2026-01-05", "2026-01-05 12:00", "2026-01-05T12:00:00Z"):
+        *rejected, moment = landed(tmp_path, [*times, accepted], data_type="timestamptz")
+        assert rejected == ["v: not timestamptz"] * len(times)
+        assert moment == datetime(2026, 1, 5, 12 if "12" in accepted else 0, tzinfo=UTC)
+
+
 FORMS = ["thousands", "pound", "brackets", "credit", "trailing_minus"]
 
 
