@@ -55,7 +55,8 @@ def run_jobs(jobs: list[str]) -> tuple[list[str], dict[tuple[str, ...], int], di
 
 def _progress() -> Progress:
     title, note = TextColumn("{task.description:<22}"), TextColumn("{task.fields[note]}")
-    return Progress(SpinnerColumn(), title, BarColumn(24), note, TimeElapsedColumn(), console=Console(file=sys.stdout))
+    columns = (SpinnerColumn(), title, BarColumn(24), note, TimeElapsedColumn())
+    return Progress(*columns, console=Console(file=sys.stdout), refresh_per_second=2)
 
 
 def _execute(
