@@ -72,13 +72,14 @@ defs = dg.Definitions(
     executor=dg.in_process_executor,
 )
 """
-# A worker may be silent for a second instead of 75
 DAEMON = """
+import os
+
 from dagster._daemon.cli import main
 
 from orchestration import workers
 
-workers.PATIENCE_SECONDS = 1
+workers.PATIENCE_SECONDS = float(os.environ["PATIENCE"])
 main()
 """
 Found = TypeVar("Found")
@@ -143,14 +144,18 @@ class Machines:
         given |= {"DAGSTER_CONCURRENT_RUNS": "1", "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
         self._start(name, [*command("ExecStart", home, given), "--hostname", f"{name}@%h"], given)
 
-    def start_daemon(self) -> None:
-        """Start the daemon, which looks for stopped workers each second. This process has its environment."""
+    def start_daemon(self, patience: int) -> None:
+        """Start the daemon, which looks each second for workers that have been silent for `patience` seconds.
+
+        This process has its environment.
+        """
         (self.folder / "location.py").write_text(LOCATION)
         settings = Path(os.environ["DAGSTER_HOME"], "dagster.yaml")
         text = settings.read_text().replace("poll_interval_seconds: 30", "poll_interval_seconds: 1")
         settings.write_text(text)
         program = [sys.executable, "-c", DAEMON, "run", "--python-file", str(self.folder / "location.py")]
-        given = {**os.environ, "REQUESTS": str(self.requests), "DBT_TARGET_PATH": str(manifest_folder())}
+        given = os.environ | {"REQUESTS": str(self.requests), "PATIENCE": str(patience)}
+        given["DBT_TARGET_PATH"] = str(manifest_folder())
         self._start("daemon", program, given)
 
     def _start(self, name: str, program: list[str], variables: dict[str, str]) -> None:
@@ -195,7 +200,6 @@ def machines(county: Warehouse, broker: str, definitions: ModuleType, tmp_path: 
         with county.entered(**machines.places, DAGSTER_BROKER_URL=broker):
             for name in ("one", "two"):
                 machines.start_worker(name)
-            machines.start_daemon()
             yield machines
     finally:
         for name in list(machines.started):
@@ -216,6 +220,7 @@ def slow_source(county: Warehouse) -> Iterator[Callable[[], bool]]:
 def test_a_run_whose_worker_is_killed_is_repeated_by_another_worker(machines: Machines) -> None:
     import dagster as dg
 
+    machines.start_daemon(patience=1)
     county, moment = machines.county, datetime(2026, 11, 1, 9, 30)
     change = "update dm_persons set email_address = 'new@example.org', last_updated_on = %s where person_id = (%s)"
     ((person,),) = county.sql("select min(person_id) from dm_persons", url=county.source("mosaic"))
@@ -253,6 +258,7 @@ def test_a_run_whose_worker_is_killed_is_repeated_by_another_worker(machines: Ma
 def test_a_worker_that_stops_ends_its_run_and_a_terminated_run_is_not_repeated(machines: Machines) -> None:
     import dagster as dg
 
+    machines.start_daemon(patience=60)
     county = machines.county
     with dg.DagsterInstance.get() as instance:
         with slow_source(county) as is_waiting:
@@ -287,7 +293,8 @@ def test_the_server_ends_the_sessions_of_a_stopped_machine_within_a_minute(trial
             of = dict(cursor.fetchall())
         idle = of["tcp_keepalives_idle"] + of["tcp_keepalives_interval"] * of["tcp_keepalives_count"]
         assert (idle, of["tcp_user_timeout"]) == (60, 60_000)
-    assert workers.PATIENCE_SECONDS > 60
+    (stop,) = re.findall("^TimeoutStopSec=([0-9]+)$", UNIT, re.M)
+    assert max(60, int(stop)) < workers.PATIENCE_SECONDS, "a worker that stops is silent"
 
 
 @pytest.mark.parametrize(
