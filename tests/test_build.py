@@ -192,7 +192,12 @@ def test_each_node_finds_the_kept_session_of_its_thread_as_new(trial: Trial) -> 
     node("first", "create table left_over ()", "select 1")
     manager.release()
     assert node("second", state) == new
-    trial.sql("select pg_terminate_backend(%s)", (new[0],))
-    manager.release()
-    assert node("third", state)[1:] == new[1:]
+    for release in ("before", "after"):
+        session, *found = node(release, state)
+        assert found == list(new[1:])
+        if release == "before":
+            manager.release()
+        trial.sql("select pg_terminate_backend(%s, 10000)", (session,))
+        manager.release()
+    assert node("third", state)[1:] == new[1:], "a session that the server ended is replaced"
     manager.cleanup_all()

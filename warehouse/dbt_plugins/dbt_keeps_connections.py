@@ -4,28 +4,45 @@ dbt connects again for every node. Most nodes are small tests, and connecting ta
 node still finds its session as new: without an open transaction, settings, temporary tables or advisory locks.
 """
 
-from dbt.adapters.base.connections import BaseConnectionManager
-from dbt.adapters.contracts.connection import ConnectionState
+import psycopg2
+from dbt.adapters.contracts.connection import Connection, ConnectionState
 from dbt.adapters.postgres.connections import PostgresConnectionManager
 
-_close = BaseConnectionManager.release
+_release = PostgresConnectionManager.release
+_set_connection_name = PostgresConnectionManager.set_connection_name
+_KEPT = "is_kept_by_its_thread"
 
 
 def _keep(manager: PostgresConnectionManager) -> None:
+    """Keep the connection of a thread whose node has ended."""
     connection = manager.get_if_exists()
     if connection is None or connection.state != ConnectionState.OPEN or connection.credentials.role:
-        _close(manager)
+        _release(manager)
         return
     try:
-        session = connection.handle
-        session.rollback()
-        connection.transaction_open = False
-        session.autocommit = True
-        with session.cursor() as cursor:
-            cursor.execute("discard all")
-        session.autocommit = bool(connection.credentials.autocommit)
-    except Exception:  # the connection is lost
-        _close(manager)
+        connection.handle.rollback()
+    except psycopg2.Error:
+        _release(manager)
+        return
+    connection.transaction_open = False
+    setattr(connection, _KEPT, True)
+
+
+def _take(manager: PostgresConnectionManager, name: str | None = None) -> Connection:
+    """The connection of a thread whose node begins; a new one if the server has ended the session meanwhile."""
+    connection = manager.get_if_exists()
+    if connection is not None and getattr(connection, _KEPT, False):
+        setattr(connection, _KEPT, False)
+        try:
+            session = connection.handle
+            session.autocommit = True
+            with session.cursor() as cursor:
+                cursor.execute("discard all")
+            session.autocommit = bool(connection.credentials.autocommit)
+        except psycopg2.Error:
+            manager.close(connection)
+    return _set_connection_name(manager, name)
 
 
 PostgresConnectionManager.release = _keep  # type: ignore[method-assign, assignment]
+PostgresConnectionManager.set_connection_name = _take  # type: ignore[method-assign, assignment]
