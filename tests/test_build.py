@@ -167,9 +167,7 @@ def test_each_node_finds_the_kept_session_of_its_thread_as_new(trial: Trial) -> 
     environment.add_dbt_plugins()
     importlib.import_module("dbt_keeps_connections")
     server = psycopg2.extensions.parse_dsn(trial.url)
-    names = {"dbname": "database"}
-    given = {names.get(name, name): value for name, value in server.items()} | {"port": int(server["port"])}
-    credentials = PostgresCredentials.from_dict(given | {"schema": "public"})
+    credentials = PostgresCredentials.from_dict(server | {"port": int(server["port"]), "schema": "public"})
     manager = PostgresConnectionManager(SimpleNamespace(credentials=credentials), multiprocessing.get_context("spawn"))
 
     def node(name: str, *queries: str) -> list:
@@ -192,12 +190,23 @@ def test_each_node_finds_the_kept_session_of_its_thread_as_new(trial: Trial) -> 
     node("first", "create table left_over ()", "select 1")
     manager.release()
     assert node("second", state) == new
-    for release in ("before", "after"):
-        session, *found = node(release, state)
-        assert found == list(new[1:])
-        if release == "before":
-            manager.release()
-        trial.sql("select pg_terminate_backend(%s, 10000)", (session,))
-        manager.release()
-    assert node("third", state)[1:] == new[1:], "a session that the server ended is replaced"
+    end_session = "select pg_terminate_backend(%s, 10000)"
+    manager.release()
+    trial.sql(end_session, (new[0],))  # between two nodes
+    session, *found = node("third", state)
+    assert found == list(new[1:]), "a session that the server ended is replaced"
+    trial.sql(end_session, (session,))  # while a node runs
+    manager.release()
+    assert node("fourth", state)[1:] == new[1:]
     manager.cleanup_all()
+
+
+def test_a_behaviour_flag_does_not_search_the_call_stack() -> None:
+    from dbt_common.behavior_flags import Behavior
+
+    environment.add_dbt_plugins()
+    importlib.import_module("dbt_names_the_source_of_flags")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr("inspect.stack")
+        flags = Behavior([{"name": "flag", "default": True, "docs_url": "https://docs.example"}], {})
+    assert flags.flag

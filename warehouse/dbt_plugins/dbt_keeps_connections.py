@@ -4,6 +4,8 @@ dbt connects again for every node. Most nodes are small tests, and connecting ta
 node still finds its session as new: without an open transaction, settings, temporary tables or advisory locks.
 """
 
+from contextlib import suppress
+
 import psycopg2
 from dbt.adapters.contracts.connection import Connection, ConnectionState
 from dbt.adapters.postgres.connections import PostgresConnectionManager
@@ -16,22 +18,19 @@ _KEPT = "is_kept_by_its_thread"
 def _keep(manager: PostgresConnectionManager) -> None:
     """Keep the connection of a thread whose node has ended."""
     connection = manager.get_if_exists()
-    if connection is None or connection.state != ConnectionState.OPEN or connection.credentials.role:
-        _release(manager)
-        return
-    try:
-        connection.handle.rollback()
-    except psycopg2.Error:
-        _release(manager)
-        return
-    connection.transaction_open = False
-    setattr(connection, _KEPT, True)
+    if connection and connection.state == ConnectionState.OPEN and not connection.credentials.role:
+        with suppress(psycopg2.Error):  # the server has ended the session
+            connection.handle.rollback()
+            connection.transaction_open = False
+            setattr(connection, _KEPT, True)
+            return
+    _release(manager)
 
 
 def _take(manager: PostgresConnectionManager, name: str | None = None) -> Connection:
     """The connection of a thread whose node begins; a new one if the server has ended the session meanwhile."""
     connection = manager.get_if_exists()
-    if connection is not None and getattr(connection, _KEPT, False):
+    if connection and getattr(connection, _KEPT, False):
         setattr(connection, _KEPT, False)
         try:
             session = connection.handle
